@@ -1,0 +1,10 @@
+//! The edge: the only part that touches the page. It performs what the rest decides.
+
+mod driver;
+mod facade;
+mod fetch;
+mod location;
+mod pages;
+mod platform;
+mod storage;
+mod view;

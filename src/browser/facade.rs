@@ -1,0 +1,46 @@
+//! What JavaScript may call.
+
+use alloc::string::String;
+
+use wasm_bindgen::JsValue;
+use wasm_bindgen::prelude::wasm_bindgen;
+use web_sys::Element;
+
+use crate::browser::pages::{Page, run};
+use crate::browser::view::View;
+
+/// Starts the connect page of JHE's MyChart client in `out`; `config` is `MYCHART_CONFIG`.
+#[wasm_bindgen(js_name = startMyChartConnect)]
+pub fn start_mychart_connect(out: Element, config: &JsValue) {
+    begin(Page::Connect, out, json(config));
+}
+
+/// Goes on, on the callback page of JHE's MyChart client, in `out`; `config` is `MYCHART_CONFIG`.
+#[wasm_bindgen(js_name = finishMyChartConnect)]
+pub fn finish_mychart_connect(out: Element, config: &JsValue) {
+    begin(Page::Callback, out, json(config));
+}
+
+/// Starts a plain connect page in `out`; `config` is the text of its `jhe-connect-config` element.
+#[wasm_bindgen(js_name = startPage)]
+pub fn start_page(out: Element, config: String) {
+    begin(Page::Connect, out, config);
+}
+
+/// Goes on, on a plain callback page, in `out`; `config` is the text of its `jhe-connect-config` element.
+#[wasm_bindgen(js_name = finishPage)]
+pub fn finish_page(out: Element, config: String) {
+    begin(Page::Callback, out, config);
+}
+
+fn begin(page: Page, out: Element, config: String) {
+    if let Some(view) = View::new(out) {
+        wasm_bindgen_futures::spawn_local(run(page, view, config));
+    }
+}
+
+/// A JavaScript object as JSON; what can't be written so is no configuration.
+fn json(config: &JsValue) -> String {
+    let text = js_sys::JSON::stringify(config).ok();
+    text.map(String::from).unwrap_or_default()
+}

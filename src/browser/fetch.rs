@@ -1,0 +1,96 @@
+//! The network.
+
+use core::cell::Cell;
+
+use alloc::rc::Rc;
+
+use gloo_net::http::Request;
+use web_sys::{
+    AbortController, AbortSignal, Headers, ReferrerPolicy, RequestCache, RequestCredentials,
+    RequestInit, RequestRedirect,
+};
+
+use crate::browser::platform::{Timer, is_offline};
+use crate::http::{Answer, Conversation, HttpRequest, HttpResponse, TransportError};
+
+/// Sends a request and reads the whole answer.
+///
+/// No cookies, no redirects (a token must not follow one), no referrer, and nothing kept in the HTTP cache.
+pub(crate) async fn send(request: HttpRequest) -> Answer {
+    // What can't be built has an invalid header value, or there is no page: nothing was sent.
+    let limit = Limit::new(request.limit_ms).ok_or(TransportError::Unreachable)?;
+    let request = build(&request, &limit.signal).ok_or(TransportError::Unreachable)?;
+    let response = request.send().await;
+    let response = response.map_err(|_| limit.failure(TransportError::Unreachable))?;
+    let body = response.binary().await;
+    let body = body.map_err(|_| limit.failure(TransportError::CutOff))?;
+    Ok(HttpResponse {
+        status: response.status(),
+        content_type: response.headers().get("Content-Type").unwrap_or_default(),
+        body,
+    })
+}
+
+/// Performs a conversation to its end.
+pub(crate) async fn converse(conversation: &mut dyn Conversation) {
+    while let Some(request) = conversation.next_request() {
+        let answer = send(request).await;
+        conversation.receive(answer);
+    }
+}
+
+/// The browser's request. It is built here and not by gloo-net, which would parse the URL and write it anew: a next
+/// link goes verbatim.
+fn build(request: &HttpRequest, signal: &AbortSignal) -> Option<Request> {
+    let headers = Headers::new().ok()?;
+    for (name, value) in &request.headers {
+        headers.append(name, value).ok()?;
+    }
+    let init = RequestInit::new();
+    init.set_method(request.method.as_str());
+    init.set_headers(&headers);
+    init.set_cache(RequestCache::NoStore);
+    init.set_credentials(RequestCredentials::Omit);
+    init.set_redirect(RequestRedirect::Error);
+    init.set_referrer_policy(ReferrerPolicy::NoReferrer);
+    init.set_signal(Some(signal));
+    if let Some(body) = &request.body {
+        init.set_body(&body.as_str().into());
+    }
+    let request = web_sys::Request::new_with_str_and_init(request.url.as_str(), &init).ok()?;
+    Some(request.into())
+}
+
+/// Ends a request that takes too long, also while its body is read.
+struct Limit {
+    signal: AbortSignal,
+    has_passed: Rc<Cell<bool>>,
+    _timer: Option<Timer>,
+}
+
+impl Limit {
+    fn new(milliseconds: u32) -> Option<Self> {
+        let controller = AbortController::new().ok()?;
+        let has_passed = Rc::new(Cell::new(false));
+        let signal = controller.signal();
+        let flag = Rc::clone(&has_passed);
+        let timer = Timer::new(milliseconds, move || {
+            flag.set(true);
+            // Without a reason: gloo-net panics on one that is no `Error`.
+            controller.abort();
+        });
+        Some(Limit {
+            signal,
+            has_passed,
+            _timer: timer,
+        })
+    }
+
+    fn failure(&self, otherwise: TransportError) -> TransportError {
+        match self.has_passed.get() {
+            true => TransportError::TimedOut,
+            false if is_offline() => TransportError::Offline,
+            false => otherwise,
+        }
+    }
+}

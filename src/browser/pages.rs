@@ -1,0 +1,254 @@
+//! The two pages, as the patient goes through them.
+
+use alloc::string::String;
+
+use wasm_bindgen::JsCast;
+use wasm_bindgen::closure::Closure;
+
+use crate::browser::driver::perform;
+use crate::browser::fetch::{converse, send};
+use crate::browser::storage::TabStore;
+use crate::browser::view::{Stage, View};
+use crate::browser::{location, platform};
+use crate::config::{ConfigError, PageConfig};
+use crate::error::{CallbackError, Error, SignInError};
+use crate::exchange::deployment::MYCHART;
+use crate::exchange::invitation::{Enrolment, Invitation};
+use crate::exchange::jhe::JheSession;
+use crate::exchange::patient::{Identification, PatientIdentifier};
+use crate::exchange::source::{Source, SourceDescription, SourceRegistration};
+use crate::import::{Ending, ImportRun, Verdict};
+use crate::oauth::authorization::AuthorizationResponse;
+use crate::oauth::token::TokenResponse;
+use crate::session::{self, RunRecord};
+use crate::smart::context::LaunchContext;
+use crate::smart::discovery::{Discovery, Issuer};
+use crate::smart::launch::{LaunchRequest, redeem, scope_advice};
+use crate::summary::{Summary, progress_line};
+use crate::url::Url;
+
+/// Which of the two pages this is.
+#[derive(Clone, Copy)]
+pub(crate) enum Page {
+    Connect,
+    Callback,
+}
+
+/// Goes through a page, and tells the patient how it ended.
+pub(crate) async fn run(page: Page, view: View, config: String) {
+    let result = match page {
+        Page::Connect => connect(&view, &config).await,
+        Page::Callback => callback(&view, &config).await,
+    };
+    if let Err(error) = result {
+        fail(&view, &error);
+    }
+}
+
+fn fail(view: &View, error: &Error) {
+    if !error.is_patients_choice() {
+        log(error);
+    }
+    view.error(error, MYCHART.portal);
+    view.stage(Stage::Failed);
+}
+
+fn log(error: &Error) {
+    platform::log_error(&["jhe-connect ", error.code(), ": ", &error.detail()].concat());
+}
+
+/// The connect page: from the invitation to the hospital's sign-in.
+async fn connect(view: &View, config: &str) -> Result<(), Error> {
+    platform::require_secure_context()?;
+    let store = TabStore::open()?;
+    let page = page_url()?;
+    let config = PageConfig::parse(config, &page)?;
+    let issuer = Issuer::parse(&config.iss, &page)?;
+    let invitation = Invitation::parse(page.query(), page.host())?;
+    reload_when_restored();
+
+    view.step("Redeeming invitation…");
+    let mut enrolment = Enrolment::new(config.jhe.clone(), invitation);
+    converse(&mut enrolment).await;
+    session::keep_jhe(&store, &enrolment.finish()?)?;
+    view.step("JHE access token received");
+
+    let portal = config.deployment.portal;
+    view.step(&["Asking ", portal, " how to sign in…"].concat());
+    let mut discovery = Discovery::new(issuer, page);
+    converse(&mut discovery).await;
+    let (issuer, configuration) = discovery.finish()?;
+    for advice in scope_advice(&config.scope) {
+        platform::log_advice(&["jhe-connect: ", advice].concat());
+    }
+    let (url, pending) = LaunchRequest {
+        issuer: &issuer,
+        configuration: &configuration,
+        client_id: &config.client_id,
+        scope: &config.scope,
+        redirect_uri: &config.redirect_uri,
+        entropy: &platform::entropy()?,
+        now: platform::now(),
+    }
+    .begin();
+    session::keep_launch(&store, &pending)?;
+    view.step(&["Taking you to ", portal, " to sign in…"].concat());
+    view.stage(Stage::Redirecting);
+    location::go(&url);
+    Ok(())
+}
+
+/// The callback page: from the hospital's answer to the records in JHE.
+async fn callback(view: &View, config: &str) -> Result<(), Error> {
+    let page = page_url()?;
+    // Before anything that can fail: neither a code nor an error stays in the address bar.
+    location::scrub(&page);
+    platform::require_secure_context()?;
+    let store = TabStore::open()?;
+    if !AuthorizationResponse::is_present(page.query()) {
+        return recall(view, &store);
+    }
+    let pending = session::take_launch(&store)?;
+    let jhe = take_jhe(&store, config, &page);
+    let (request, launched) = redeem(pending, page.query(), &page, platform::now())?;
+    let (config, jhe) = jhe?;
+
+    let portal = config.deployment.portal;
+    view.step(&["Completing your sign-in at ", portal, "…"].concat());
+    let answer = send(request).await.map_err(SignInError::Transport)?;
+    let token = TokenResponse::from_response(&answer).map_err(SignInError::Token)?;
+    let context = LaunchContext::new(launched, token, platform::now())?;
+    context.require_search(config.deployment.pull.search.resource_type)?;
+    view.step(&[portal, " patient id: ", &context.patient].concat());
+
+    identify(&config, &jhe, &context).await?;
+    view.step(&["Stored ", portal, " patient id in JHE"].concat());
+    let source = register(&config, &jhe, &context).await?;
+    view.step(match source.is_new {
+        true => "Registered your hospital as a source in JHE",
+        false => "Found your hospital among your sources in JHE",
+    });
+
+    session::keep_run(&store, &RunRecord::new(false, Default::default()))?;
+    let (pull, identity) = (config.deployment.pull, config.deployment.identity);
+    let mut run = ImportRun::new(jhe, context, source.id, pull, identity);
+    view.step("Copying your records…");
+    let ending = perform(&mut run, |run| {
+        view.progress(&progress_line(run.tally(), run.label()));
+    })
+    .await;
+    finish(view, &store, &config, ending)
+}
+
+/// The configuration and the JHE session, which leaves the tab's storage: whatever comes of this page, the next one
+/// begins at the invitation.
+fn take_jhe(store: &TabStore, config: &str, page: &Url) -> Result<(PageConfig, JheSession), Error> {
+    let config = PageConfig::parse(config, page);
+    let jhe = match &config {
+        Ok(config) => session::jhe(store, &config.jhe)?,
+        Err(_) => None,
+    };
+    session::forget_jhe(store);
+    Ok((config?, jhe.ok_or(CallbackError::NoJheSession)?))
+}
+
+/// Tells JHE who the patient is at the hospital.
+async fn identify(
+    config: &PageConfig,
+    jhe: &JheSession,
+    context: &LaunchContext,
+) -> Result<(), Error> {
+    let identifier = PatientIdentifier {
+        system: context.issuer.as_str().into(),
+        value: context.patient.clone(),
+    };
+    let mut identification = Identification::new(jhe, config.deployment, identifier);
+    converse(&mut identification).await;
+    Ok(identification.finish()?)
+}
+
+/// Finds or registers the source under which the records are filed.
+async fn register(
+    config: &PageConfig,
+    jhe: &JheSession,
+    context: &LaunchContext,
+) -> Result<Source, Error> {
+    let description = SourceDescription {
+        label: config.deployment.source_label.into(),
+        fhir_base_url: context.issuer.as_str().into(),
+        data_source: config.data_source_id.clone(),
+    };
+    let mut registration = SourceRegistration::new(jhe, description);
+    converse(&mut registration).await;
+    Ok(registration.finish()?)
+}
+
+/// Tells how a run ended, and remembers it for a reload.
+fn finish(view: &View, store: &TabStore, config: &PageConfig, ending: Ending) -> Result<(), Error> {
+    let verdict = ending.verdict();
+    let errors = [
+        ending.pull_error.map(Error::from),
+        ending.stop.map(Error::from),
+    ];
+    let portal = config.deployment.portal;
+    if verdict == Verdict::Failed {
+        session::forget_run(store);
+    } else {
+        let record = RunRecord::new(true, ending.tally.clone());
+        session::keep_run(store, &record)?;
+    }
+    view.summary(&Summary::of(
+        &ending.tally,
+        config.deployment.pull.label,
+        portal,
+    ));
+    for error in errors.iter().flatten() {
+        log(error);
+        view.error(error, portal);
+    }
+    view.stage(match verdict {
+        Verdict::Complete => Stage::Done,
+        Verdict::Partly => Stage::Partly,
+        Verdict::Failed => Stage::Failed,
+    });
+    Ok(())
+}
+
+/// The callback page without an answer: a reload. A run that ended is told of again, and never repeated.
+fn recall(view: &View, store: &TabStore) -> Result<(), Error> {
+    let run = session::run(store)?.ok_or(CallbackError::NothingPending)?;
+    if !run.is_finished {
+        return Err(CallbackError::Interrupted.into());
+    }
+    view.step("This import is finished. Nothing was sent again.");
+    let tally = &run.tally;
+    view.summary(&Summary::of(tally, MYCHART.pull.label, MYCHART.portal));
+    view.stage(match tally.not_saved() {
+        0 => Stage::Done,
+        _ => Stage::Partly,
+    });
+    Ok(())
+}
+
+fn page_url() -> Result<Url, Error> {
+    location::page_url().map_err(|_| ConfigError::Malformed("the page's address").into())
+}
+
+/// A browser's Back button may bring the page back as it was left, in the middle of going to the hospital. Only a fresh
+/// start helps then.
+fn reload_when_restored() {
+    let on_show = Closure::<dyn FnMut(web_sys::PageTransitionEvent)>::new(
+        |event: web_sys::PageTransitionEvent| {
+            if event.persisted() {
+                location::reload();
+            }
+        },
+    );
+    if let Some(window) = web_sys::window() {
+        let listener = on_show.as_ref().unchecked_ref();
+        // Fails for no event type.
+        let _ = window.add_event_listener_with_callback("pageshow", listener);
+    }
+    // Forgotten on purpose: it listens for as long as the page exists.
+    on_show.forget();
+}

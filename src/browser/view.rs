@@ -1,0 +1,154 @@
+//! What the patient sees, inside the element that the page hands over. Text goes in as text only.
+
+use web_sys::{Document, Element};
+
+use crate::error::Error;
+use crate::remedy::Remedy;
+use crate::summary::Summary;
+
+/// Where the journey stands, as the attribute `data-jhe-connect` says it to scripts and style sheets.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Stage {
+    Working,
+    Redirecting,
+    Done,
+    Partly,
+    Failed,
+}
+
+impl Stage {
+    fn as_str(self) -> &'static str {
+        match self {
+            Stage::Working => "working",
+            Stage::Redirecting => "redirecting",
+            Stage::Done => "done",
+            Stage::Partly => "partly",
+            Stage::Failed => "failed",
+        }
+    }
+}
+
+/// The elements that are written to.
+pub(crate) struct View {
+    document: Document,
+    root: Element,
+    steps: Element,
+    progress: Element,
+    result: Element,
+}
+
+impl View {
+    /// Empties `root` and lays the view out in it. `None` where the page is no page.
+    pub(crate) fn new(root: Element) -> Option<Self> {
+        let document = web_sys::window()?.document()?;
+        let element = |name, class: &str| {
+            let element: Element = document.create_element(name).ok()?;
+            element.set_class_name(class);
+            Some(element)
+        };
+        let steps = element("ol", "jc-steps")?;
+        let progress = element("p", "jc-progress")?;
+        let result = element("div", "jc-result")?;
+        // Announced by screen readers when they are free.
+        set(&steps, "aria-live", "polite");
+        set(&result, "aria-live", "polite");
+        root.set_text_content(None);
+        root.class_list().add_1("jhe-connect").ok()?;
+        for part in [&steps, &progress, &result] {
+            root.append_child(part).ok()?;
+        }
+        let view = View {
+            document,
+            root,
+            steps,
+            progress,
+            result,
+        };
+        view.stage(Stage::Working);
+        Some(view)
+    }
+
+    /// Says where the journey stands.
+    pub(crate) fn stage(&self, stage: Stage) {
+        set(&self.root, "data-jhe-connect", stage.as_str());
+        let is_busy = matches!(stage, Stage::Working | Stage::Redirecting);
+        set(
+            &self.root,
+            "aria-busy",
+            if is_busy { "true" } else { "false" },
+        );
+    }
+
+    /// Adds a status line.
+    pub(crate) fn step(&self, text: &str) {
+        self.add(&self.steps, "li", "", text);
+    }
+
+    /// Replaces the line that tells how far the import is.
+    pub(crate) fn progress(&self, text: &str) {
+        self.progress.set_text_content(Some(text));
+    }
+
+    /// Shows how a run ended.
+    pub(crate) fn summary(&self, summary: &Summary) {
+        self.progress("");
+        let Some(section) = self.add(&self.result, "section", "jc-summary", "") else {
+            return;
+        };
+        self.add(&section, "h2", "", &summary.headline);
+        if let Some(not_saved) = &summary.not_saved {
+            self.add(&section, "p", "", not_saved);
+        }
+        self.list(&section, "jc-reasons", &summary.reasons);
+        self.list(&section, "jc-notes", &summary.notes);
+    }
+
+    /// Shows what went wrong and what to do.
+    pub(crate) fn error(&self, error: &Error, portal: &str) {
+        self.progress("");
+        set(&self.root, "data-jhe-connect-code", error.code());
+        let remedy = Remedy::of(error, portal);
+        let Some(section) = self.add(&self.result, "section", "jc-remedy", "") else {
+            return;
+        };
+        self.add(&section, "h2", "", &remedy.heading);
+        self.add(&section, "p", "", &remedy.explanation);
+        self.add(&section, "p", "jc-next-step", remedy.next_step);
+        if error.is_patients_choice() {
+            return;
+        }
+        if let Some(details) = self.add(&section, "details", "", "") {
+            self.add(&details, "summary", "", "Details for the study team");
+            self.add(&details, "code", "", error.code());
+            self.add(&details, "p", "", &error.detail());
+        }
+    }
+
+    fn list(&self, parent: &Element, class: &str, lines: &[alloc::string::String]) {
+        if lines.is_empty() {
+            return;
+        }
+        if let Some(list) = self.add(parent, "ul", class, "") {
+            for line in lines {
+                self.add(&list, "li", "", line);
+            }
+        }
+    }
+
+    fn add(&self, parent: &Element, name: &str, class: &str, text: &str) -> Option<Element> {
+        let element = self.document.create_element(name).ok()?;
+        if !class.is_empty() {
+            element.set_class_name(class);
+        }
+        if !text.is_empty() {
+            element.set_text_content(Some(text));
+        }
+        parent.append_child(&element).ok()?;
+        Some(element)
+    }
+}
+
+fn set(element: &Element, name: &str, value: &str) {
+    // Fails only for a name that is no attribute name.
+    let _ = element.set_attribute(name, value);
+}

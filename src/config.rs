@@ -1,0 +1,172 @@
+//! The page configuration: what the server that serves the page provides.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::exchange::deployment::Deployment;
+use crate::url::Url;
+
+/// A complete configuration. Neither the EHR nor the client id is ever taken from the page's URL.
+#[derive(Debug, Clone)]
+pub struct PageConfig {
+    /// Which of JHE's clients this is.
+    pub deployment: &'static Deployment,
+    /// The EHR's FHIR base URL, verbatim.
+    pub iss: String,
+    /// This app's client id at the EHR.
+    pub client_id: String,
+    /// The scope, verbatim.
+    pub scope: String,
+    /// The id of JHE's DataSource.
+    pub data_source_id: String,
+    /// The redirect URI that is registered at the EHR.
+    pub redirect_uri: String,
+    /// JHE's base URL.
+    pub jhe: Url,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Wire<'a> {
+    deployment: Option<String>,
+    iss: Option<String>,
+    client_id: Option<String>,
+    scope: Option<String>,
+    #[serde(borrow)]
+    data_source_id: Option<&'a RawValue>,
+    redirect_uri: Option<String>,
+    jhe_base: Option<String>,
+}
+
+impl PageConfig {
+    /// Reads the configuration; `page` is the page's own URL, which `redirectUri` and `jheBase` may be relative to.
+    ///
+    /// Without `jheBase` JHE is at the page's origin; without `redirectUri` the deployment's callback page there.
+    ///
+    /// # Errors
+    /// [`ConfigError::Missing`] names every value that the server did not provide.
+    pub fn parse(json: &str, page: &Url) -> Result<Self, ConfigError> {
+        let wire: Wire<'_> =
+            serde_json::from_str(json).map_err(|_| ConfigError::Malformed("the JSON object"))?;
+        let deployment = Deployment::named(wire.deployment.as_deref())
+            .ok_or(ConfigError::Malformed("deployment"))?;
+        let mut missing = Vec::new();
+        let mut need = |name, value: Option<String>| {
+            let value = value.unwrap_or_default();
+            if value.trim().is_empty() {
+                missing.push(name);
+            }
+            value
+        };
+        let data_source_id = wire
+            .data_source_id
+            .map(|raw| raw.get().trim_matches('"').into());
+        let (iss, client_id, scope, data_source_id) = (
+            need("iss", wire.iss),
+            need("clientId", wire.client_id),
+            need("scope", wire.scope),
+            need("dataSourceId", data_source_id),
+        );
+        if !missing.is_empty() {
+            return Err(ConfigError::Missing(missing));
+        }
+        let jhe = page
+            .join(wire.jhe_base.as_deref().unwrap_or("/"))
+            .map_err(|_| ConfigError::Malformed("jheBase"))?;
+        // JHE's API answers no other origin; a token must not go to one either.
+        if jhe.origin() != page.origin() {
+            return Err(ConfigError::Malformed("jheBase"));
+        }
+        let redirect_uri = match wire.redirect_uri {
+            Some(relative) => page.join(&relative),
+            None => jhe.below(deployment.callback_path),
+        };
+        let redirect_uri = redirect_uri.map_err(|_| ConfigError::Malformed("redirectUri"))?;
+        Ok(PageConfig {
+            deployment,
+            iss,
+            client_id,
+            scope,
+            data_source_id,
+            redirect_uri: redirect_uri.as_str().into(),
+            jhe,
+        })
+    }
+}
+
+/// What is wrong with a page configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ConfigError {
+    /// These values are missing or empty.
+    Missing(Vec<&'static str>),
+    /// This can't be read.
+    Malformed(&'static str),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FULL: &str = r#"{"iss":"https://ehr.example/R4/","clientId":"C","scope":"launch/patient","dataSourceId":"70006"}"#;
+
+    fn parse(json: &str) -> Result<PageConfig, ConfigError> {
+        let page = Url::parse("https://jhe.example/static/connect/index.html?code=x").unwrap();
+        PageConfig::parse(json, &page)
+    }
+
+    #[test]
+    fn jhes_template_configuration_is_enough() {
+        let config = parse(FULL).unwrap();
+        assert_eq!(config.iss, "https://ehr.example/R4/");
+        assert_eq!(
+            config.redirect_uri,
+            "https://jhe.example/clients/mychart/callback"
+        );
+        assert_eq!(config.jhe.as_str(), "https://jhe.example/");
+    }
+
+    #[test]
+    fn plain_pages_give_their_own_relative_routes() {
+        let json = FULL.replace('{', r#"{"redirectUri":"callback.html","jheBase":"/jhe/","#);
+        let config = parse(&json).unwrap();
+        assert_eq!(
+            config.redirect_uri,
+            "https://jhe.example/static/connect/callback.html"
+        );
+        assert_eq!(config.jhe.as_str(), "https://jhe.example/jhe/");
+    }
+
+    #[test]
+    fn every_missing_value_is_named() {
+        assert_eq!(
+            parse(r#"{"iss":"","clientId":" ","scope":"s"}"#).unwrap_err(),
+            ConfigError::Missing(alloc::vec!["iss", "clientId", "dataSourceId"])
+        );
+        let numeric = FULL.replace("\"70006\"", "70006");
+        assert_eq!(parse(&numeric).unwrap().data_source_id, "70006");
+        let null = FULL.replace("\"70006\"", "null");
+        assert_eq!(
+            parse(&null).unwrap_err(),
+            ConfigError::Missing(alloc::vec!["dataSourceId"])
+        );
+    }
+
+    #[test]
+    fn jhe_is_never_at_another_origin() {
+        let json = FULL.replace('{', r#"{"jheBase":"https://evil.example/","#);
+        assert_eq!(parse(&json).unwrap_err(), ConfigError::Malformed("jheBase"));
+    }
+
+    #[test]
+    fn an_unknown_deployment_and_broken_json_are_malformed() {
+        let json = FULL.replace('{', r#"{"deployment":"other","#);
+        assert_eq!(
+            parse(&json).unwrap_err(),
+            ConfigError::Malformed("deployment")
+        );
+        assert!(parse("").is_err());
+    }
+}

@@ -1,0 +1,441 @@
+//! Everything that can go wrong, one enum per phase, each case with a code that never changes its meaning.
+//!
+//! The code is for maintainers and for scripts, [`Error::detail`] for the study team, and
+//! [`remedy`](crate::remedy) has what the patient reads.
+
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use core::fmt;
+
+use crate::config::ConfigError;
+use crate::exchange::invitation::{EnrolmentError, InvitationError, JheTokenError};
+use crate::exchange::patient::IdentifierError;
+use crate::exchange::source::SourceError;
+use crate::http::TransportError;
+use crate::import::{PullError, PullFailure, Stop};
+use crate::oauth::authorization::{ResponseError, ServerError};
+use crate::oauth::token::TokenError;
+use crate::session::StoreError;
+use crate::smart::context::ContextError;
+use crate::smart::discovery::DiscoveryError;
+use crate::smart::launch::LaunchError;
+use crate::text::number;
+
+/// Why a patient's connection ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Error {
+    /// The server's page configuration.
+    Config(ConfigError),
+    /// The invitation and the JHE token.
+    Enrolment(EnrolmentError),
+    /// The hospital's discovery document.
+    Discovery(DiscoveryError),
+    /// The way back from the hospital's sign-in.
+    Callback(CallbackError),
+    /// The exchange of the hospital's code.
+    SignIn(SignInError),
+    /// What the hospital granted.
+    Context(ContextError),
+    /// The patient's identifier at JHE.
+    Identifier(IdentifierError),
+    /// The source at JHE.
+    Source(SourceError),
+    /// The hospital's pages.
+    Pull(PullError),
+    /// JHE while records are written.
+    Stop(Stop),
+    /// The browser.
+    Browser(BrowserError),
+}
+
+/// What can be wrong when the callback page opens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CallbackError {
+    /// The answer can't be read, or does not finish the pending launch.
+    Launch(LaunchError),
+    /// There is no answer, and no run to tell of.
+    NothingPending,
+    /// The page was closed or reloaded while it imported.
+    Interrupted,
+    /// The JHE token is not in this tab.
+    NoJheSession,
+}
+
+/// Why the hospital gave no token for its code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SignInError {
+    /// Its answer.
+    Token(TokenError),
+    /// No readable answer. The code is not tried again: it is single use.
+    Transport(TransportError),
+}
+
+/// What the browser does not offer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BrowserError {
+    /// Session storage is denied.
+    StorageBlocked,
+    /// The device is offline.
+    Offline,
+    /// The page came over plain http from another machine.
+    InsecureContext,
+    /// There is no WebAssembly, or it is forbidden.
+    NoWebAssembly,
+    /// The program's files could not be loaded.
+    LoadFailed,
+}
+
+impl BrowserError {
+    /// The stable code.
+    pub fn code(self) -> &'static str {
+        match self {
+            BrowserError::StorageBlocked => "browser.storage_blocked",
+            BrowserError::Offline => "browser.offline",
+            BrowserError::InsecureContext => "browser.insecure_context",
+            BrowserError::NoWebAssembly => "browser.no_webassembly",
+            BrowserError::LoadFailed => "browser.load_failed",
+        }
+    }
+}
+
+impl Error {
+    /// The stable code: `phase.case`.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Error::Config(ConfigError::Missing(_)) => "config.missing",
+            Error::Config(ConfigError::Malformed(_)) => "config.malformed",
+            Error::Enrolment(EnrolmentError::Invitation(error)) => match error {
+                InvitationError::Missing => "invitation.missing",
+                InvitationError::Malformed => "invitation.malformed",
+                InvitationError::OtherHost { .. } => "invitation.other_host",
+                InvitationError::Unknown => "invitation.unknown",
+                InvitationError::Used => "invitation.used",
+                InvitationError::Expired => "invitation.expired",
+                InvitationError::Cancelled => "invitation.cancelled",
+                InvitationError::NoLogin(_) => "invitation.no_login",
+                InvitationError::Refused(_) => "invitation.refused",
+                InvitationError::Transport(_) => "invitation.unreachable",
+            },
+            Error::Enrolment(EnrolmentError::Token(error)) => match error {
+                JheTokenError::Transport(_) => "jhe_token.unreachable",
+                JheTokenError::Token(TokenError::Malformed(_)) => "jhe_token.malformed",
+                JheTokenError::Token(error) => match JheRefusal::of(error) {
+                    JheRefusal::Superseded => "jhe_token.invalid_grant",
+                    JheRefusal::RedirectMismatch => "jhe_token.redirect_mismatch",
+                    JheRefusal::InvalidClient => "jhe_token.invalid_client",
+                    JheRefusal::Other => "jhe_token.refused",
+                },
+            },
+            Error::Discovery(error) => match error {
+                DiscoveryError::InsecureIssuer(_) => "discovery.insecure_issuer",
+                DiscoveryError::Transport(_) => "discovery.unreachable",
+                DiscoveryError::NotFound => "discovery.not_found",
+                DiscoveryError::Refused(_) => "discovery.refused",
+                DiscoveryError::NotJson(_) => "discovery.not_json",
+                DiscoveryError::Incomplete(_) => "discovery.incomplete",
+                DiscoveryError::InsecureEndpoint(_) => "discovery.insecure_endpoint",
+                DiscoveryError::NoS256(_) => "discovery.no_s256",
+            },
+            Error::Callback(error) => match error {
+                CallbackError::Launch(LaunchError::Response(error)) => match error {
+                    ResponseError::Repeated(_)
+                    | ResponseError::CodeAndError
+                    | ResponseError::NoCode => "callback.malformed",
+                    ResponseError::NoState => "callback.no_state",
+                    ResponseError::UnknownState => "callback.unknown_state",
+                    ResponseError::OtherIssuer => "callback.other_issuer",
+                    ResponseError::Server(error) => match error.error.as_str() {
+                        "access_denied" => "authorization.denied",
+                        "invalid_scope" => "authorization.invalid_scope",
+                        _ => "authorization.refused",
+                    },
+                },
+                CallbackError::Launch(LaunchError::Expired) => "callback.expired",
+                CallbackError::Launch(LaunchError::Damaged) => "callback.unknown_state",
+                CallbackError::NothingPending => "callback.nothing_pending",
+                CallbackError::Interrupted => "callback.interrupted",
+                CallbackError::NoJheSession => "jhe.session_missing",
+            },
+            Error::SignIn(error) => match error {
+                SignInError::Transport(_) => "sign_in.unreachable",
+                SignInError::Token(TokenError::Malformed(_)) => "sign_in.malformed",
+                SignInError::Token(error) => match error.error() {
+                    "invalid_scope" => "sign_in.invalid_scope",
+                    _ => "sign_in.refused",
+                },
+            },
+            Error::Context(ContextError::NoPatient) => "sign_in.no_patient",
+            Error::Context(ContextError::NotGranted(_)) => "sign_in.no_observation_scope",
+            Error::Identifier(error) => match error {
+                IdentifierError::Conflict => "identifier.conflict",
+                IdentifierError::NotAPatient => "identifier.not_a_patient",
+                IdentifierError::SessionExpired => "jhe.session_expired",
+                IdentifierError::Refused(_) => "identifier.refused",
+                IdentifierError::Transport(_) => "identifier.unreachable",
+            },
+            Error::Source(error) => match error {
+                SourceError::DataSourceMissing(_) => "source.data_source_missing",
+                SourceError::DataSourceUnknown(_) => "source.data_source_unknown",
+                SourceError::NotAPatient(_) => "source.not_a_patient",
+                SourceError::SessionExpired => "jhe.session_expired",
+                SourceError::Refused(_) => "source.refused",
+                SourceError::Transport(_) => "source.unreachable",
+            },
+            Error::Pull(error) => match error.reason {
+                PullFailure::SignedOut => "pull.signed_out",
+                PullFailure::Forbidden(_) => "pull.forbidden",
+                PullFailure::Refused(_) => "pull.refused",
+                PullFailure::ServerError(_) => "pull.server_error",
+                PullFailure::NotFhir(_) => "pull.not_fhir",
+                PullFailure::CutOff => "pull.cut_off",
+                PullFailure::NextRefused(_) => "pull.next_refused",
+                PullFailure::NextLoop => "pull.next_loop",
+                PullFailure::Transport(_) => "pull.unreachable",
+            },
+            Error::Stop(Stop::JheSessionExpired) => "jhe.session_expired",
+            Error::Stop(Stop::JheUnreachable(_)) => "jhe.unreachable",
+            Error::Browser(error) => error.code(),
+        }
+    }
+
+    /// What happened, in one line for the study team: *expected X, found Y*. Holds no secret; may quote a server's
+    /// answer, so it is to be shown as text only.
+    pub fn detail(&self) -> String {
+        match self {
+            Error::Config(ConfigError::Missing(names)) => {
+                ["the page configuration lacks: ", &names.join(", ")].concat()
+            }
+            Error::Config(ConfigError::Malformed(what)) => {
+                ["the page configuration can't be used: ", what].concat()
+            }
+            Error::Enrolment(EnrolmentError::Invitation(error)) => match error {
+                InvitationError::Missing => "no invitation code in the page's address".into(),
+                InvitationError::Malformed => {
+                    "expected code=<host>_<token> with a token of 32 letters and digits".into()
+                }
+                InvitationError::OtherHost { invitation, page } => [
+                    "the invitation is for ",
+                    invitation,
+                    ", this page is served by ",
+                    page,
+                ]
+                .concat(),
+                InvitationError::Unknown => "JHE does not know the invitation (HTTP 404)".into(),
+                InvitationError::Used => {
+                    "redeemed more than 12 hours ago, or replaced by a newer one (HTTP 409)".into()
+                }
+                InvitationError::Expired => "the invitation has expired (HTTP 410)".into(),
+                InvitationError::Cancelled => "the invitation was cancelled (HTTP 403)".into(),
+                InvitationError::NoLogin(said) | InvitationError::Refused(said) => said.clone(),
+                InvitationError::Transport(error) => error.detail().into(),
+            },
+            Error::Enrolment(EnrolmentError::Token(JheTokenError::Token(error)))
+            | Error::SignIn(SignInError::Token(error)) => error.detail(),
+            Error::Enrolment(EnrolmentError::Token(JheTokenError::Transport(error)))
+            | Error::SignIn(SignInError::Transport(error)) => error.detail().into(),
+            Error::Discovery(error) => discovery_detail(error),
+            Error::Callback(error) => callback_detail(error),
+            Error::Context(ContextError::NoPatient) => {
+                "expected `patient` in the token response; is launch/patient in the scope?".into()
+            }
+            Error::Context(ContextError::NotGranted(granted)) => {
+                ["expected a scope for Observation, granted: ", granted].concat()
+            }
+            Error::Identifier(error) => match error {
+                IdentifierError::Conflict => {
+                    "the identifier is not among this patient's in the JHE profile".into()
+                }
+                IdentifierError::NotAPatient => "the JHE token is not a patient's".into(),
+                IdentifierError::SessionExpired => JHE_401.into(),
+                IdentifierError::Refused(said) => said.clone(),
+                IdentifierError::Transport(error) => error.detail().into(),
+            },
+            Error::Source(error) => match error {
+                SourceError::DataSourceMissing(said)
+                | SourceError::DataSourceUnknown(said)
+                | SourceError::NotAPatient(said)
+                | SourceError::Refused(said) => said.clone(),
+                SourceError::SessionExpired => JHE_401.into(),
+                SourceError::Transport(error) => error.detail().into(),
+            },
+            Error::Pull(error) => {
+                let page = number(u64::from(error.page));
+                ["page ", &page, ": ", &pull_detail(&error.reason)].concat()
+            }
+            Error::Stop(Stop::JheSessionExpired) => JHE_401.into(),
+            Error::Stop(Stop::JheUnreachable(error)) => {
+                ["writing to JHE: ", error.detail()].concat()
+            }
+            Error::Browser(error) => match error {
+                BrowserError::StorageBlocked => "sessionStorage is denied or full",
+                BrowserError::Offline => "navigator.onLine is false",
+                BrowserError::InsecureContext => "not a secure context: serve the page over https",
+                BrowserError::NoWebAssembly => {
+                    "WebAssembly is missing or forbidden (Content-Security-Policy: 'wasm-unsafe-eval')"
+                }
+                BrowserError::LoadFailed => "the program's files could not be loaded",
+            }
+            .into(),
+        }
+    }
+
+    /// Did the patient decide this? That is no failure.
+    pub fn is_patients_choice(&self) -> bool {
+        matches!(
+            self,
+            Error::Callback(CallbackError::Launch(LaunchError::Response(ResponseError::Server(
+                ServerError { error, .. }
+            )))) if error == "access_denied"
+        )
+    }
+}
+
+const JHE_401: &str = "JHE answered 401: its token is expired or revoked";
+
+fn discovery_detail(error: &DiscoveryError) -> String {
+    match error {
+        DiscoveryError::InsecureIssuer(text) => ["expected an https URL, found ", text].concat(),
+        DiscoveryError::Transport(error) => error.detail().into(),
+        DiscoveryError::NotFound => {
+            "neither .well-known/smart-configuration nor metadata has the endpoints (HTTP 404)"
+                .into()
+        }
+        DiscoveryError::Refused(said) => said.clone(),
+        DiscoveryError::NotJson(content_type) => {
+            ["expected a JSON object, found ", content_type].concat()
+        }
+        DiscoveryError::Incomplete(name) => ["the discovery document lacks ", name].concat(),
+        DiscoveryError::InsecureEndpoint(name) => ["expected an https URL as ", name].concat(),
+        DiscoveryError::NoS256(methods) => [
+            "expected S256 among code_challenge_methods_supported, found ",
+            methods,
+        ]
+        .concat(),
+    }
+}
+
+fn callback_detail(error: &CallbackError) -> String {
+    match error {
+        CallbackError::Launch(LaunchError::Response(error)) => match error {
+            ResponseError::Repeated(name) => ["parameter appears twice: ", name].concat(),
+            ResponseError::CodeAndError => "the answer holds both code and error".into(),
+            ResponseError::NoCode => "the answer holds neither code nor error".into(),
+            ResponseError::NoState => "the answer holds no state".into(),
+            ResponseError::UnknownState => {
+                "the answer's state is not pending in this tab: begun elsewhere, or used already"
+                    .into()
+            }
+            ResponseError::OtherIssuer => "the answer's iss is not the hospital's issuer".into(),
+            ResponseError::Server(error) => error.describe(),
+        },
+        CallbackError::Launch(LaunchError::Expired) => "the sign-in was begun too long ago".into(),
+        CallbackError::Launch(LaunchError::Damaged) => "the pending sign-in can't be read".into(),
+        CallbackError::NothingPending => "the page was opened without an answer".into(),
+        CallbackError::Interrupted => "the page was closed or reloaded while importing".into(),
+        CallbackError::NoJheSession => "the JHE token is not in this tab's storage".into(),
+    }
+}
+
+fn pull_detail(reason: &PullFailure) -> String {
+    match reason {
+        PullFailure::SignedOut => "the EHR answered 401: its token is over".into(),
+        PullFailure::Forbidden(said)
+        | PullFailure::Refused(said)
+        | PullFailure::ServerError(said) => said.clone(),
+        PullFailure::NotFhir(content_type) => {
+            ["expected a FHIR Bundle, found ", content_type].concat()
+        }
+        PullFailure::CutOff => "the page broke off".into(),
+        PullFailure::NextRefused(link) => {
+            ["the next link leads out of the FHIR base: ", link].concat()
+        }
+        PullFailure::NextLoop => "the next link leads to a page that was read already".into(),
+        PullFailure::Transport(error) => error.detail().to_owned(),
+    }
+}
+
+/// JHE's refusals at its token endpoint that call for different people.
+pub(crate) enum JheRefusal {
+    /// The code is unknown: used, superseded or too old.
+    Superseded,
+    /// JHE's registration of this client lacks the grant's redirect URI.
+    RedirectMismatch,
+    /// JHE's registration of this client is missing.
+    InvalidClient,
+    /// Something else.
+    Other,
+}
+
+impl JheRefusal {
+    pub(crate) fn of(error: &TokenError) -> Self {
+        match error {
+            TokenError::Refused(refusal) => match refusal.error.as_str() {
+                "invalid_grant" => JheRefusal::Superseded,
+                "invalid_client" => JheRefusal::InvalidClient,
+                "invalid_request" if refusal.description.contains("redirect") => {
+                    JheRefusal::RedirectMismatch
+                }
+                _ => JheRefusal::Other,
+            },
+            TokenError::Failed(_) | TokenError::Malformed(_) => JheRefusal::Other,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())?;
+        f.write_str(": ")?;
+        f.write_str(&self.detail())
+    }
+}
+
+impl core::error::Error for Error {}
+
+macro_rules! from {
+    ($($inner:ty => $variant:ident),* $(,)?) => {$(
+        impl From<$inner> for Error {
+            fn from(error: $inner) -> Self {
+                Error::$variant(error)
+            }
+        }
+    )*};
+}
+
+from! {
+    ConfigError => Config,
+    EnrolmentError => Enrolment,
+    DiscoveryError => Discovery,
+    CallbackError => Callback,
+    SignInError => SignIn,
+    ContextError => Context,
+    IdentifierError => Identifier,
+    SourceError => Source,
+    PullError => Pull,
+    Stop => Stop,
+    BrowserError => Browser,
+}
+
+impl From<InvitationError> for Error {
+    fn from(error: InvitationError) -> Self {
+        Error::Enrolment(EnrolmentError::Invitation(error))
+    }
+}
+
+impl From<LaunchError> for Error {
+    fn from(error: LaunchError) -> Self {
+        Error::Callback(CallbackError::Launch(error))
+    }
+}
+
+impl From<ResponseError> for Error {
+    fn from(error: ResponseError) -> Self {
+        LaunchError::Response(error).into()
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(_: StoreError) -> Self {
+        Error::Browser(BrowserError::StorageBlocked)
+    }
+}

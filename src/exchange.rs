@@ -1,0 +1,8 @@
+//! JupyterHealth Exchange (JHE), the server where the records arrive.
+
+pub mod deployment;
+pub mod invitation;
+pub mod jhe;
+pub mod patient;
+pub mod source;
+pub mod write;

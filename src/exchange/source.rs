@@ -1,0 +1,332 @@
+//! The FhirSource under which the records are filed: found again, or registered.
+
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use crate::exchange::jhe::JheSession;
+use crate::http::{Answer, Conversation, HttpRequest, HttpResponse, TransportError};
+use crate::text::number;
+use crate::url::Url;
+
+const PATH: &str = "api/v1/fhir_sources";
+/// JHE lists 1000 sources a page; a patient has a handful.
+const LIST_PAGES: u32 = 20;
+
+/// The number of a FhirSource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SourceId(u64);
+
+impl SourceId {
+    /// As it stands in the `X-JHE-FHIR-Source-ID` header.
+    pub fn header_value(self) -> String {
+        number(self.0)
+    }
+}
+
+/// What identifies a source: it is found again by base URL and data source, byte for byte.
+#[derive(Debug, Clone, Serialize)]
+pub struct SourceDescription {
+    /// What people read for it.
+    pub label: String,
+    /// The EHR's FHIR base URL, verbatim.
+    pub fhir_base_url: String,
+    /// The DataSource's id, which the server put into the page configuration.
+    pub data_source: String,
+}
+
+#[derive(Deserialize)]
+struct SourceWire {
+    id: u64,
+    #[serde(rename = "dataSource")]
+    data_source: Option<u64>,
+    #[serde(rename = "fhirBaseUrl")]
+    fhir_base_url: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct SourceList {
+    results: Vec<SourceWire>,
+    next: Option<String>,
+}
+
+/// The request that registers a source. This JHE makes a new one every time.
+pub fn register_request(jhe: &JheSession, description: &SourceDescription) -> HttpRequest {
+    jhe.post(PATH, serde_json::to_string(description).unwrap_or_default())
+}
+
+/// Reads the answer to [`register_request`].
+///
+/// # Errors
+/// [`SourceError`].
+pub fn registered(response: &HttpResponse) -> Result<SourceId, SourceError> {
+    let source = response.is_success().then(|| response.json::<SourceWire>());
+    match source.flatten() {
+        Some(source) => Ok(SourceId(source.id)),
+        None => Err(SourceError::from_refusal(response)),
+    }
+}
+
+/// Finds the patient's source for an EHR, or registers one.
+///
+/// Of several that fit, the one with the lowest id is taken: the old page registered a new one on every visit.
+#[derive(Debug)]
+pub struct SourceRegistration<'a> {
+    jhe: &'a JheSession,
+    description: SourceDescription,
+    lowest: Option<SourceId>,
+    pages_left: u32,
+    step: Step,
+}
+
+#[derive(Debug)]
+enum Step {
+    List(String),
+    AwaitList,
+    Register,
+    AwaitRegistered,
+    End(Result<Source, SourceError>),
+}
+
+/// The source of this run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Source {
+    /// Its number.
+    pub id: SourceId,
+    /// Was it there before? A new one holds no records yet.
+    pub is_new: bool,
+}
+
+impl<'a> SourceRegistration<'a> {
+    /// Registration of the described source.
+    pub fn new(jhe: &'a JheSession, description: SourceDescription) -> Self {
+        SourceRegistration {
+            jhe,
+            description,
+            lowest: None,
+            pages_left: LIST_PAGES,
+            step: Step::List(PATH.to_owned()),
+        }
+    }
+
+    /// The result.
+    ///
+    /// # Errors
+    /// [`SourceError`].
+    pub fn finish(self) -> Result<Source, SourceError> {
+        match self.step {
+            Step::End(result) => result,
+            _ => Err(SourceError::Transport(TransportError::Unreachable)),
+        }
+    }
+
+    fn after_list(&mut self, response: &HttpResponse) -> Step {
+        let list = response.is_success().then(|| response.json::<SourceList>());
+        let Some(list) = list.flatten() else {
+            return Step::End(Err(SourceError::from_refusal(response)));
+        };
+        let fitting = list.results.iter().filter(|source| self.fits(source));
+        let lowest = fitting.map(|source| SourceId(source.id)).min();
+        self.lowest = [self.lowest, lowest].into_iter().flatten().min();
+        self.pages_left = self.pages_left.saturating_sub(1);
+        match (list.next.and_then(next_path), self.lowest) {
+            (Some(path), _) if self.pages_left > 0 => Step::List(path),
+            (_, Some(id)) => Step::End(Ok(Source { id, is_new: false })),
+            (_, None) => Step::Register,
+        }
+    }
+
+    fn fits(&self, source: &SourceWire) -> bool {
+        source.fhir_base_url.as_ref() == Some(&self.description.fhir_base_url)
+            && source.data_source.map(number).as_ref() == Some(&self.description.data_source)
+    }
+}
+
+/// JHE's own `next` link may carry another scheme or host behind a proxy: only its query counts.
+fn next_path(link: String) -> Option<String> {
+    let url = Url::parse(&link).ok()?;
+    Some([PATH, url.query()].concat())
+}
+
+impl Conversation for SourceRegistration<'_> {
+    fn next_request(&mut self) -> Option<HttpRequest> {
+        match &self.step {
+            Step::List(path) => {
+                let request = self.jhe.get(path);
+                self.step = Step::AwaitList;
+                Some(request)
+            }
+            Step::Register => {
+                self.step = Step::AwaitRegistered;
+                Some(register_request(self.jhe, &self.description))
+            }
+            _ => None,
+        }
+    }
+
+    fn receive(&mut self, answer: Answer) {
+        self.step = match (answer, &self.step) {
+            (Err(error), _) => Step::End(Err(SourceError::Transport(error))),
+            (Ok(answer), Step::AwaitRegistered) => {
+                let source = registered(&answer);
+                Step::End(source.map(|id| Source { id, is_new: true }))
+            }
+            (Ok(answer), _) => self.after_list(&answer),
+        };
+    }
+}
+
+/// Why there is no source to file the records under.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SourceError {
+    /// JHE misses the data source in the request: it is not configured there.
+    DataSourceMissing(String),
+    /// JHE does not know the configured data source.
+    DataSourceUnknown(String),
+    /// The JHE token is not a patient's.
+    NotAPatient(String),
+    /// 401.
+    SessionExpired,
+    /// Another answer; status and start of the body.
+    Refused(String),
+    /// No readable answer.
+    Transport(TransportError),
+}
+
+impl SourceError {
+    fn from_refusal(response: &HttpResponse) -> Self {
+        let said = response.describe();
+        match response.status {
+            401 => SourceError::SessionExpired,
+            403 => SourceError::NotAPatient(said),
+            400 if said.contains("required") || said.contains("may not be null") => {
+                SourceError::DataSourceMissing(said)
+            }
+            400 if said.contains("dataSource") => SourceError::DataSourceUnknown(said),
+            _ => SourceError::Refused(said),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+
+    use super::*;
+    use crate::exchange::jhe::testing::jhe;
+    use crate::http::testing::json;
+
+    fn register(answers: &[(u16, &str)]) -> (Vec<String>, Result<Source, SourceError>) {
+        let jhe = jhe();
+        let description = SourceDescription {
+            label: "Epic / MyChart".into(),
+            fhir_base_url: "https://ehr.example/R4".into(),
+            data_source: "70006".into(),
+        };
+        let mut registration = SourceRegistration::new(&jhe, description);
+        let mut asked = Vec::new();
+        let mut answers = answers.iter();
+        while let Some(request) = registration.next_request() {
+            let body = request.body.as_deref().unwrap_or("");
+            asked.push([request.url.as_str(), body].concat());
+            let (status, body) = answers.next().unwrap();
+            registration.receive(Ok(json(*status, body)));
+        }
+        (asked, registration.finish())
+    }
+
+    fn list(sources: &[(u64, u64, &str)]) -> String {
+        let results: Vec<_> = sources
+            .iter()
+            .map(|(id, data_source, base)| {
+                serde_json::json!({"id": id, "dataSource": data_source, "fhirBaseUrl": base, "label": "x"})
+            })
+            .collect();
+        serde_json::json!({"count": 1, "next": null, "results": results}).to_string()
+    }
+
+    #[test]
+    fn the_lowest_source_with_the_same_base_and_data_source_is_taken() {
+        let sources = list(&[
+            (90_009, 70_006, "https://ehr.example/R4"),
+            (90_004, 70_006, "https://ehr.example/R4"),
+            (90_001, 70_005, "https://ehr.example/R4"),
+            (90_002, 70_006, "https://ehr.example/R4/"),
+        ]);
+        let (asked, source) = register(&[(200, &sources)]);
+        assert_eq!(asked, ["https://jhe.example/api/v1/fhir_sources"]);
+        let source = source.unwrap();
+        assert_eq!(source.id.header_value(), "90004");
+        assert!(!source.is_new);
+    }
+
+    #[test]
+    fn a_source_is_registered_where_none_fits() {
+        let (asked, source) = register(&[
+            (200, &list(&[])),
+            (
+                201,
+                r#"{"id":90010,"patient":40001,"dataSource":70006,"label":"Epic / MyChart","fhirBaseUrl":"https://ehr.example/R4"}"#,
+            ),
+        ]);
+        assert_eq!(
+            asked[1],
+            "https://jhe.example/api/v1/fhir_sources{\"label\":\"Epic / MyChart\",\"fhir_base_url\":\"https://ehr.example/R4\",\"data_source\":\"70006\"}"
+        );
+        assert!(source.unwrap().is_new);
+    }
+
+    #[test]
+    fn further_pages_of_the_list_are_asked_at_jhe_itself() {
+        let first = list(&[(2, 70_006, "https://ehr.example/R4")]).replace(
+            "null",
+            r#""http://proxy.internal/api/v1/fhir_sources?page=2""#,
+        );
+        let second = list(&[(1, 70_006, "https://ehr.example/R4")]);
+        let (asked, source) = register(&[(200, &first), (200, &second)]);
+        assert_eq!(asked[1], "https://jhe.example/api/v1/fhir_sources?page=2");
+        assert_eq!(source.unwrap().id, SourceId(1));
+    }
+
+    #[test]
+    fn every_documented_refusal_is_told_apart() {
+        let refusal = |status, body| {
+            register(&[(200, &list(&[])), (status, body)])
+                .1
+                .unwrap_err()
+        };
+        for missing in [
+            r#"{"dataSource":["This field is required."]}"#,
+            r#"{"dataSource":["This field may not be null."]}"#,
+        ] {
+            assert!(matches!(
+                refusal(400, missing),
+                SourceError::DataSourceMissing(_)
+            ));
+        }
+        for unknown in [
+            r#"{"dataSource":["Invalid pk \"999999\" - object does not exist."]}"#,
+            r#"{"dataSource":["Incorrect type. Expected pk value, received str."]}"#,
+        ] {
+            assert!(matches!(
+                refusal(400, unknown),
+                SourceError::DataSourceUnknown(_)
+            ));
+        }
+        assert!(matches!(
+            refusal(
+                403,
+                r#"{"detail":"Only patient users can register a FhirSource."}"#
+            ),
+            SourceError::NotAPatient(_)
+        ));
+        assert_eq!(refusal(401, "{}"), SourceError::SessionExpired);
+        assert!(matches!(refusal(500, ""), SourceError::Refused(_)));
+        assert_eq!(
+            register(&[(401, "{}")]).1.unwrap_err(),
+            SourceError::SessionExpired
+        );
+    }
+}

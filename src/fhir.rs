@@ -1,0 +1,10 @@
+//! The EHR's FHIR R4 server, read only: searches, their pages, and resources that pass through as text.
+//!
+//! Specification: <https://hl7.org/fhir/R4/http.html>.
+
+pub mod bundle;
+pub mod identity;
+pub(crate) mod members;
+pub mod outcome;
+pub mod resource;
+pub mod search;

@@ -1,0 +1,194 @@
+//! One page of a search: the records that count, what the server says beside them, and the way on.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::fhir::outcome::OperationOutcome;
+use crate::fhir::resource::{LeftOut, Record, Selection};
+use crate::http::HttpResponse;
+
+/// A page of search results, cut into records without building a tree.
+#[derive(Debug, Default)]
+pub struct SearchPage {
+    /// The records that count.
+    pub records: Vec<Record>,
+    /// Entries that do not count, and why.
+    pub left_out: Vec<LeftOut>,
+    /// OperationOutcomes in the page: Epic says there that a result may be incomplete.
+    pub outcomes: Vec<OperationOutcome>,
+    /// The link to the next page, as the server wrote it: not yet confined.
+    pub next: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Bundle<'a> {
+    #[serde(rename = "resourceType")]
+    resource_type: String,
+    #[serde(default, borrow)]
+    entry: Option<Vec<&'a RawValue>>,
+    #[serde(default)]
+    link: Option<Vec<Link>>,
+}
+
+#[derive(Deserialize)]
+struct Link {
+    relation: Option<String>,
+    url: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Entry<'a> {
+    #[serde(borrow)]
+    resource: Option<&'a RawValue>,
+    search: Option<SearchInfo>,
+}
+
+#[derive(Deserialize)]
+struct SearchInfo {
+    mode: Option<String>,
+}
+
+impl SearchPage {
+    /// Reads a successful answer to a search. `None` if it is no Bundle, or only a part of one.
+    pub fn from_response(response: &HttpResponse, selection: &Selection) -> Option<Self> {
+        let bundle: Bundle<'_> = response.json()?;
+        if bundle.resource_type != "Bundle" {
+            return None;
+        }
+        let mut page = SearchPage {
+            next: next_link(bundle.link.unwrap_or_default()),
+            ..SearchPage::default()
+        };
+        for entry in bundle.entry.unwrap_or_default() {
+            page.sort(entry, selection);
+        }
+        Some(page)
+    }
+
+    /// One entry that can't be read is one entry, not the page.
+    fn sort(&mut self, entry: &RawValue, selection: &Selection) {
+        let entry: Option<Entry<'_>> = serde_json::from_str(entry.get()).ok();
+        let (mode, resource) = match entry {
+            Some(Entry {
+                resource: Some(resource),
+                search,
+            }) => (search.and_then(|search| search.mode), resource.get()),
+            _ => return self.left_out.push(LeftOut::Malformed),
+        };
+        if let Some(outcome) = OperationOutcome::parse(resource) {
+            return self.outcomes.push(outcome);
+        }
+        // FHIR R4 §3.1.1.7: without a mode an entry is a match.
+        if mode.is_some_and(|mode| mode != "match") {
+            return self.left_out.push(LeftOut::OtherType);
+        }
+        match selection.pick(resource) {
+            Ok(record) => self.records.push(record),
+            Err(reason) => self.left_out.push(reason),
+        }
+    }
+}
+
+fn next_link(links: Vec<Link>) -> Option<String> {
+    let mut next = links
+        .into_iter()
+        .filter(|link| link.relation.as_deref() == Some("next"));
+    next.next().and_then(|link| link.url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::testing::json;
+    use crate::url::Url;
+
+    fn read(body: &str) -> Option<SearchPage> {
+        let selection = Selection {
+            resource_type: "Observation",
+            patient: "e1".into(),
+            base: Url::parse("https://ehr.example/R4").unwrap(),
+        };
+        SearchPage::from_response(&json(200, body), &selection)
+    }
+
+    #[test]
+    fn a_page_is_sorted_into_records_outcomes_and_the_rest() {
+        let page = read(
+            r#"{"resourceType":"Bundle","type":"searchset","total":1,
+            "link":[{"relation":"self","url":"s"},{"relation":"next","url":"n"}],"entry":[
+            {"resource":{"resourceType":"Observation","id":"1","subject":{"reference":"Patient/e1"}},"search":{"mode":"match"}},
+            {"resource":{"resourceType":"Observation","id":"2","subject":{"reference":"Patient/e1"}}},
+            {"resource":{"resourceType":"Observation","id":"3","subject":{"reference":"Patient/e2"}}},
+            {"resource":{"resourceType":"Observation","id":"4","subject":{"reference":"Patient/e1"}},"search":{"mode":"include"}},
+            {"resource":{"resourceType":"Patient","id":"e1"},"search":{"mode":"include"}},
+            {"resource":{"resourceType":"OperationOutcome","issue":[{"severity":"warning","code":"x","diagnostics":"may not contain entire record"}]},"search":{"mode":"outcome"}},
+            {"fullUrl":"x"}, 7, {"resource":null}, {"resource":{"resourceType":"Observation"},"search":7}
+            ]}"#,
+        )
+        .unwrap();
+        let ids: Vec<_> = page.records.iter().filter_map(Record::id).collect();
+        assert_eq!(ids, ["1", "2"]);
+        assert_eq!(page.outcomes.len(), 1);
+        assert_eq!(
+            page.left_out,
+            [
+                LeftOut::OtherSubject,
+                LeftOut::OtherType,
+                LeftOut::OtherType,
+                LeftOut::Malformed,
+                LeftOut::Malformed,
+                LeftOut::Malformed,
+                LeftOut::Malformed
+            ]
+        );
+        assert_eq!(page.next.as_deref(), Some("n"));
+    }
+
+    #[test]
+    fn epics_empty_result_is_an_outcome_and_no_record() {
+        let page = read(
+            r#"{"resourceType":"Bundle","type":"searchset","total":0,"entry":[{"resource":
+            {"resourceType":"OperationOutcome","issue":[{"severity":"warning","code":"processing","diagnostics":"Resource request returns no results."}]},
+            "search":{"mode":"outcome"}}]}"#,
+        )
+        .unwrap();
+        assert!(page.records.is_empty() && page.left_out.is_empty());
+        assert_eq!(page.outcomes.len(), 1);
+    }
+
+    #[test]
+    fn a_page_without_entries_is_fine_and_its_next_link_counts() {
+        let page = read(r#"{"resourceType":"Bundle","link":[{"relation":"next","url":"n"}]}"#);
+        assert_eq!(page.unwrap().next.as_deref(), Some("n"));
+        assert!(read(r#"{"resourceType":"Bundle","entry":null,"link":null}"#).is_some());
+    }
+
+    #[test]
+    fn what_is_no_bundle_or_broken_off_is_no_page() {
+        for body in [
+            "",
+            "\"\"",
+            "<html>",
+            "{}",
+            r#"{"resourceType":"Patient"}"#,
+            r#"{"resourceType":"Bundle","entry":[{"resource":{"resourceType":"Obs"#,
+        ] {
+            assert!(read(body).is_none(), "{body}");
+        }
+    }
+
+    #[test]
+    fn deep_nesting_inside_a_record_is_no_obstacle() {
+        let deep = ["[".repeat(10_000), "]".repeat(10_000)].concat();
+        let body = [
+            r#"{"resourceType":"Bundle","entry":[{"resource":{"resourceType":"Observation","subject":{"reference":"Patient/e1"},"x":"#,
+            &deep,
+            "}}]}",
+        ]
+        .concat();
+        assert_eq!(read(&body).unwrap().records.len(), 1);
+    }
+}

@@ -1,0 +1,229 @@
+//! A record as text, plus the few fields that a rule looks at.
+//!
+//! Records pass through as text: decimals keep their zeros (`1.50`), and unknown fields survive.
+
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use core::fmt;
+
+use serde::Deserialize;
+
+use crate::fhir::members::members;
+use crate::url::Url;
+
+/// One resource, as the EHR sent it.
+///
+/// `Debug` does not show it: it is a person's health data.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Record {
+    text: String,
+    id: Option<String>,
+}
+
+impl Record {
+    /// The JSON text, untouched.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The EHR's id for it, if it has one. Only unique together with server and type.
+    pub fn id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+}
+
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Record(..)")
+    }
+}
+
+/// Which records count: one type, about one patient, at one server.
+#[derive(Debug, Clone)]
+pub struct Selection {
+    /// The resource type.
+    pub resource_type: &'static str,
+    /// The patient's id.
+    pub patient: String,
+    /// The server's FHIR base.
+    pub base: Url,
+}
+
+/// Why an entry of a page is not a record to import.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeftOut {
+    /// Another type, such as an included resource.
+    OtherType,
+    /// Its subject is not the patient who signed in, or it names none.
+    OtherSubject,
+    /// No resource, or one whose key fields are repeated.
+    Malformed,
+}
+
+impl Selection {
+    /// Looks at a resource's text, which must be well-formed JSON.
+    ///
+    /// # Errors
+    /// [`LeftOut`], if it does not count.
+    pub fn pick(&self, text: &str) -> Result<Record, LeftOut> {
+        let (mut resource_type, mut id, mut subject) = (None, None, None);
+        for member in members(text) {
+            let slot = match member.name {
+                "resourceType" => &mut resource_type,
+                "id" => &mut id,
+                "subject" => &mut subject,
+                _ => continue,
+            };
+            if slot.replace(member.value).is_some() {
+                return Err(LeftOut::Malformed);
+            }
+        }
+        let resource_type = resource_type.and_then(string).ok_or(LeftOut::Malformed)?;
+        if resource_type != self.resource_type {
+            return Err(LeftOut::OtherType);
+        }
+        // JHE does not look at the subject: what is about somebody else would be stored as this patient's.
+        let subject = subject.and_then(|text| serde_json::from_str::<Reference>(text).ok());
+        match subject.and_then(|subject| subject.reference) {
+            Some(reference) if self.is_patient(&reference) => Ok(Record {
+                text: text.to_owned(),
+                id: id.and_then(id_text),
+            }),
+            _ => Err(LeftOut::OtherSubject),
+        }
+    }
+
+    /// Does a reference, relative or absolute, with or without version, lead to the patient?
+    fn is_patient(&self, reference: &str) -> bool {
+        let reference = reference.split("/_history/").next().unwrap_or("");
+        let relative = ["Patient/", &self.patient].concat();
+        reference == relative
+            || reference.strip_suffix(&relative).is_some_and(|base| {
+                let base = base.strip_suffix('/').map(Url::parse);
+                matches!(base, Some(Ok(base)) if same_base(&base, &self.base))
+            })
+    }
+}
+
+fn same_base(a: &Url, b: &Url) -> bool {
+    let trim = |url: &Url| url.as_str().trim_end_matches('/').to_owned();
+    trim(a) == trim(b)
+}
+
+#[derive(Deserialize)]
+struct Reference {
+    reference: Option<String>,
+}
+
+fn string(text: &str) -> Option<String> {
+    serde_json::from_str(text).ok()
+}
+
+/// An id is a string; a bare number, which some servers send, is taken at its digits.
+fn id_text(text: &str) -> Option<String> {
+    let is_number = text.starts_with(|c: char| c.is_ascii_digit());
+    let id = match is_number {
+        true => Some(text.to_owned()),
+        false => string(text),
+    };
+    id.filter(|id| !id.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pick(text: &str) -> Result<Record, LeftOut> {
+        Selection {
+            resource_type: "Observation",
+            patient: "e1".into(),
+            base: Url::parse("https://ehr.example/R4/").unwrap(),
+        }
+        .pick(text)
+    }
+
+    fn about(reference: &str) -> Result<Record, LeftOut> {
+        pick(
+            &[
+                r#"{"resourceType":"Observation","id":"x","subject":{"reference":""#,
+                reference,
+                r#""}}"#,
+            ]
+            .concat(),
+        )
+    }
+
+    #[test]
+    fn a_record_about_the_patient_counts_and_keeps_its_text() {
+        let text = r#"{ "resourceType" : "Observation", "id":"l1",
+            "subject":{"reference":"Patient/e1"}, "valueQuantity":{"value":1.50} }"#;
+        let record = pick(text).unwrap();
+        assert_eq!(record.text(), text);
+        assert_eq!(record.id(), Some("l1"));
+        assert_eq!(alloc::format!("{record:?}"), "Record(..)");
+    }
+
+    #[test]
+    fn the_subject_may_be_absolute_or_versioned() {
+        assert!(about("https://ehr.example/R4/Patient/e1").is_ok());
+        assert!(about("Patient/e1/_history/3").is_ok());
+    }
+
+    #[test]
+    fn a_record_about_somebody_else_is_left_out() {
+        for reference in [
+            "Patient/e2",
+            "Patient/e11",
+            "Group/e1",
+            "#e1",
+            "https://other.example/R4/Patient/e1",
+            "https://ehr.example/R4/xPatient/e1",
+            "",
+        ] {
+            assert_eq!(about(reference), Err(LeftOut::OtherSubject), "{reference}");
+        }
+        assert_eq!(
+            pick(r#"{"resourceType":"Observation"}"#),
+            Err(LeftOut::OtherSubject)
+        );
+        assert_eq!(
+            pick(r#"{"resourceType":"Observation","subject":null}"#),
+            Err(LeftOut::OtherSubject)
+        );
+    }
+
+    #[test]
+    fn other_types_and_non_resources_are_left_out() {
+        assert_eq!(
+            pick(r#"{"resourceType":"Patient"}"#),
+            Err(LeftOut::OtherType)
+        );
+        for text in ["{}", "[]", "null", r#"{"resourceType":7}"#] {
+            assert_eq!(pick(text), Err(LeftOut::Malformed), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_repeated_subject_is_malformed() {
+        let text = r#"{"resourceType":"Observation","subject":{"reference":"Patient/e1"},
+            "subject":{"reference":"Patient/e2"}}"#;
+        assert_eq!(pick(text), Err(LeftOut::Malformed));
+    }
+
+    #[test]
+    fn a_numeric_id_is_read_as_text_and_an_empty_one_as_none() {
+        let with_id = |id: &str| {
+            let text = [
+                r#"{"resourceType":"Observation","subject":{"reference":"Patient/e1"},"id":"#,
+                id,
+                "}",
+            ]
+            .concat();
+            pick(&text).unwrap().id
+        };
+        assert_eq!(with_id("7").as_deref(), Some("7"));
+        assert_eq!(with_id("\"\""), None);
+        assert_eq!(with_id("null"), None);
+        assert_eq!(with_id(r#""\u00e9""#).as_deref(), Some("é"));
+    }
+}

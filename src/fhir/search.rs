@@ -1,0 +1,70 @@
+//! Searches at the EHR, [FHIR R4 search](https://hl7.org/fhir/R4/search.html): GET, so that nothing but the query
+//! decides about the result.
+
+use crate::http::HttpRequest;
+use crate::oauth::token::AccessToken;
+use crate::url::{Url, UrlError};
+
+/// What is asked of a type beside the patient.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Search {
+    /// The resource type.
+    pub resource_type: &'static str,
+    /// Further parameters.
+    pub parameters: &'static [(&'static str, &'static str)],
+}
+
+impl Search {
+    /// The URL of the first page. The patient's id is encoded: one that holds `&` can't widen the search.
+    ///
+    /// # Errors
+    /// [`UrlError`], if the base makes no URL.
+    pub fn first_page(&self, base: &Url, patient: &str) -> Result<Url, UrlError> {
+        let mut pairs = alloc::vec![("patient", patient)];
+        pairs.extend_from_slice(self.parameters);
+        let url = base.below(self.resource_type)?.with_parameters(&pairs);
+        Url::parse(&url)
+    }
+}
+
+/// The request for a page. The URL must have been confined to the base that the token was issued for.
+///
+/// No header field beyond `Accept` and `Authorization`: Epic's CORS list is short. Without `Accept` Epic sends XML.
+pub fn page_request(page: Url, token: &AccessToken) -> HttpRequest {
+    HttpRequest::get(page, "application/fhir+json").with_bearer(token)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::testing::header;
+
+    const LABS: Search = Search {
+        resource_type: "Observation",
+        parameters: &[("category", "laboratory")],
+    };
+
+    #[test]
+    fn the_first_page_names_patient_and_category() {
+        let base = Url::parse("https://ehr.example/R4/").unwrap();
+        let url = LABS.first_page(&base, "e1").unwrap();
+        assert_eq!(
+            url.as_str(),
+            "https://ehr.example/R4/Observation?patient=e1&category=laboratory"
+        );
+        let url = LABS.first_page(&base, "p1?x=1&patient=OTHER").unwrap();
+        assert_eq!(
+            url.query(),
+            "?patient=p1%3Fx%3D1%26patient%3DOTHER&category=laboratory"
+        );
+    }
+
+    #[test]
+    fn a_page_is_asked_for_with_two_header_fields_only() {
+        let page = Url::parse("https://ehr.example/R4/Observation?sessionID=17-A").unwrap();
+        let request = page_request(page, &AccessToken::new("T".into()));
+        assert_eq!(request.headers.len(), 2);
+        assert_eq!(header(&request, "Accept"), Some("application/fhir+json"));
+        assert_eq!(header(&request, "Authorization"), Some("Bearer T"));
+    }
+}

@@ -1,0 +1,270 @@
+//! Requests and answers as plain values, so that every exchange can be tested without a network.
+//!
+//! An exchange is two functions: one makes the [`HttpRequest`], one reads the [`HttpResponse`]. Where one answer
+//! decides about the next request (a fall-back, a second try) the steps form a [`Conversation`]. Whoever performs
+//! them, the page or a test, only carries requests out and answers in.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use serde::Deserialize;
+
+use crate::oauth::token::AccessToken;
+use crate::url::Url;
+
+/// What the page waits for an answer to a read or to a protocol step, in milliseconds.
+pub const READ_LIMIT_MS: u32 = 30_000;
+/// What the page waits for an answer to a write, in milliseconds. JHE's worker time-out is 30 s, and its first
+/// write in a process is slow.
+pub const WRITE_LIMIT_MS: u32 = 90_000;
+
+/// The two methods that this crate uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// Safe to repeat (RFC 9110 §9.2.1).
+    Get,
+    /// Not safe to repeat unless the exchange says so.
+    Post,
+}
+
+impl Method {
+    /// The method's name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Method::Get => "GET",
+            Method::Post => "POST",
+        }
+    }
+}
+
+/// A request that is ready to be sent.
+///
+/// `Debug` shows the method and the URL without its query; never headers or the body, which may hold a token or a
+/// code verifier.
+pub struct HttpRequest {
+    /// The method.
+    pub method: Method,
+    /// Where it goes.
+    pub url: Url,
+    /// Header fields, `Authorization` included.
+    pub headers: Vec<(&'static str, String)>,
+    /// The body, if any.
+    pub body: Option<String>,
+    /// After this many milliseconds without a complete answer the request is given up.
+    pub limit_ms: u32,
+}
+
+impl HttpRequest {
+    /// A GET that accepts `media_type`.
+    pub fn get(url: Url, media_type: &str) -> Self {
+        HttpRequest {
+            method: Method::Get,
+            url,
+            headers: alloc::vec![("Accept", media_type.into())],
+            body: None,
+            limit_ms: READ_LIMIT_MS,
+        }
+    }
+
+    /// A POST without a body.
+    pub fn post(url: Url) -> Self {
+        HttpRequest {
+            method: Method::Post,
+            url,
+            headers: alloc::vec![("Accept", "application/json".into())],
+            body: None,
+            limit_ms: READ_LIMIT_MS,
+        }
+    }
+
+    /// Adds a body and says what it is.
+    #[must_use]
+    pub fn with_body(mut self, content_type: &str, body: String) -> Self {
+        self.headers.push(("Content-Type", content_type.into()));
+        self.body = Some(body);
+        self
+    }
+
+    /// Adds one header field.
+    #[must_use]
+    pub fn with_header(mut self, name: &'static str, value: String) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// Adds the bearer token. RFC 6750 §2: in the header field, never in the query.
+    #[must_use]
+    pub fn with_bearer(self, token: &AccessToken) -> Self {
+        let value = ["Bearer ", token.secret()].concat();
+        self.with_header("Authorization", value)
+    }
+
+    /// Waits as long as a write may take.
+    #[must_use]
+    pub fn as_write(mut self) -> Self {
+        self.limit_ms = WRITE_LIMIT_MS;
+        self
+    }
+}
+
+impl fmt::Debug for HttpRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.method.as_str())?;
+        f.write_str(" ")?;
+        f.write_str(&self.url.without_query())
+    }
+}
+
+/// A complete answer. One that broke off is a [`TransportError::CutOff`] instead.
+pub struct HttpResponse {
+    /// The status code.
+    pub status: u16,
+    /// The `Content-Type` field, empty where there is none.
+    pub content_type: String,
+    /// The body's bytes.
+    pub body: Vec<u8>,
+}
+
+impl HttpResponse {
+    /// Was the request carried out?
+    pub fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// The body read as JSON of a known shape; `None` for anything else. Its declared type is not asked: servers
+    /// label JSON wrongly, and HTML doesn't parse.
+    pub fn json<'a, T: Deserialize<'a>>(&'a self) -> Option<T> {
+        serde_json::from_slice(&self.body).ok()
+    }
+
+    /// The start of the body, for the technical part of an error message: at most 300 characters of text, none of
+    /// HTML.
+    pub fn excerpt(&self) -> String {
+        let text = String::from_utf8_lossy(&self.body);
+        let text = text.trim();
+        if self.content_type.contains("html") || text.starts_with('<') {
+            return "a web page".into();
+        }
+        text.chars().take(300).collect()
+    }
+
+    /// Status and start of the body, as in `HTTP 400: {"error":"invalid_grant"}`.
+    pub fn describe(&self) -> String {
+        let status = status_text(self.status);
+        match self.excerpt() {
+            excerpt if excerpt.is_empty() => status,
+            excerpt => [&status, ": ", &excerpt].concat(),
+        }
+    }
+}
+
+impl fmt::Debug for HttpResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&status_text(self.status))
+    }
+}
+
+/// `HTTP 404`.
+pub(crate) fn status_text(status: u16) -> String {
+    ["HTTP ", &crate::text::number(u64::from(status))].concat()
+}
+
+/// Why there is no complete answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TransportError {
+    /// The device itself says that it has no connection.
+    Offline,
+    /// No answer that the page may read: name or TLS failure, connection refused, a redirect (never followed), or an
+    /// answer without CORS permission. A browser does not tell these apart.
+    Unreachable,
+    /// No complete answer within the request's limit.
+    TimedOut,
+    /// The answer began and broke off.
+    CutOff,
+}
+
+impl TransportError {
+    /// What happened, for the technical part of an error message.
+    pub fn detail(self) -> &'static str {
+        match self {
+            TransportError::Offline => "the device is offline",
+            TransportError::Unreachable => {
+                "no readable answer (network, TLS, a redirect, or no CORS permission)"
+            }
+            TransportError::TimedOut => "no complete answer in time",
+            TransportError::CutOff => "the answer broke off",
+        }
+    }
+}
+
+/// What came back for a request.
+pub type Answer = Result<HttpResponse, TransportError>;
+
+/// Some requests to one server of which each depends on the answer before.
+///
+/// Call [`next_request`](Conversation::next_request), send what it gives, hand the answer to
+/// [`receive`](Conversation::receive), and go on until there is no further request. The conversation then has its
+/// result.
+pub trait Conversation {
+    /// The next request, or `None` at the end.
+    fn next_request(&mut self) -> Option<HttpRequest>;
+    /// The answer to the request that was handed out last.
+    fn receive(&mut self, answer: Answer);
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    use super::*;
+
+    /// An answer as a test needs it.
+    pub(crate) fn answer(status: u16, content_type: &str, body: &str) -> HttpResponse {
+        HttpResponse {
+            status,
+            content_type: content_type.into(),
+            body: body.as_bytes().to_vec(),
+        }
+    }
+
+    /// A JSON answer.
+    pub(crate) fn json(status: u16, body: &str) -> HttpResponse {
+        answer(status, "application/json", body)
+    }
+
+    /// The value of one header field of a request.
+    pub(crate) fn header<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a str> {
+        request
+            .headers
+            .iter()
+            .find(|(n, _)| n.eq_ignore_ascii_case(name))
+            .map(|(_, v)| v.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::answer;
+    use super::*;
+
+    #[test]
+    fn debug_of_a_request_shows_neither_query_nor_headers_nor_body() {
+        let url = Url::parse("https://jhe.example/o/token/?code=SECRET").unwrap();
+        let request = HttpRequest::post(url)
+            .with_body(
+                "application/x-www-form-urlencoded",
+                "code_verifier=SECRET".into(),
+            )
+            .with_bearer(&AccessToken::new("SECRET".into()));
+        assert_eq!(
+            alloc::format!("{request:?}"),
+            "POST https://jhe.example/o/token/"
+        );
+    }
+
+    #[test]
+    fn an_html_error_page_is_not_quoted() {
+        let html = answer(500, "text/html", "<!doctype html><h1>Server Error</h1>");
+        assert_eq!(html.describe(), "HTTP 500: a web page");
+        assert_eq!(answer(401, "", "").describe(), "HTTP 401");
+    }
+}

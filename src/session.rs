@@ -1,0 +1,246 @@
+//! What survives the redirect and a reload, in this tab's storage only: the JHE token until the run ends, the pending
+//! sign-in until its answer comes, and the counts of a finished run. Never a record, never the EHR's token.
+
+use alloc::string::String;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::exchange::jhe::JheSession;
+use crate::import::progress::Tally;
+use crate::oauth::token::AccessToken;
+use crate::smart::launch::PendingLaunch;
+use crate::url::Url;
+
+/// A place for small texts under names, that lives as long as the tab.
+pub trait SessionStore {
+    /// The text under `key`.
+    ///
+    /// # Errors
+    /// [`StoreError`] where storage is denied.
+    fn read(&self, key: &str) -> Result<Option<String>, StoreError>;
+
+    /// Puts `text` under `key`.
+    ///
+    /// # Errors
+    /// [`StoreError`] where storage is denied or full.
+    fn write(&self, key: &str, text: &str) -> Result<(), StoreError>;
+
+    /// Removes what is under `key`, if anything is.
+    fn remove(&self, key: &str);
+}
+
+/// The browser does not let the page store anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoreError;
+
+const JHE: &str = "jhe-connect:jhe";
+const LAUNCH: &str = "jhe-connect:launch";
+const RUN: &str = "jhe-connect:run";
+
+/// Changes whenever a stored record changes its form; one of another form is not read.
+const SCHEMA: u32 = 1;
+
+#[derive(Serialize, Deserialize)]
+struct StoredJhe {
+    schema: u32,
+    token: String,
+}
+
+/// Where a run stands, as far as a reload needs to know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunRecord {
+    schema: u32,
+    /// Did it end? One that did not was interrupted.
+    pub is_finished: bool,
+    /// The counts, without any reason.
+    pub tally: Tally,
+}
+
+impl RunRecord {
+    /// The record of a run with these counts.
+    pub fn new(is_finished: bool, tally: Tally) -> Self {
+        RunRecord {
+            schema: SCHEMA,
+            is_finished,
+            tally,
+        }
+    }
+}
+
+/// Keeps the JHE session over the redirect.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn keep_jhe(store: &impl SessionStore, jhe: &JheSession) -> Result<(), StoreError> {
+    let stored = StoredJhe {
+        schema: SCHEMA,
+        token: jhe.token().secret().into(),
+    };
+    put(store, JHE, &stored)
+}
+
+/// The JHE session of this tab, bound to `base` again.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn jhe(store: &impl SessionStore, base: &Url) -> Result<Option<JheSession>, StoreError> {
+    let stored = get::<StoredJhe>(store, JHE)?.filter(|stored| stored.schema == SCHEMA);
+    Ok(stored.map(|stored| JheSession::new(base.clone(), AccessToken::new(stored.token))))
+}
+
+/// Forgets the JHE session.
+pub fn forget_jhe(store: &impl SessionStore) {
+    store.remove(JHE);
+}
+
+/// Keeps a pending launch; an earlier one is replaced, and with it any record of an earlier run.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn keep_launch(store: &impl SessionStore, launch: &PendingLaunch) -> Result<(), StoreError> {
+    store.remove(RUN);
+    put(store, LAUNCH, launch)
+}
+
+/// Takes the pending launch out of storage: it is used once, whatever comes of it.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn take_launch(store: &impl SessionStore) -> Result<Option<PendingLaunch>, StoreError> {
+    let launch = get::<PendingLaunch>(store, LAUNCH)?;
+    store.remove(LAUNCH);
+    Ok(launch.filter(PendingLaunch::is_current))
+}
+
+/// Keeps where a run stands.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn keep_run(store: &impl SessionStore, run: &RunRecord) -> Result<(), StoreError> {
+    put(store, RUN, run)
+}
+
+/// Where the run of this tab stands.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn run(store: &impl SessionStore) -> Result<Option<RunRecord>, StoreError> {
+    Ok(get::<RunRecord>(store, RUN)?.filter(|run| run.schema == SCHEMA))
+}
+
+/// Forgets the run.
+pub fn forget_run(store: &impl SessionStore) {
+    store.remove(RUN);
+}
+
+fn put(store: &impl SessionStore, key: &str, value: &impl Serialize) -> Result<(), StoreError> {
+    let text = serde_json::to_string(value).map_err(|_| StoreError)?;
+    store.write(key, &text)
+}
+
+/// What can't be read was written by another version: as good as nothing.
+fn get<T: DeserializeOwned>(store: &impl SessionStore, key: &str) -> Result<Option<T>, StoreError> {
+    let text = store.read(key)?;
+    Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+}
+
+/// What every store has to do; each runs it in its own tests.
+#[cfg(any(test, target_arch = "wasm32"))]
+pub mod suite {
+    use super::{RunRecord, SessionStore, Tally, keep_run, run};
+
+    /// Checks `store`, which must be empty, and leaves it empty.
+    pub fn a_store_keeps_replaces_and_removes(store: &impl SessionStore) {
+        let key = "jhe-connect:suite";
+        assert_eq!(store.read(key), Ok(None));
+        for text in ["", "é\u{0}\u{1F600}\"\\", "second"] {
+            assert_eq!(store.write(key, text), Ok(()));
+            assert_eq!(
+                store.read(key).as_ref().map(Option::as_deref),
+                Ok(Some(text))
+            );
+        }
+        store.remove(key);
+        store.remove(key);
+        assert_eq!(store.read(key), Ok(None));
+
+        let record = RunRecord::new(true, Tally::default());
+        assert_eq!(keep_run(store, &record), Ok(()));
+        assert_eq!(run(store), Ok(Some(record)));
+        store.remove(super::RUN);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::borrow::ToOwned;
+    use alloc::collections::BTreeMap;
+    use core::cell::RefCell;
+
+    use super::*;
+    use crate::exchange::jhe::testing::jhe as session;
+
+    #[derive(Default)]
+    struct MemoryStore(RefCell<BTreeMap<String, String>>);
+
+    impl SessionStore for MemoryStore {
+        fn read(&self, key: &str) -> Result<Option<String>, StoreError> {
+            Ok(self.0.borrow().get(key).cloned())
+        }
+        fn write(&self, key: &str, text: &str) -> Result<(), StoreError> {
+            self.0.borrow_mut().insert(key.to_owned(), text.to_owned());
+            Ok(())
+        }
+        fn remove(&self, key: &str) {
+            self.0.borrow_mut().remove(key);
+        }
+    }
+
+    #[test]
+    fn the_memory_store_passes_the_suite() {
+        suite::a_store_keeps_replaces_and_removes(&MemoryStore::default());
+    }
+
+    #[test]
+    fn a_pending_launch_is_taken_once() {
+        let store = MemoryStore::default();
+        let text = r#"{"schema":1,"begun_at":0,"state":"s","verifier":"v","issuer":"i","advertised_issuer":null,"issuer_required":false,"token_endpoint":"t","client_id":"c","redirect_uri":"r","scope":"s"}"#;
+        store.write(LAUNCH, text).unwrap();
+        assert!(take_launch(&store).unwrap().is_some());
+        assert!(take_launch(&store).unwrap().is_none());
+        store
+            .write(LAUNCH, &text.replace("\"schema\":1", "\"schema\":2"))
+            .unwrap();
+        assert!(take_launch(&store).unwrap().is_none());
+        assert!(store.0.borrow().is_empty());
+    }
+
+    #[test]
+    fn the_jhe_session_survives_and_is_forgotten() {
+        let store = MemoryStore::default();
+        let base = Url::parse("https://jhe.example/").unwrap();
+        keep_jhe(&store, &session()).unwrap();
+        let restored = jhe(&store, &base).unwrap().unwrap();
+        assert_eq!(restored.token().secret(), "J");
+        forget_jhe(&store);
+        assert!(jhe(&store, &base).unwrap().is_none());
+    }
+
+    #[test]
+    fn the_stored_form_of_a_run_is_this() {
+        let store = MemoryStore::default();
+        keep_run(&store, &RunRecord::new(false, Tally::default())).unwrap();
+        assert_eq!(
+            store.read(RUN).unwrap().unwrap(),
+            r#"{"schema":1,"is_finished":false,"tally":{"pages":0,"found":0,"repeated":0,"stored":0,"refused":0,"unsettled":0,"unsent":0,"of_other_type":0,"of_other_subject":0,"malformed":0}}"#
+        );
+    }
+
+    #[test]
+    fn damaged_records_are_as_good_as_none() {
+        let store = MemoryStore::default();
+        store.write(RUN, "[object Object]").unwrap();
+        assert_eq!(run(&store), Ok(None));
+    }
+}

@@ -1,0 +1,7 @@
+//! SMART App Launch 2.2, the standalone patient launch, on top of [`oauth`](crate::oauth).
+//!
+//! Specification: <https://hl7.org/fhir/smart-app-launch/app-launch.html>.
+
+pub mod context;
+pub mod discovery;
+pub mod launch;

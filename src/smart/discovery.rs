@@ -1,0 +1,515 @@
+//! Where a hospital's sign-in is: `.well-known/smart-configuration`, and the CapabilityStatement as fall-back.
+//!
+//! SMART App Launch 2.2, [conformance](https://hl7.org/fhir/smart-app-launch/conformance.html).
+
+use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde::Deserialize;
+
+use crate::http::{Answer, Conversation, HttpRequest, HttpResponse, TransportError};
+use crate::oauth::authorization::ExpectedIssuer;
+use crate::url::Url;
+
+/// The FHIR base URL of an EHR, both as it was configured and as a URL.
+///
+/// The text is what `aud`, JHE's identifier system and its source's base URL must be, byte for byte: JHE compares
+/// exact strings.
+#[derive(Debug, Clone)]
+pub struct Issuer {
+    text: String,
+    base: Url,
+}
+
+impl Issuer {
+    /// Reads a configured FHIR base URL; `page` is where this code runs.
+    ///
+    /// # Errors
+    /// [`DiscoveryError::InsecureIssuer`] if it is no https URL (http is let pass from loopback to loopback).
+    pub fn parse(text: &str, page: &Url) -> Result<Self, DiscoveryError> {
+        match Url::parse(text) {
+            Ok(base) if base.is_protected(page) => Ok(Issuer {
+                text: text.to_owned(),
+                base,
+            }),
+            _ => Err(DiscoveryError::InsecureIssuer(text.to_owned())),
+        }
+    }
+
+    /// The text as configured.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The URL to which FHIR requests are confined.
+    pub fn base(&self) -> &Url {
+        &self.base
+    }
+}
+
+/// What discovery finds, checked: both endpoints are protected URLs.
+#[derive(Debug, Clone)]
+pub struct SmartConfiguration {
+    /// Where the patient signs in.
+    pub authorization_endpoint: Url,
+    /// Where the code is exchanged.
+    pub token_endpoint: Url,
+    /// For the check of the answer's `iss` (RFC 9207).
+    pub issuer: ExpectedIssuer,
+    /// `capabilities`, as hints: absence is not refusal.
+    pub capabilities: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Wire {
+    authorization_endpoint: Option<String>,
+    token_endpoint: Option<String>,
+    issuer: Option<String>,
+    authorization_response_iss_parameter_supported: Option<bool>,
+    code_challenge_methods_supported: Option<Vec<String>>,
+    capabilities: Option<Vec<String>>,
+}
+
+/// The request for the SMART configuration: appended to the base path, with and without trailing slash alike.
+///
+/// # Errors
+/// [`DiscoveryError::InsecureIssuer`] if no URL can be made of the issuer.
+pub fn configuration_request(issuer: &Issuer) -> Result<HttpRequest, DiscoveryError> {
+    request(
+        issuer,
+        ".well-known/smart-configuration",
+        "application/json",
+    )
+}
+
+/// The request for the CapabilityStatement, which holds the endpoints of servers older than SMART 2.
+///
+/// # Errors
+/// As [`configuration_request`].
+pub fn metadata_request(issuer: &Issuer) -> Result<HttpRequest, DiscoveryError> {
+    request(issuer, "metadata", "application/fhir+json")
+}
+
+fn request(issuer: &Issuer, path: &str, accept: &str) -> Result<HttpRequest, DiscoveryError> {
+    let url = issuer.base.below(path);
+    let url = url.map_err(|_| DiscoveryError::InsecureIssuer(issuer.text.clone()))?;
+    Ok(HttpRequest::get(url, accept))
+}
+
+impl SmartConfiguration {
+    /// Reads `.well-known/smart-configuration`.
+    ///
+    /// # Errors
+    /// [`DiscoveryError`].
+    pub fn from_response(
+        response: &HttpResponse,
+        issuer: &Issuer,
+        page: &Url,
+    ) -> Result<Self, DiscoveryError> {
+        let wire: Wire = document(response)?;
+        let methods = wire.code_challenge_methods_supported.unwrap_or_default();
+        // SMART: servers SHALL support S256 and SHALL NOT support `plain`. Many leave the list out: S256 is sent all
+        // the same, and only a list that rules it out stops the launch.
+        if !methods.is_empty() && !methods.iter().any(|method| method == "S256") {
+            return Err(DiscoveryError::NoS256(methods.join(", ")));
+        }
+        let endpoint = |name, value| endpoint(name, value, issuer, page);
+        Ok(SmartConfiguration {
+            authorization_endpoint: endpoint(
+                "authorization_endpoint",
+                wire.authorization_endpoint,
+            )?,
+            token_endpoint: endpoint("token_endpoint", wire.token_endpoint)?,
+            issuer: ExpectedIssuer {
+                advertised: wire.issuer,
+                required: wire.authorization_response_iss_parameter_supported == Some(true),
+            },
+            capabilities: wire.capabilities.unwrap_or_default(),
+        })
+    }
+
+    /// Reads the endpoints out of a CapabilityStatement's `oauth-uris` extension (SMART 1.0, still served).
+    ///
+    /// # Errors
+    /// [`DiscoveryError`].
+    pub fn from_metadata(
+        response: &HttpResponse,
+        issuer: &Issuer,
+        page: &Url,
+    ) -> Result<Self, DiscoveryError> {
+        let statement: CapabilityStatement = document(response)?;
+        let mut uris = statement
+            .rest
+            .into_iter()
+            .flat_map(|rest| rest.security.map(|s| s.extension).unwrap_or_default())
+            .filter(|extension| extension.url.ends_with("/oauth-uris"))
+            .flat_map(|extension| extension.extension)
+            .filter_map(|inner| Some((inner.url, inner.value_uri?)))
+            .collect::<Vec<_>>();
+        let mut take = |name: &str| {
+            let index = uris.iter().position(|(url, _)| url == name)?;
+            Some(uris.swap_remove(index).1)
+        };
+        let (authorize, token) = (take("authorize"), take("token"));
+        Ok(SmartConfiguration {
+            authorization_endpoint: endpoint("authorize", authorize, issuer, page)?,
+            token_endpoint: endpoint("token", token, issuer, page)?,
+            issuer: ExpectedIssuer::default(),
+            capabilities: Vec::new(),
+        })
+    }
+}
+
+#[derive(Deserialize)]
+struct CapabilityStatement {
+    #[serde(default)]
+    rest: Vec<Rest>,
+}
+
+#[derive(Deserialize)]
+struct Rest {
+    security: Option<Security>,
+}
+
+#[derive(Deserialize)]
+struct Security {
+    #[serde(default)]
+    extension: Vec<Extension>,
+}
+
+#[derive(Deserialize)]
+struct Extension {
+    url: String,
+    #[serde(default)]
+    extension: Vec<InnerExtension>,
+}
+
+#[derive(Deserialize)]
+struct InnerExtension {
+    url: String,
+    #[serde(rename = "valueUri")]
+    value_uri: Option<String>,
+}
+
+fn document<'a, T: Deserialize<'a>>(response: &'a HttpResponse) -> Result<T, DiscoveryError> {
+    match response.status {
+        404 | 410 => return Err(DiscoveryError::NotFound),
+        _ if !response.is_success() => return Err(DiscoveryError::Refused(response.describe())),
+        _ => {}
+    }
+    response
+        .json()
+        .ok_or_else(|| DiscoveryError::NotJson(response.content_type.clone()))
+}
+
+fn endpoint(
+    name: &'static str,
+    value: Option<String>,
+    issuer: &Issuer,
+    page: &Url,
+) -> Result<Url, DiscoveryError> {
+    let text = value
+        .filter(|text| !text.is_empty())
+        .ok_or(DiscoveryError::Incomplete(name))?;
+    // SMART conformance: a relative endpoint is resolved against the base, taken as a folder.
+    let folder = issuer.base.below("");
+    match folder.and_then(|folder| folder.join(&text)) {
+        Ok(url) if url.is_protected(page) => Ok(url),
+        _ => Err(DiscoveryError::InsecureEndpoint(name)),
+    }
+}
+
+/// Discovery as a conversation: the SMART configuration first, the CapabilityStatement if there is none to be had.
+pub struct Discovery {
+    issuer: Issuer,
+    page: Url,
+    step: Step,
+}
+
+enum Step {
+    Configuration,
+    AwaitConfiguration,
+    Metadata(DiscoveryError),
+    AwaitMetadata(DiscoveryError),
+    End(Box<Result<SmartConfiguration, DiscoveryError>>),
+}
+
+impl Discovery {
+    /// Discovery of `issuer` from a page at `page`.
+    pub fn new(issuer: Issuer, page: Url) -> Self {
+        Discovery {
+            issuer,
+            page,
+            step: Step::Configuration,
+        }
+    }
+
+    /// The result, with the issuer that it belongs to.
+    ///
+    /// # Errors
+    /// [`DiscoveryError`] of the SMART configuration, unless only the CapabilityStatement has more to say.
+    pub fn finish(self) -> Result<(Issuer, SmartConfiguration), DiscoveryError> {
+        match self.step {
+            Step::End(result) => result.map(|found| (self.issuer, found)),
+            _ => Err(DiscoveryError::Transport(TransportError::Unreachable)),
+        }
+    }
+
+    fn begin(
+        &mut self,
+        request: Result<HttpRequest, DiscoveryError>,
+        awaiting: Step,
+    ) -> Option<HttpRequest> {
+        match request {
+            Ok(request) => {
+                self.step = awaiting;
+                Some(request)
+            }
+            Err(error) => {
+                self.step = Step::End(Box::new(Err(error)));
+                None
+            }
+        }
+    }
+}
+
+impl Conversation for Discovery {
+    fn next_request(&mut self) -> Option<HttpRequest> {
+        match &self.step {
+            Step::Configuration => {
+                let request = configuration_request(&self.issuer);
+                self.begin(request, Step::AwaitConfiguration)
+            }
+            Step::Metadata(first) => {
+                let awaiting = Step::AwaitMetadata(first.clone());
+                let request = metadata_request(&self.issuer);
+                self.begin(request, awaiting)
+            }
+            _ => None,
+        }
+    }
+
+    fn receive(&mut self, answer: Answer) {
+        let answer = answer.map_err(DiscoveryError::Transport);
+        let (issuer, page) = (&self.issuer, &self.page);
+        self.step = match &self.step {
+            Step::AwaitMetadata(first) => {
+                let found = answer
+                    .and_then(|answer| SmartConfiguration::from_metadata(&answer, issuer, page));
+                Step::End(Box::new(found.map_err(|second| first.clone().or(second))))
+            }
+            _ => match answer.and_then(|a| SmartConfiguration::from_response(&a, issuer, page)) {
+                Err(error) if error.is_absence() => Step::Metadata(error),
+                result => Step::End(Box::new(result)),
+            },
+        };
+    }
+}
+
+/// Why a hospital's sign-in can't be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DiscoveryError {
+    /// The configured base URL is no https URL.
+    InsecureIssuer(String),
+    /// No readable answer.
+    Transport(TransportError),
+    /// 404 or 410.
+    NotFound,
+    /// Another failure; status and start of the body.
+    Refused(String),
+    /// A success that is no JSON object of the expected form; its content type.
+    NotJson(String),
+    /// The named endpoint is missing.
+    Incomplete(&'static str),
+    /// The named endpoint is no https URL.
+    InsecureEndpoint(&'static str),
+    /// The methods that the server lists, without S256 among them.
+    NoS256(String),
+}
+
+impl DiscoveryError {
+    /// Was nothing usable found, so that the CapabilityStatement may have it?
+    fn is_absence(&self) -> bool {
+        match self {
+            DiscoveryError::Transport(TransportError::Offline)
+            | DiscoveryError::InsecureIssuer(_)
+            | DiscoveryError::InsecureEndpoint(_)
+            | DiscoveryError::NoS256(_) => false,
+            DiscoveryError::Transport(_)
+            | DiscoveryError::NotFound
+            | DiscoveryError::Refused(_)
+            | DiscoveryError::NotJson(_)
+            | DiscoveryError::Incomplete(_) => true,
+        }
+    }
+
+    /// Which of the two says more to the one who has to mend it: a document with a fault, or its absence.
+    fn or(self, second: DiscoveryError) -> DiscoveryError {
+        match (&self, &second) {
+            (
+                DiscoveryError::NotFound,
+                DiscoveryError::InsecureEndpoint(_) | DiscoveryError::Incomplete(_),
+            ) => second,
+            _ => self,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::testing::{answer, header, json};
+
+    const GOOD: &str = r#"{"authorization_endpoint":"https://ehr.example/authorize?tenant=7",
+        "token_endpoint":"oauth2/token","issuer":"https://ehr.example",
+        "code_challenge_methods_supported":["S256"],"capabilities":["launch-standalone"],"new":{}}"#;
+
+    fn page() -> Url {
+        Url::parse("https://jhe.example/clients/mychart/").unwrap()
+    }
+
+    fn issuer() -> Issuer {
+        Issuer::parse("https://ehr.example/api/R4/", &page()).unwrap()
+    }
+
+    fn configuration(body: &str) -> Result<SmartConfiguration, DiscoveryError> {
+        SmartConfiguration::from_response(&json(200, body), &issuer(), &page())
+    }
+
+    fn converse(answers: Vec<Answer>) -> (Vec<String>, Result<SmartConfiguration, DiscoveryError>) {
+        let mut discovery = Discovery::new(issuer(), page());
+        let mut asked = Vec::new();
+        let mut answers = answers.into_iter();
+        while let Some(request) = discovery.next_request() {
+            asked.push(request.url.path().to_owned());
+            discovery.receive(answers.next().unwrap());
+        }
+        (asked, discovery.finish().map(|(_, found)| found))
+    }
+
+    #[test]
+    fn the_request_goes_below_the_base_path_and_asks_for_json() {
+        let request = configuration_request(&issuer()).unwrap();
+        assert_eq!(
+            request.url.as_str(),
+            "https://ehr.example/api/R4/.well-known/smart-configuration"
+        );
+        assert_eq!(header(&request, "Accept"), Some("application/json"));
+    }
+
+    #[test]
+    fn endpoints_may_be_relative_and_keep_their_query() {
+        let found = configuration(GOOD).unwrap();
+        assert_eq!(
+            found.authorization_endpoint.as_str(),
+            "https://ehr.example/authorize?tenant=7"
+        );
+        assert_eq!(
+            found.token_endpoint.as_str(),
+            "https://ehr.example/api/R4/oauth2/token"
+        );
+        assert_eq!(
+            found.issuer.advertised.as_deref(),
+            Some("https://ehr.example")
+        );
+    }
+
+    #[test]
+    fn s256_is_sent_where_no_method_is_listed_and_refused_where_others_are() {
+        assert!(configuration(&GOOD.replace(r#"["S256"]"#, "[]")).is_ok());
+        assert!(configuration(&GOOD.replace(r#"["S256"]"#, "null")).is_ok());
+        assert_eq!(
+            configuration(&GOOD.replace(r#"["S256"]"#, r#"["plain"]"#)).unwrap_err(),
+            DiscoveryError::NoS256("plain".into())
+        );
+    }
+
+    #[test]
+    fn unprotected_endpoints_are_refused() {
+        for bad in [
+            "http://ehr.example/token",
+            "javascript:alert(1)",
+            "https://u:p@ehr.example/token",
+            "http://localhost:8020/token",
+        ] {
+            let body = GOOD.replace("oauth2/token", bad);
+            assert_eq!(
+                configuration(&body).unwrap_err(),
+                DiscoveryError::InsecureEndpoint("token_endpoint")
+            );
+        }
+    }
+
+    #[test]
+    fn an_issuer_over_http_is_refused_unless_page_and_issuer_are_local() {
+        assert!(Issuer::parse("http://ehr.example/R4", &page()).is_err());
+        assert!(Issuer::parse("http://localhost:8020/R4", &page()).is_err());
+        let local = Url::parse("http://localhost:8010/").unwrap();
+        assert!(Issuer::parse("http://localhost:8020/R4", &local).is_ok());
+    }
+
+    #[test]
+    fn each_way_of_failing_has_its_name() {
+        let judge = |response| {
+            SmartConfiguration::from_response(&response, &issuer(), &page()).unwrap_err()
+        };
+        assert_eq!(judge(json(404, "")), DiscoveryError::NotFound);
+        assert_eq!(
+            judge(json(403, "no")),
+            DiscoveryError::Refused("HTTP 403: no".into())
+        );
+        assert_eq!(
+            judge(answer(200, "text/html", "<html>")),
+            DiscoveryError::NotJson("text/html".into())
+        );
+        assert_eq!(
+            judge(json(200, "{}")),
+            DiscoveryError::Incomplete("authorization_endpoint")
+        );
+    }
+
+    #[test]
+    fn the_capability_statement_is_asked_where_the_configuration_is_missing() {
+        let metadata = r#"{"rest":[{"mode":"server","security":{"extension":[{
+            "url":"http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris","extension":[
+            {"url":"token","valueUri":"https://ehr.example/token"},
+            {"url":"manage","valueUri":"https://ehr.example/manage"},
+            {"url":"authorize","valueUri":"https://ehr.example/authorize"}]}]}}]}"#;
+        let (asked, found) = converse(alloc::vec![Ok(json(404, "")), Ok(json(200, metadata))]);
+        assert_eq!(
+            asked,
+            [
+                "/api/R4/.well-known/smart-configuration",
+                "/api/R4/metadata"
+            ]
+        );
+        let found = found.unwrap();
+        assert_eq!(
+            found.authorization_endpoint.as_str(),
+            "https://ehr.example/authorize"
+        );
+        assert_eq!(found.token_endpoint.as_str(), "https://ehr.example/token");
+    }
+
+    #[test]
+    fn a_configuration_with_a_fault_is_not_replaced_by_the_capability_statement() {
+        let body = GOOD.replace("S256", "plain");
+        let (asked, found) = converse(alloc::vec![Ok(json(200, &body))]);
+        assert_eq!(asked.len(), 1);
+        assert!(matches!(found, Err(DiscoveryError::NoS256(_))));
+    }
+
+    #[test]
+    fn where_both_fail_the_first_failure_is_told_unless_the_second_says_more() {
+        let unreachable = || Err(TransportError::Unreachable);
+        let (_, found) = converse(alloc::vec![unreachable(), Ok(json(404, ""))]);
+        assert_eq!(
+            found.unwrap_err(),
+            DiscoveryError::Transport(TransportError::Unreachable)
+        );
+        let (_, found) = converse(alloc::vec![Ok(json(404, "")), Ok(json(200, "{}"))]);
+        assert_eq!(found.unwrap_err(), DiscoveryError::Incomplete("authorize"));
+    }
+}

@@ -1,0 +1,172 @@
+//! The few things done to text more than once: numbers, percent-encoding, base64.
+//!
+//! `format!` is avoided in shipped code: every use costs a patient some hundred bytes.
+
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+
+/// A number in decimal digits.
+pub fn number(value: u64) -> String {
+    let mut digits = Vec::new();
+    let mut rest = value;
+    loop {
+        digits.push(char::from(b'0' + (rest % 10) as u8));
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    digits.into_iter().rev().collect()
+}
+
+/// base64 with the URL-safe alphabet and without padding (RFC 4648 §5).
+pub(crate) fn base64url(octets: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(octets)
+}
+
+/// base64 with the standard alphabet and without padding (RFC 4648 §4).
+pub(crate) fn base64(octets: &[u8]) -> String {
+    STANDARD_NO_PAD.encode(octets)
+}
+
+/// Percent-encodes everything but the unreserved characters of RFC 3986 §2.3: right in a query as in a form body.
+pub fn percent_encode(text: &str) -> String {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push('%');
+            for digit in [byte >> 4, byte & 15] {
+                out.extend(HEX.get(usize::from(digit)).map(|&d| char::from(d)));
+            }
+        }
+    }
+    out
+}
+
+/// Undoes percent-encoding. A `%` that no two digits follow stays as it is, octets that are no UTF-8 become U+FFFD.
+pub fn percent_decode(text: &str) -> String {
+    let mut octets = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        if byte == b'%'
+            && let Some((&[high, low], after)) = rest.split_first_chunk::<2>()
+            && let (Some(high), Some(low)) = (hex_digit(high), hex_digit(low))
+        {
+            octets.push(high << 4 | low);
+            rest = after;
+        } else {
+            octets.push(byte);
+        }
+    }
+    match String::from_utf8(octets) {
+        Ok(text) => text,
+        Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
+    }
+}
+
+fn hex_digit(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).map(|value| value as u8)
+}
+
+/// Pairs of names and values as a form body or the rest of a query.
+pub fn form_encode(pairs: &[(&str, &str)]) -> String {
+    let mut out = String::new();
+    for (name, value) in pairs {
+        if !out.is_empty() {
+            out.push('&');
+        }
+        out.push_str(&percent_encode(name));
+        out.push('=');
+        out.push_str(&percent_encode(value));
+    }
+    out
+}
+
+/// The pairs of a query, with or without its `?`, decoded as a form (`+` is a space).
+pub fn form_decode(query: &str) -> Vec<(String, String)> {
+    let query = query.strip_prefix('?').unwrap_or(query);
+    query
+        .split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let decode = |text: &str| percent_decode(&text.replace('+', " "));
+            (decode(name), decode(value))
+        })
+        .collect()
+}
+
+/// The value of the parameter `name`, or the name itself where it is repeated.
+///
+/// RFC 6749 §3.1: a parameter must not appear more than once. There is no other way here to read one.
+pub(crate) fn single(pairs: &[(String, String)], name: &str) -> Result<Option<String>, Repeated> {
+    let mut values = pairs.iter().filter(|(n, _)| n == name).map(|(_, v)| v);
+    let first = values.next();
+    match values.next() {
+        Some(_) => Err(Repeated(name.to_owned())),
+        None => Ok(first.cloned()),
+    }
+}
+
+/// The name of a parameter that appeared more than once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Repeated(pub(crate) String);
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn form_values_keep_plus_slash_and_equals_signs() {
+        assert_eq!(
+            form_encode(&[("code", "a+b/c=&x=1%20")]),
+            "code=a%2Bb%2Fc%3D%26x%3D1%2520"
+        );
+    }
+
+    #[test]
+    fn a_stray_percent_sign_stays_as_it_is() {
+        assert_eq!(percent_decode("100%"), "100%");
+        assert_eq!(percent_decode("%zz%4"), "%zz%4");
+        assert_eq!(percent_decode("%C3%A9%ff"), "é\u{fffd}");
+    }
+
+    #[test]
+    fn a_repeated_parameter_is_an_error() {
+        let pairs = form_decode("?code=1&state=x&code=2");
+        assert_eq!(single(&pairs, "code"), Err(Repeated("code".into())));
+        assert_eq!(single(&pairs, "state"), Ok(Some("x".into())));
+        assert_eq!(single(&pairs, "iss"), Ok(None));
+    }
+
+    proptest! {
+        #[test]
+        fn numbers_read_as_the_standard_library_writes_them(value: u64) {
+            prop_assert_eq!(number(value), value.to_string());
+        }
+
+        #[test]
+        fn what_is_encoded_decodes_to_itself(name in "\\PC*", value in "\\PC*") {
+            let pairs = form_decode(&form_encode(&[(&name, &value)]));
+            prop_assert_eq!(pairs, alloc::vec![(name, value)]);
+        }
+
+        #[test]
+        fn decoding_never_fails(text in "\\PC*") {
+            percent_decode(&text);
+            form_decode(&text);
+        }
+    }
+}
