@@ -1,7 +1,7 @@
 //! The edge: the only part that touches the page. It performs what the rest decides.
 
 mod driver;
-mod facade;
+pub mod facade;
 mod fetch;
 mod location;
 mod pages;

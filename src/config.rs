@@ -3,10 +3,8 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
-
 use crate::exchange::deployment::Deployment;
+use crate::json::Json;
 use crate::url::Url;
 
 /// A complete configuration. Neither the EHR nor the client id is ever taken from the page's URL.
@@ -28,19 +26,6 @@ pub struct PageConfig {
     pub jhe: Url,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Wire<'a> {
-    deployment: Option<String>,
-    iss: Option<String>,
-    client_id: Option<String>,
-    scope: Option<String>,
-    #[serde(borrow)]
-    data_source_id: Option<&'a RawValue>,
-    redirect_uri: Option<String>,
-    jhe_base: Option<String>,
-}
-
 impl PageConfig {
     /// Reads the configuration; `page` is the page's own URL, which `redirectUri` and `jheBase` may be relative to.
     ///
@@ -49,38 +34,38 @@ impl PageConfig {
     /// # Errors
     /// [`ConfigError::Missing`] names every value that the server did not provide.
     pub fn parse(json: &str, page: &Url) -> Result<Self, ConfigError> {
-        let wire: Wire<'_> =
-            serde_json::from_str(json).map_err(|_| ConfigError::Malformed("the JSON object"))?;
-        let deployment = Deployment::named(wire.deployment.as_deref())
+        let json = Json::parse(json.as_bytes()).filter(|json| json.is_object());
+        let json = json.ok_or(ConfigError::Malformed("the JSON object"))?;
+        let deployment = Deployment::named(json.get_string("deployment").as_deref())
             .ok_or(ConfigError::Malformed("deployment"))?;
         let mut missing = Vec::new();
-        let mut need = |name, value: Option<String>| {
+        let mut need = |name| {
+            // A number, as dataSourceId may be, is taken at its digits.
+            let value = json.get(name).map(|value| value.text().trim_matches('"'));
+            let value = json.get_string(name).or(value.map(String::from));
             let value = value.unwrap_or_default();
             if value.trim().is_empty() {
                 missing.push(name);
             }
             value
         };
-        let data_source_id = wire
-            .data_source_id
-            .map(|raw| raw.get().trim_matches('"').into());
         let (iss, client_id, scope, data_source_id) = (
-            need("iss", wire.iss),
-            need("clientId", wire.client_id),
-            need("scope", wire.scope),
-            need("dataSourceId", data_source_id),
+            need("iss"),
+            need("clientId"),
+            need("scope"),
+            need("dataSourceId"),
         );
         if !missing.is_empty() {
             return Err(ConfigError::Missing(missing));
         }
         let jhe = page
-            .join(wire.jhe_base.as_deref().unwrap_or("/"))
+            .join(json.get_string("jheBase").as_deref().unwrap_or("/"))
             .map_err(|_| ConfigError::Malformed("jheBase"))?;
         // JHE's API answers no other origin; a token must not go to one either.
         if jhe.origin() != page.origin() {
             return Err(ConfigError::Malformed("jheBase"));
         }
-        let redirect_uri = match wire.redirect_uri {
+        let redirect_uri = match json.get_string("redirectUri") {
             Some(relative) => page.join(&relative),
             None => jhe.below(deployment.callback_path),
         };

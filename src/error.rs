@@ -19,7 +19,7 @@ use crate::session::StoreError;
 use crate::smart::context::ContextError;
 use crate::smart::discovery::DiscoveryError;
 use crate::smart::launch::LaunchError;
-use crate::text::number;
+use crate::text::{contains, number};
 
 /// Why a patient's connection ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -372,7 +372,7 @@ impl JheRefusal {
             TokenError::Refused(refusal) => match refusal.error.as_str() {
                 "invalid_grant" => JheRefusal::Superseded,
                 "invalid_client" => JheRefusal::InvalidClient,
-                "invalid_request" if refusal.description.contains("redirect") => {
+                "invalid_request" if contains(&refusal.description, "redirect") => {
                     JheRefusal::RedirectMismatch
                 }
                 _ => JheRefusal::Other,

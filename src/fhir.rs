@@ -4,7 +4,6 @@
 
 pub mod bundle;
 pub mod identity;
-pub(crate) mod members;
 pub mod outcome;
 pub mod resource;
 pub mod search;

@@ -8,9 +8,9 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-use serde::Deserialize;
-
+use crate::json::Json;
 use crate::oauth::token::AccessToken;
+use crate::text::contains;
 use crate::url::Url;
 
 /// What the page waits for an answer to a read or to a protocol step, in milliseconds.
@@ -132,10 +132,9 @@ impl HttpResponse {
         (200..300).contains(&self.status)
     }
 
-    /// The body read as JSON of a known shape; `None` for anything else. Its declared type is not asked: servers
-    /// label JSON wrongly, and HTML doesn't parse.
-    pub fn json<'a, T: Deserialize<'a>>(&'a self) -> Option<T> {
-        serde_json::from_slice(&self.body).ok()
+    /// The body, if it is JSON. Its declared type is not asked: servers label JSON wrongly, and HTML doesn't parse.
+    pub fn json(&self) -> Option<Json<'_>> {
+        Json::parse(&self.body)
     }
 
     /// The start of the body, for the technical part of an error message: at most 300 characters of text, none of
@@ -143,7 +142,7 @@ impl HttpResponse {
     pub fn excerpt(&self) -> String {
         let text = String::from_utf8_lossy(&self.body);
         let text = text.trim();
-        if self.content_type.contains("html") || text.starts_with('<') {
+        if contains(&self.content_type, "html") || text.starts_with('<') {
             return "a web page".into();
         }
         text.chars().take(300).collect()

@@ -6,6 +6,7 @@
 use alloc::borrow::ToOwned;
 use alloc::collections::{BTreeSet, VecDeque};
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use crate::exchange::deployment::Pull;
 use crate::exchange::jhe::JheSession;
@@ -18,6 +19,7 @@ use crate::fhir::resource::{Record, Selection};
 use crate::fhir::search::page_request;
 use crate::http::{Answer, HttpRequest, HttpResponse, TransportError};
 use crate::smart::context::LaunchContext;
+use crate::text::contains;
 use crate::url::Url;
 
 pub mod progress;
@@ -32,7 +34,7 @@ const WRITES_AT_ONCE: usize = 1;
 const LOST_IN_A_ROW: u32 = 3;
 
 /// One task that an import asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TaskId(u32);
 
 /// What the performer of an import does next.
@@ -58,7 +60,7 @@ pub struct ImportRun {
     selection: Selection,
     reading: Reading,
     queue: VecDeque<Record>,
-    writing: BTreeSet<TaskId>,
+    writing: Vec<TaskId>,
     last_task: u32,
     lost_in_a_row: u32,
     visited: BTreeSet<String>,
@@ -154,7 +156,7 @@ impl ImportRun {
             identity,
             reading,
             queue: VecDeque::new(),
-            writing: BTreeSet::new(),
+            writing: Vec::new(),
             last_task: 0,
             lost_in_a_row: 0,
             visited: BTreeSet::new(),
@@ -183,7 +185,7 @@ impl ImportRun {
             {
                 let body = self.identity.outgoing(&record, self.ehr.issuer.as_str());
                 let task = self.new_task();
-                self.writing.insert(task);
+                self.writing.push(task);
                 let resource_type = self.pull.search.resource_type;
                 let request = write_request(&self.jhe, resource_type, self.source, body);
                 return Action::Perform(task, request);
@@ -197,7 +199,8 @@ impl ImportRun {
 
     /// Takes the outcome of a task. One that is not under way is not asked for any more and changes nothing.
     pub fn finish(&mut self, task: TaskId, answer: Answer) {
-        if self.writing.remove(&task) {
+        if let Some(index) = self.writing.iter().position(|writing| *writing == task) {
+            self.writing.swap_remove(index);
             return self.finish_write(&answer);
         }
         match core::mem::replace(&mut self.reading, Reading::Ended) {
@@ -330,8 +333,8 @@ impl PullFailure {
     }
 
     fn from_unreadable(response: &HttpResponse) -> Self {
-        let is_json = response.json::<serde::de::IgnoredAny>().is_some();
-        let claims_json = response.content_type.contains("json");
+        let is_json = response.json().is_some();
+        let claims_json = contains(&response.content_type, "json");
         match claims_json && !is_json && !response.body.is_empty() {
             true => PullFailure::CutOff,
             false => PullFailure::NotFhir(response.content_type.clone()),

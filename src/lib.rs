@@ -32,6 +32,7 @@ pub mod exchange;
 pub mod fhir;
 pub mod http;
 pub mod import;
+pub mod json;
 pub mod oauth;
 pub mod remedy;
 pub mod session;

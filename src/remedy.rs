@@ -2,6 +2,7 @@
 //! and a new error does not compile until it has some.
 
 use alloc::borrow::Cow;
+use alloc::vec::Vec;
 
 use crate::config::ConfigError;
 use crate::error::{BrowserError, CallbackError, Error, JheRefusal, SignInError};
@@ -16,7 +17,7 @@ use crate::smart::discovery::DiscoveryError;
 use crate::smart::launch::LaunchError;
 use crate::text::number;
 
-/// Three sentences for a patient. `{portal}` in a text stands for the name of the hospital's portal.
+/// Three sentences for a patient.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remedy {
     /// What happened, in a few words.
@@ -26,6 +27,9 @@ pub struct Remedy {
     /// What to do now.
     pub next_step: &'static str,
 }
+
+/// Stands in a text for the name of the hospital's portal.
+const PORTAL: char = '@';
 
 const RESTART: &str =
     "Please open the link in your invitation again and sign in once more, in one tab.";
@@ -52,8 +56,8 @@ impl Remedy {
     pub fn of(error: &Error, portal: &str) -> Self {
         let mut remedy = Self::with_place_for_portal(error);
         for text in [&mut remedy.heading, &mut remedy.explanation] {
-            if text.contains("{portal}") {
-                *text = text.replace("{portal}", portal).into();
+            if text.contains(PORTAL) {
+                *text = text.split(PORTAL).collect::<Vec<_>>().join(portal).into();
             }
         }
         remedy
@@ -69,13 +73,13 @@ impl Remedy {
             Error::SignIn(error) => of_sign_in(error),
             Error::Context(ContextError::NoPatient) => remedy(
                 "We could not tell whose record this is",
-                "{portal} let you in but did not say which patient you are. The study's set-up lacks the permission \
+                "@ let you in but did not say which patient you are. The study's set-up lacks the permission \
                  \"launch/patient\".",
                 TELL_TEAM,
             ),
             Error::Context(ContextError::NotGranted(_)) => remedy(
                 "Lab results were not shared",
-                "{portal} did not give access to lab results: either they were unticked when you signed in, or the scope for \
+                "@ did not give access to lab results: either they were unticked when you signed in, or the scope for \
                  Observation is not enabled on the study's app at the hospital.",
                 "Open the link in your invitation again and leave lab results ticked. If you did, please tell your study team.",
             ),
@@ -235,7 +239,7 @@ fn of_callback(error: &CallbackError) -> Remedy {
                 ),
                 "invalid_scope" => scope_not_enabled(),
                 _ => remedy(
-                    "{portal} did not let you in",
+                    "@ did not let you in",
                     "The hospital's sign-in ended with an error. Nothing was shared.",
                     "Please open the link in your invitation again. If it happens again, show your study team the details below.",
                 ),
@@ -256,7 +260,7 @@ fn of_callback(error: &CallbackError) -> Remedy {
             | ResponseError::OtherIssuer,
         )) => remedy(
             "We don't trust this answer",
-            "The answer that came back is not the one that {portal} should give. For your safety it is not used.",
+            "The answer that came back is not the one that @ should give. For your safety it is not used.",
             RESTART,
         ),
         CallbackError::Launch(LaunchError::Expired) => remedy(
@@ -286,7 +290,7 @@ fn of_sign_in(error: &SignInError) -> Remedy {
     match error {
         SignInError::Token(error) if error.error() == "invalid_scope" => scope_not_enabled(),
         SignInError::Token(_) => remedy(
-            "{portal} did not complete the sign-in",
+            "@ did not complete the sign-in",
             "You signed in, but the hospital refused the last step. Nothing was shared.",
             "Please open the link in your invitation again. If it happens again, show your study team the details below.",
         ),
@@ -310,7 +314,7 @@ fn of_identifier(error: &IdentifierError) -> Remedy {
     match error {
         IdentifierError::Conflict => remedy(
             "This hospital account belongs to someone else in the study",
-            "The {portal} account that you signed in with is already connected to another participant. No record was sent.",
+            "The @ account that you signed in with is already connected to another participant. No record was sent.",
             "Did you sign in with your own hospital account? If so, please tell your study team. If not, open the link in your \
              invitation again and use your own.",
         ),
@@ -350,19 +354,19 @@ fn of_source(error: &SourceError) -> Remedy {
 
 fn of_pull(error: &PullError) -> Remedy {
     let reason = match &error.reason {
-        PullFailure::SignedOut => "{portal} has signed you out.",
+        PullFailure::SignedOut => "@ has signed you out.",
         PullFailure::Forbidden(_) => {
-            "{portal} does not allow this app to read these records; the scope may not be enabled there."
+            "@ does not allow this app to read these records; the scope may not be enabled there."
         }
-        PullFailure::Refused(_) => "{portal} did not accept the question for your records.",
-        PullFailure::ServerError(_) => "{portal} has a problem of its own at the moment.",
-        PullFailure::NotFhir(_) => "{portal} answered with something else than records.",
+        PullFailure::Refused(_) => "@ did not accept the question for your records.",
+        PullFailure::ServerError(_) => "@ has a problem of its own at the moment.",
+        PullFailure::NotFhir(_) => "@ answered with something else than records.",
         PullFailure::CutOff => "The connection broke off in the middle of a page of records.",
         PullFailure::NextRefused(_) => {
-            "{portal} pointed to an address where your access must not be shown."
+            "@ pointed to an address where your access must not be shown."
         }
-        PullFailure::NextLoop => "{portal} kept sending the same page.",
-        PullFailure::Transport(_) => "{portal} could not be reached.",
+        PullFailure::NextLoop => "@ kept sending the same page.",
+        PullFailure::Transport(_) => "@ could not be reached.",
     };
     let missing = match error.page {
         1 => " None of your records could be fetched.".into(),
@@ -447,8 +451,6 @@ pub fn loader_texts() -> [(&'static str, Remedy); 2] {
 
 #[cfg(test)]
 mod tests {
-    use alloc::vec::Vec;
-
     use super::*;
     use crate::http::TransportError;
     use crate::oauth::authorization::ServerError;
@@ -505,7 +507,7 @@ mod tests {
             for text in [&*remedy.heading, &*remedy.explanation, remedy.next_step] {
                 assert!(text.len() > 10, "{error}");
                 assert!(!text.contains("  "), "{error}: {text}");
-                for jargon in ["OAuth", "token", "PKCE", "{", "HTTP"] {
+                for jargon in ["OAuth", "token", "PKCE", "@", "HTTP"] {
                     assert!(!text.contains(jargon), "{error}: {text}");
                 }
             }

@@ -2,14 +2,14 @@
 //! sign-in until its answer comes, and the counts of a finished run. Never a record, never the EHR's token.
 
 use alloc::string::String;
-
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use alloc::vec::Vec;
 
 use crate::exchange::jhe::JheSession;
 use crate::import::progress::Tally;
+use crate::json::{Json, object};
 use crate::oauth::token::AccessToken;
 use crate::smart::launch::PendingLaunch;
+use crate::text::number;
 use crate::url::Url;
 
 /// A place for small texts under names, that lives as long as the tab.
@@ -34,38 +34,18 @@ pub trait SessionStore {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StoreError;
 
-const JHE: &str = "jhe-connect:jhe";
-const LAUNCH: &str = "jhe-connect:launch";
-const RUN: &str = "jhe-connect:run";
-
-/// Changes whenever a stored record changes its form; one of another form is not read.
-const SCHEMA: u32 = 1;
-
-#[derive(Serialize, Deserialize)]
-struct StoredJhe {
-    schema: u32,
-    token: String,
-}
+// The number is the version of the stored form: what another version of the bundle wrote is not read.
+const JHE: &str = "jhe-connect:1:jhe";
+const LAUNCH: &str = "jhe-connect:1:launch";
+const RUN: &str = "jhe-connect:1:run";
 
 /// Where a run stands, as far as a reload needs to know.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunRecord {
-    schema: u32,
     /// Did it end? One that did not was interrupted.
     pub is_finished: bool,
-    /// The counts, without any reason.
+    /// The counts, without any reason: a reason may quote a record.
     pub tally: Tally,
-}
-
-impl RunRecord {
-    /// The record of a run with these counts.
-    pub fn new(is_finished: bool, tally: Tally) -> Self {
-        RunRecord {
-            schema: SCHEMA,
-            is_finished,
-            tally,
-        }
-    }
 }
 
 /// Keeps the JHE session over the redirect.
@@ -73,11 +53,7 @@ impl RunRecord {
 /// # Errors
 /// [`StoreError`].
 pub fn keep_jhe(store: &impl SessionStore, jhe: &JheSession) -> Result<(), StoreError> {
-    let stored = StoredJhe {
-        schema: SCHEMA,
-        token: jhe.token().secret().into(),
-    };
-    put(store, JHE, &stored)
+    store.write(JHE, &object(&[("token", jhe.token().secret())]))
 }
 
 /// The JHE session of this tab, bound to `base` again.
@@ -85,8 +61,8 @@ pub fn keep_jhe(store: &impl SessionStore, jhe: &JheSession) -> Result<(), Store
 /// # Errors
 /// [`StoreError`].
 pub fn jhe(store: &impl SessionStore, base: &Url) -> Result<Option<JheSession>, StoreError> {
-    let stored = get::<StoredJhe>(store, JHE)?.filter(|stored| stored.schema == SCHEMA);
-    Ok(stored.map(|stored| JheSession::new(base.clone(), AccessToken::new(stored.token))))
+    let token = read(store, JHE, |stored| stored.get_string("token"))?;
+    Ok(token.map(|token| JheSession::new(base.clone(), AccessToken::new(token))))
 }
 
 /// Forgets the JHE session.
@@ -100,7 +76,7 @@ pub fn forget_jhe(store: &impl SessionStore) {
 /// [`StoreError`].
 pub fn keep_launch(store: &impl SessionStore, launch: &PendingLaunch) -> Result<(), StoreError> {
     store.remove(RUN);
-    put(store, LAUNCH, launch)
+    store.write(LAUNCH, &launch.to_stored())
 }
 
 /// Takes the pending launch out of storage: it is used once, whatever comes of it.
@@ -108,9 +84,9 @@ pub fn keep_launch(store: &impl SessionStore, launch: &PendingLaunch) -> Result<
 /// # Errors
 /// [`StoreError`].
 pub fn take_launch(store: &impl SessionStore) -> Result<Option<PendingLaunch>, StoreError> {
-    let launch = get::<PendingLaunch>(store, LAUNCH)?;
+    let launch = read(store, LAUNCH, PendingLaunch::from_stored)?;
     store.remove(LAUNCH);
-    Ok(launch.filter(PendingLaunch::is_current))
+    Ok(launch)
 }
 
 /// Keeps where a run stands.
@@ -118,7 +94,18 @@ pub fn take_launch(store: &impl SessionStore) -> Result<Option<PendingLaunch>, S
 /// # Errors
 /// [`StoreError`].
 pub fn keep_run(store: &impl SessionStore, run: &RunRecord) -> Result<(), StoreError> {
-    put(store, RUN, run)
+    let mut tally = run.tally.clone();
+    let counts = tally
+        .counts()
+        .map(|(name, count)| (name, number(u64::from(*count))));
+    let mut members: Vec<(&str, &str)> = counts
+        .iter()
+        .map(|(name, count)| (*name, count.as_str()))
+        .collect();
+    if run.is_finished {
+        members.push(("is_finished", "true"));
+    }
+    store.write(RUN, &object(&members))
 }
 
 /// Where the run of this tab stands.
@@ -126,7 +113,16 @@ pub fn keep_run(store: &impl SessionStore, run: &RunRecord) -> Result<(), StoreE
 /// # Errors
 /// [`StoreError`].
 pub fn run(store: &impl SessionStore) -> Result<Option<RunRecord>, StoreError> {
-    Ok(get::<RunRecord>(store, RUN)?.filter(|run| run.schema == SCHEMA))
+    read(store, RUN, |stored| {
+        let mut tally = Tally::default();
+        for (name, count) in tally.counts() {
+            *count = u32::try_from(stored.get(name)?.whole_number()?).ok()?;
+        }
+        Some(RunRecord {
+            is_finished: stored.get("is_finished").is_some(),
+            tally,
+        })
+    })
 }
 
 /// Forgets the run.
@@ -134,15 +130,15 @@ pub fn forget_run(store: &impl SessionStore) {
     store.remove(RUN);
 }
 
-fn put(store: &impl SessionStore, key: &str, value: &impl Serialize) -> Result<(), StoreError> {
-    let text = serde_json::to_string(value).map_err(|_| StoreError)?;
-    store.write(key, &text)
-}
-
-/// What can't be read was written by another version: as good as nothing.
-fn get<T: DeserializeOwned>(store: &impl SessionStore, key: &str) -> Result<Option<T>, StoreError> {
+/// What can't be read is as good as nothing.
+fn read<T>(
+    store: &impl SessionStore,
+    key: &str,
+    from_stored: impl FnOnce(Json<'_>) -> Option<T>,
+) -> Result<Option<T>, StoreError> {
     let text = store.read(key)?;
-    Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+    let stored = text.as_ref().and_then(|text| Json::parse(text.as_bytes()));
+    Ok(stored.and_then(from_stored))
 }
 
 /// What every store has to do; each runs it in its own tests.
@@ -165,7 +161,10 @@ pub mod suite {
         store.remove(key);
         assert_eq!(store.read(key), Ok(None));
 
-        let record = RunRecord::new(true, Tally::default());
+        let record = RunRecord {
+            is_finished: true,
+            tally: Tally::default(),
+        };
         assert_eq!(keep_run(store, &record), Ok(()));
         assert_eq!(run(store), Ok(Some(record)));
         store.remove(super::RUN);
@@ -205,13 +204,11 @@ mod tests {
     #[test]
     fn a_pending_launch_is_taken_once() {
         let store = MemoryStore::default();
-        let text = r#"{"schema":1,"begun_at":0,"state":"s","verifier":"v","issuer":"i","advertised_issuer":null,"issuer_required":false,"token_endpoint":"t","client_id":"c","redirect_uri":"r","scope":"s"}"#;
+        let text = r#"{"begun_at":"0","state":"s","verifier":"v","issuer":"i","token_endpoint":"t","client_id":"c","redirect_uri":"r","scope":"s"}"#;
         store.write(LAUNCH, text).unwrap();
         assert!(take_launch(&store).unwrap().is_some());
         assert!(take_launch(&store).unwrap().is_none());
-        store
-            .write(LAUNCH, &text.replace("\"schema\":1", "\"schema\":2"))
-            .unwrap();
+        store.write(LAUNCH, "{}").unwrap();
         assert!(take_launch(&store).unwrap().is_none());
         assert!(store.0.borrow().is_empty());
     }
@@ -230,10 +227,18 @@ mod tests {
     #[test]
     fn the_stored_form_of_a_run_is_this() {
         let store = MemoryStore::default();
-        keep_run(&store, &RunRecord::new(false, Tally::default())).unwrap();
+        let run = RunRecord {
+            is_finished: true,
+            tally: Tally {
+                stored: 7,
+                reasons: alloc::vec![("SECRET".into(), 1)],
+                ..Tally::default()
+            },
+        };
+        keep_run(&store, &run).unwrap();
         assert_eq!(
             store.read(RUN).unwrap().unwrap(),
-            r#"{"schema":1,"is_finished":false,"tally":{"pages":0,"found":0,"repeated":0,"stored":0,"refused":0,"unsettled":0,"unsent":0,"of_other_type":0,"of_other_subject":0,"malformed":0}}"#
+            r#"{"pages":"0","found":"0","repeated":"0","stored":"7","refused":"0","unsettled":"0","unsent":"0","of_other_type":"0","of_other_subject":"0","malformed":"0","is_finished":"true"}"#
         );
     }
 

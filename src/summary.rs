@@ -107,8 +107,8 @@ mod tests {
             refused: 2,
             unsettled: 1,
             unsent: 1,
-            reasons: [("bad".into(), 2), ("lost".into(), 1)].into(),
-            notices: [("may not contain entire record".into(), 1)].into(),
+            reasons: alloc::vec![("bad".into(), 2), ("lost".into(), 1)],
+            notices: alloc::vec![("may not contain entire record".into(), 1)],
             ..Tally::default()
         };
         let summary = Summary::of(&tally, "Labs", "MyChart");

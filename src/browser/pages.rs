@@ -17,6 +17,7 @@ use crate::exchange::invitation::{Enrolment, Invitation};
 use crate::exchange::jhe::JheSession;
 use crate::exchange::patient::{Identification, PatientIdentifier};
 use crate::exchange::source::{Source, SourceDescription, SourceRegistration};
+use crate::import::progress::Tally;
 use crate::import::{Ending, ImportRun, Verdict};
 use crate::oauth::authorization::AuthorizationResponse;
 use crate::oauth::token::TokenResponse;
@@ -129,7 +130,11 @@ async fn callback(view: &View, config: &str) -> Result<(), Error> {
         false => "Found your hospital among your sources in JHE",
     });
 
-    session::keep_run(&store, &RunRecord::new(false, Default::default()))?;
+    let begun = RunRecord {
+        is_finished: false,
+        tally: Tally::default(),
+    };
+    session::keep_run(&store, &begun)?;
     let (pull, identity) = (config.deployment.pull, config.deployment.identity);
     let mut run = ImportRun::new(jhe, context, source.id, pull, identity);
     view.step("Copying your records…");
@@ -194,7 +199,10 @@ fn finish(view: &View, store: &TabStore, config: &PageConfig, ending: Ending) ->
     if verdict == Verdict::Failed {
         session::forget_run(store);
     } else {
-        let record = RunRecord::new(true, ending.tally.clone());
+        let record = RunRecord {
+            is_finished: true,
+            tally: ending.tally.clone(),
+        };
         session::keep_run(store, &record)?;
     }
     view.summary(&Summary::of(

@@ -7,10 +7,9 @@ use alloc::borrow::ToOwned;
 use alloc::string::String;
 use core::fmt;
 
-use serde::Deserialize;
-
 use crate::exchange::jhe::{JheSession, at};
 use crate::http::{Answer, Conversation, HttpRequest, HttpResponse, TransportError};
+use crate::json::Json;
 use crate::oauth::authorization::AuthorizationCode;
 use crate::oauth::pkce::CodeVerifier;
 use crate::oauth::token::{TokenError, TokenResponse, code_exchange_request};
@@ -76,18 +75,6 @@ pub struct Grant {
     redirect_uri: String,
 }
 
-#[derive(Deserialize)]
-struct RedemptionWire {
-    grant: GrantWire,
-}
-
-#[derive(Deserialize)]
-struct GrantWire {
-    code: String,
-    client_id: String,
-    redirect_uri: String,
-}
-
 impl Grant {
     /// Reads the answer to a redemption.
     ///
@@ -103,13 +90,17 @@ impl Grant {
             400 => return Err(InvitationError::NoLogin(response.describe())),
             _ => return Err(InvitationError::Refused(response.describe())),
         }
-        let wire: RedemptionWire = response
-            .json()
-            .ok_or_else(|| InvitationError::Refused(response.describe()))?;
-        Ok(Grant {
-            code: AuthorizationCode::granted(wire.grant.code),
-            client_id: wire.grant.client_id,
-            redirect_uri: wire.grant.redirect_uri,
+        let grant = response.json().and_then(|body| body.get("grant"));
+        grant
+            .and_then(Self::read)
+            .ok_or_else(|| InvitationError::Refused("HTTP 200 without a grant".into()))
+    }
+
+    fn read(grant: Json<'_>) -> Option<Self> {
+        Some(Grant {
+            code: AuthorizationCode::granted(grant.get_string("code")?),
+            client_id: grant.get_string("client_id")?,
+            redirect_uri: grant.get_string("redirect_uri")?,
         })
     }
 }

@@ -1,16 +1,15 @@
 //! Who the patient is at the hospital, told to JHE, and whether JHE agrees.
 
 use alloc::string::String;
-use alloc::vec::Vec;
-
-use serde::{Deserialize, Serialize};
 
 use crate::exchange::deployment::Deployment;
 use crate::exchange::jhe::JheSession;
 use crate::http::{Answer, Conversation, HttpRequest, HttpResponse, TransportError};
+use crate::json::{Json, object};
+use crate::text::contains;
 
 /// The patient's id at the EHR, as JHE stores it. Both parts are compared as exact strings there.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PatientIdentifier {
     /// The EHR's FHIR base URL, verbatim.
     pub system: String,
@@ -24,7 +23,7 @@ pub fn identifier_request(
     deployment: &Deployment,
     identifier: &PatientIdentifier,
 ) -> HttpRequest {
-    let body = serde_json::to_string(identifier).unwrap_or_default();
+    let body = object(&[("system", &identifier.system), ("value", &identifier.value)]);
     jhe.post(deployment.identifier_path, body)
 }
 
@@ -42,20 +41,9 @@ pub fn identifier_stored(response: &HttpResponse) -> Result<(), IdentifierError>
         _ if response.is_success() => Ok(()),
         401 => Err(IdentifierError::SessionExpired),
         409 => Err(IdentifierError::Conflict),
-        400 if response.excerpt().contains("not a patient") => Err(IdentifierError::NotAPatient),
+        400 if contains(&response.excerpt(), "not a patient") => Err(IdentifierError::NotAPatient),
         _ => Err(IdentifierError::Refused(response.describe())),
     }
-}
-
-#[derive(Deserialize)]
-struct Profile {
-    patient: Option<ProfilePatient>,
-}
-
-#[derive(Deserialize)]
-struct ProfilePatient {
-    #[serde(default)]
-    identifiers: Vec<PatientIdentifier>,
 }
 
 /// Does the profile hold the identifier?
@@ -72,14 +60,19 @@ pub fn identifier_owned(
     if response.status == 401 {
         return Err(IdentifierError::SessionExpired);
     }
-    let profile = response.is_success().then(|| response.json::<Profile>());
-    match profile.flatten() {
-        Some(Profile {
-            patient: Some(patient),
-        }) if patient.identifiers.contains(identifier) => Ok(()),
-        Some(Profile { patient: Some(_) }) => Err(IdentifierError::Conflict),
-        Some(Profile { patient: None }) => Err(IdentifierError::NotAPatient),
-        None => Err(IdentifierError::Refused(response.describe())),
+    let profile = response.json().filter(|profile| profile.is_object());
+    let Some(profile) = profile.filter(|_| response.is_success()) else {
+        return Err(IdentifierError::Refused(response.describe()));
+    };
+    let patient = profile.get("patient").ok_or(IdentifierError::NotAPatient)?;
+    let identifiers = patient.get("identifiers").into_iter();
+    let is_owned = identifiers.flat_map(Json::elements).any(|owned| {
+        owned.get_string("system").as_ref() == Some(&identifier.system)
+            && owned.get_string("value").as_ref() == Some(&identifier.value)
+    });
+    match is_owned {
+        true => Ok(()),
+        false => Err(IdentifierError::Conflict),
     }
 }
 
@@ -175,6 +168,8 @@ pub enum IdentifierError {
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec::Vec;
+
     use super::*;
     use crate::exchange::deployment::MYCHART;
     use crate::exchange::jhe::testing::jhe;

@@ -2,13 +2,11 @@
 
 use alloc::borrow::ToOwned;
 use alloc::string::String;
-use alloc::vec::Vec;
-
-use serde::{Deserialize, Serialize};
 
 use crate::exchange::jhe::JheSession;
 use crate::http::{Answer, Conversation, HttpRequest, HttpResponse, TransportError};
-use crate::text::number;
+use crate::json::{Json, object};
+use crate::text::{contains, number};
 use crate::url::Url;
 
 const PATH: &str = "api/v1/fhir_sources";
@@ -27,7 +25,7 @@ impl SourceId {
 }
 
 /// What identifies a source: it is found again by base URL and data source, byte for byte.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub struct SourceDescription {
     /// What people read for it.
     pub label: String,
@@ -37,24 +35,14 @@ pub struct SourceDescription {
     pub data_source: String,
 }
 
-#[derive(Deserialize)]
-struct SourceWire {
-    id: u64,
-    #[serde(rename = "dataSource")]
-    data_source: Option<u64>,
-    #[serde(rename = "fhirBaseUrl")]
-    fhir_base_url: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct SourceList {
-    results: Vec<SourceWire>,
-    next: Option<String>,
-}
-
 /// The request that registers a source. This JHE makes a new one every time.
 pub fn register_request(jhe: &JheSession, description: &SourceDescription) -> HttpRequest {
-    jhe.post(PATH, serde_json::to_string(description).unwrap_or_default())
+    let body = object(&[
+        ("label", &description.label),
+        ("fhir_base_url", &description.fhir_base_url),
+        ("data_source", &description.data_source),
+    ]);
+    jhe.post(PATH, body)
 }
 
 /// Reads the answer to [`register_request`].
@@ -62,11 +50,14 @@ pub fn register_request(jhe: &JheSession, description: &SourceDescription) -> Ht
 /// # Errors
 /// [`SourceError`].
 pub fn registered(response: &HttpResponse) -> Result<SourceId, SourceError> {
-    let source = response.is_success().then(|| response.json::<SourceWire>());
-    match source.flatten() {
-        Some(source) => Ok(SourceId(source.id)),
-        None => Err(SourceError::from_refusal(response)),
-    }
+    let source = response.json().filter(|_| response.is_success());
+    source
+        .and_then(source_id)
+        .ok_or_else(|| SourceError::from_refusal(response))
+}
+
+fn source_id(source: Json<'_>) -> Option<SourceId> {
+    source.get("id")?.whole_number().map(SourceId)
 }
 
 /// Finds the patient's source for an EHR, or registers one.
@@ -123,24 +114,25 @@ impl<'a> SourceRegistration<'a> {
     }
 
     fn after_list(&mut self, response: &HttpResponse) -> Step {
-        let list = response.is_success().then(|| response.json::<SourceList>());
-        let Some(list) = list.flatten() else {
+        let list = response.json().filter(|_| response.is_success());
+        let Some((list, sources)) = list.and_then(|list| Some((list, list.get("results")?))) else {
             return Step::End(Err(SourceError::from_refusal(response)));
         };
-        let fitting = list.results.iter().filter(|source| self.fits(source));
-        let lowest = fitting.map(|source| SourceId(source.id)).min();
+        let fitting = sources.elements().filter(|source| self.fits(*source));
+        let lowest = fitting.filter_map(source_id).min();
         self.lowest = [self.lowest, lowest].into_iter().flatten().min();
         self.pages_left = self.pages_left.saturating_sub(1);
-        match (list.next.and_then(next_path), self.lowest) {
+        match (list.get_string("next").and_then(next_path), self.lowest) {
             (Some(path), _) if self.pages_left > 0 => Step::List(path),
             (_, Some(id)) => Step::End(Ok(Source { id, is_new: false })),
             (_, None) => Step::Register,
         }
     }
 
-    fn fits(&self, source: &SourceWire) -> bool {
-        source.fhir_base_url.as_ref() == Some(&self.description.fhir_base_url)
-            && source.data_source.map(number).as_ref() == Some(&self.description.data_source)
+    fn fits(&self, source: Json<'_>) -> bool {
+        let data_source = source.get("dataSource").map(Json::text);
+        source.get_string("fhirBaseUrl").as_ref() == Some(&self.description.fhir_base_url)
+            && data_source == Some(&self.description.data_source)
     }
 }
 
@@ -201,10 +193,10 @@ impl SourceError {
         match response.status {
             401 => SourceError::SessionExpired,
             403 => SourceError::NotAPatient(said),
-            400 if said.contains("required") || said.contains("may not be null") => {
+            400 if contains(&said, "required") || contains(&said, "may not be null") => {
                 SourceError::DataSourceMissing(said)
             }
-            400 if said.contains("dataSource") => SourceError::DataSourceUnknown(said),
+            400 if contains(&said, "dataSource") => SourceError::DataSourceUnknown(said),
             _ => SourceError::Refused(said),
         }
     }
@@ -213,6 +205,7 @@ impl SourceError {
 #[cfg(test)]
 mod tests {
     use alloc::string::ToString;
+    use alloc::vec::Vec;
 
     use super::*;
     use crate::exchange::jhe::testing::jhe;

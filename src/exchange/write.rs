@@ -6,6 +6,7 @@ use crate::exchange::jhe::JheSession;
 use crate::exchange::source::SourceId;
 use crate::fhir::outcome::OperationOutcome;
 use crate::http::{Answer, HttpRequest, HttpResponse};
+use crate::text::find;
 
 /// The request that stores one record. JHE's MyChart version adds a row every time: it must not be repeated unless it
 /// is known not to have arrived.
@@ -55,13 +56,24 @@ fn reason(response: &HttpResponse) -> String {
         .filter(|text| !text.is_empty())
         .unwrap_or_else(|| response.describe());
     let mut line = String::new();
-    for word in text.replace("\\n", " ").split_whitespace() {
+    // JHE writes a line's end as a backslash and an n.
+    let mut rest = text.as_str();
+    while let Some(end) = find(rest, "\\n") {
+        push_words(&mut line, rest.get(..end).unwrap_or_default());
+        rest = rest.get(end + 2..).unwrap_or_default();
+    }
+    push_words(&mut line, rest);
+    line.chars().take(REASON_LENGTH).collect()
+}
+
+/// Adds the words of `text` with one space between any two.
+fn push_words(line: &mut String, text: &str) {
+    for word in text.split_ascii_whitespace() {
         if !line.is_empty() {
             line.push(' ');
         }
         line.push_str(word);
     }
-    line.chars().take(REASON_LENGTH).collect()
 }
 
 #[cfg(test)]

@@ -3,12 +3,10 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
-
 use crate::fhir::outcome::OperationOutcome;
 use crate::fhir::resource::{LeftOut, Record, Selection};
 use crate::http::HttpResponse;
+use crate::json::Json;
 
 /// A page of search results, cut into records without building a tree.
 #[derive(Debug, Default)]
@@ -23,66 +21,34 @@ pub struct SearchPage {
     pub next: Option<String>,
 }
 
-#[derive(Deserialize)]
-struct Bundle<'a> {
-    #[serde(rename = "resourceType")]
-    resource_type: String,
-    #[serde(default, borrow)]
-    entry: Option<Vec<&'a RawValue>>,
-    #[serde(default)]
-    link: Option<Vec<Link>>,
-}
-
-#[derive(Deserialize)]
-struct Link {
-    relation: Option<String>,
-    url: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Entry<'a> {
-    #[serde(borrow)]
-    resource: Option<&'a RawValue>,
-    search: Option<SearchInfo>,
-}
-
-#[derive(Deserialize)]
-struct SearchInfo {
-    mode: Option<String>,
-}
-
 impl SearchPage {
     /// Reads a successful answer to a search. `None` if it is no Bundle, or only a part of one.
     pub fn from_response(response: &HttpResponse, selection: &Selection) -> Option<Self> {
-        let bundle: Bundle<'_> = response.json()?;
-        if bundle.resource_type != "Bundle" {
+        let bundle = response.json()?;
+        if bundle.get_string("resourceType")? != "Bundle" {
             return None;
         }
         let mut page = SearchPage {
-            next: next_link(bundle.link.unwrap_or_default()),
+            next: next_link(bundle),
             ..SearchPage::default()
         };
-        for entry in bundle.entry.unwrap_or_default() {
+        for entry in bundle.get("entry").into_iter().flat_map(Json::elements) {
             page.sort(entry, selection);
         }
         Some(page)
     }
 
     /// One entry that can't be read is one entry, not the page.
-    fn sort(&mut self, entry: &RawValue, selection: &Selection) {
-        let entry: Option<Entry<'_>> = serde_json::from_str(entry.get()).ok();
-        let (mode, resource) = match entry {
-            Some(Entry {
-                resource: Some(resource),
-                search,
-            }) => (search.and_then(|search| search.mode), resource.get()),
-            _ => return self.left_out.push(LeftOut::Malformed),
+    fn sort(&mut self, entry: Json<'_>, selection: &Selection) {
+        let Some(resource) = entry.get("resource") else {
+            return self.left_out.push(LeftOut::Malformed);
         };
-        if let Some(outcome) = OperationOutcome::parse(resource) {
+        if let Some(outcome) = OperationOutcome::read(resource) {
             return self.outcomes.push(outcome);
         }
         // FHIR R4 §3.1.1.7: without a mode an entry is a match.
-        if mode.is_some_and(|mode| mode != "match") {
+        let mode = entry.get("search").and_then(|search| search.get("mode"));
+        if mode.is_some_and(|mode| mode.text() != "\"match\"") {
             return self.left_out.push(LeftOut::OtherType);
         }
         match selection.pick(resource) {
@@ -92,11 +58,10 @@ impl SearchPage {
     }
 }
 
-fn next_link(links: Vec<Link>) -> Option<String> {
-    let mut next = links
-        .into_iter()
-        .filter(|link| link.relation.as_deref() == Some("next"));
-    next.next().and_then(|link| link.url)
+fn next_link(bundle: Json<'_>) -> Option<String> {
+    let mut links = bundle.get("link")?.elements();
+    let next = links.find(|link| link.get_string("relation").as_deref() == Some("next"));
+    next?.get_string("url")
 }
 
 #[cfg(test)]
@@ -125,7 +90,7 @@ mod tests {
             {"resource":{"resourceType":"Observation","id":"4","subject":{"reference":"Patient/e1"}},"search":{"mode":"include"}},
             {"resource":{"resourceType":"Patient","id":"e1"},"search":{"mode":"include"}},
             {"resource":{"resourceType":"OperationOutcome","issue":[{"severity":"warning","code":"x","diagnostics":"may not contain entire record"}]},"search":{"mode":"outcome"}},
-            {"fullUrl":"x"}, 7, {"resource":null}, {"resource":{"resourceType":"Observation"},"search":7}
+            {"fullUrl":"x"}, 7, {"resource":null}, {"resource":{},"search":7}
             ]}"#,
         )
         .unwrap();

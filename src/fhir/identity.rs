@@ -1,13 +1,10 @@
 //! How the EHR's id survives the write: a rule of the deployment.
 
-use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use serde::{Deserialize, Serialize};
-
-use crate::fhir::members::{Member, members};
 use crate::fhir::resource::Record;
+use crate::json::{Json, Member, object};
 
 /// What happens to a record's id on its way into JHE.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,64 +24,46 @@ pub fn is_holdable(id: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.')
 }
 
-#[derive(Serialize, Deserialize, PartialEq, Eq)]
-struct Identifier<'a> {
-    #[serde(borrow)]
-    system: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    value: Option<Cow<'a, str>>,
-}
-
 impl Identity {
     /// The text that is written for `record`, which came from the server at `system`.
     ///
     /// Every byte that the rule does not touch stays.
     pub fn outgoing(self, record: &Record, system: &str) -> String {
-        let text = record.text();
         match self {
-            Identity::Keep => text.into(),
-            Identity::AddIdentifier => add_identifier(text, record.id(), system),
+            Identity::Keep => record.text().into(),
+            Identity::AddIdentifier => add_identifier(record.json(), record.id(), system),
         }
     }
 }
 
-fn add_identifier(text: &str, id: Option<&str>, system: &str) -> String {
-    let all: Vec<Member<'_>> = members(text).collect();
+fn add_identifier(record: Json<'_>, id: Option<&str>, system: &str) -> String {
+    let all: Vec<Member<'_>> = record.members().collect();
     let is_dropped =
         |member: &Member<'_>| member.name == "id" && id.is_none_or(|id| !is_holdable(id));
-    let mut edits = Vec::new();
+    let mut removal = None;
+    let mut insertion = None;
 
     if let Some(index) = all.iter().position(is_dropped)
         && let Some(dropped) = all.get(index)
     {
         let next = all.get(index + 1);
         let before = index.checked_sub(1).and_then(|index| all.get(index));
-        edits.push(match (next, before) {
-            (Some(next), _) => (dropped.start, next.start, String::new()),
-            (None, Some(before)) => (before.end, dropped.end, String::new()),
-            (None, None) => (dropped.start, dropped.end, String::new()),
+        removal = Some(match (next, before) {
+            (Some(next), _) => (dropped.start, next.start),
+            (None, Some(before)) => (before.end, dropped.end),
+            (None, None) => (dropped.start, dropped.end),
         });
     }
 
-    let identifier = Identifier {
-        system: Some(Cow::Borrowed(system)),
-        value: id.map(Cow::Borrowed),
-    };
-    if id.is_some()
-        && let Ok(element) = serde_json::to_string(&identifier)
-    {
+    if let Some(id) = id {
+        let element = object(&[("system", system), ("value", id)]);
         match all.iter().find(|member| member.name == "identifier") {
-            Some(member) if member.value.starts_with('[') => {
-                let present: Vec<Identifier<'_>> =
-                    serde_json::from_str(member.value).unwrap_or_default();
-                if !present.contains(&identifier) {
-                    let place = member.end - member.value.len() + 1;
-                    let is_empty = member
-                        .value
-                        .trim_matches(['[', ']', ' ', '\t', '\r', '\n'])
-                        .is_empty();
+            Some(member) if member.value.is_list() => {
+                if !names(member.value, system, id) {
+                    let place = member.end - member.value.text().len() + 1;
+                    let is_empty = member.value.elements().next().is_none();
                     let comma = if is_empty { "" } else { "," };
-                    edits.push((place, place, [&element, comma].concat()));
+                    insertion = Some((place, [&element, comma].concat()));
                 }
             }
             // Not a list: JHE will refuse the record and say why.
@@ -92,26 +71,45 @@ fn add_identifier(text: &str, id: Option<&str>, system: &str) -> String {
             None => {
                 let is_alone = all.iter().all(is_dropped);
                 let comma = if is_alone { "" } else { "," };
-                edits.push((1, 1, ["\"identifier\":[", &element, "]", comma].concat()));
+                insertion = Some((1, ["\"identifier\":[", &element, "]", comma].concat()));
             }
         }
     }
-    // An insertion at the place where a removal begins comes first.
-    edits.sort_by_key(|&(start, end, _)| (start, end));
-    splice(text, &edits)
+    splice(record.text(), removal, insertion)
 }
 
-/// `text` with each `(start, end, replacement)` carried out; the edits are in order and do not overlap.
-fn splice(text: &str, edits: &[(usize, usize, String)]) -> String {
-    let mut out = String::with_capacity(text.len() + 128);
-    let mut position = 0;
-    for (start, end, replacement) in edits {
-        out.push_str(text.get(position..*start).unwrap_or_default());
-        out.push_str(replacement);
-        position = *end;
+/// Is `{system, value}` among the identifiers already?
+fn names(identifiers: Json<'_>, system: &str, value: &str) -> bool {
+    identifiers.elements().any(|identifier| {
+        identifier.get_string("system").as_deref() == Some(system)
+            && identifier.get_string("value").as_deref() == Some(value)
+    })
+}
+
+/// `text` without the range `removal` and with `insertion` at its place, which is not inside that range.
+fn splice(
+    text: &str,
+    removal: Option<(usize, usize)>,
+    insertion: Option<(usize, String)>,
+) -> String {
+    let (place, inserted) = insertion.unwrap_or_default();
+    let (start, end) = removal.unwrap_or((text.len(), text.len()));
+    let part = |from, to| text.get(from..to).unwrap_or_default();
+    match place <= start {
+        true => [
+            part(0, place),
+            &inserted,
+            part(place, start),
+            part(end, text.len()),
+        ],
+        false => [
+            part(0, start),
+            part(end, place),
+            &inserted,
+            part(place, text.len()),
+        ],
     }
-    out.push_str(text.get(position..).unwrap_or_default());
-    out
+    .concat()
 }
 
 #[cfg(test)]
@@ -131,7 +129,7 @@ mod tests {
             patient: "p".into(),
             base: Url::parse(SYSTEM).unwrap(),
         }
-        .pick(text)
+        .pick(Json::parse(text.as_bytes()).unwrap())
         .unwrap()
     }
 

@@ -3,31 +3,20 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use serde::Deserialize;
-
 use crate::http::HttpResponse;
+use crate::json::Json;
+use crate::text::find;
 
 /// The issues of an OperationOutcome.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OperationOutcome {
-    #[serde(rename = "resourceType")]
-    resource_type: Option<String>,
-    #[serde(default)]
-    issue: Vec<Issue>,
+    issues: Vec<Issue>,
 }
 
-/// One issue.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Issue {
-    severity: Option<String>,
-    code: Option<String>,
-    diagnostics: Option<String>,
-    details: Option<Details>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-struct Details {
-    text: Option<String>,
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Issue {
+    severity: Severity,
+    text: String,
 }
 
 /// How grave an outcome is, all its issues considered: servers put an informational one first and a fatal one later.
@@ -42,69 +31,72 @@ pub enum Severity {
 }
 
 impl OperationOutcome {
-    /// Reads an OperationOutcome's text.
-    pub fn parse(text: &str) -> Option<Self> {
-        serde_json::from_str::<Self>(text)
-            .ok()
-            .filter(Self::is_outcome)
+    /// Reads an OperationOutcome. `None` for any other resource.
+    pub fn read(resource: Json<'_>) -> Option<Self> {
+        let is_outcome = resource.get_string("resourceType").as_deref() == Some("OperationOutcome");
+        is_outcome.then(|| Self::read_issues(resource))
     }
 
     /// Reads an answer's body, if it is one. JHE leaves `resourceType` away in some of them.
     pub fn from_response(response: &HttpResponse) -> Option<Self> {
-        response
-            .json::<Self>()
-            .filter(|outcome| outcome.is_outcome() || !outcome.issue.is_empty())
+        let body = response.json()?;
+        Self::read(body).or_else(|| {
+            let outcome = Self::read_issues(body);
+            (!outcome.issues.is_empty()).then_some(outcome)
+        })
     }
 
-    fn is_outcome(&self) -> bool {
-        self.resource_type.as_deref() == Some("OperationOutcome")
+    fn read_issues(outcome: Json<'_>) -> Self {
+        let issues = outcome.get("issue").into_iter().flat_map(Json::elements);
+        OperationOutcome {
+            issues: issues.map(Issue::read).collect(),
+        }
     }
 
     /// The gravest severity.
     pub fn severity(&self) -> Severity {
-        let severities = self.issue.iter().map(Issue::severity);
+        let severities = self.issues.iter().map(|issue| issue.severity);
         severities.max().unwrap_or(Severity::Information)
     }
 
     /// The text of the gravest issue, empty where the server said nothing.
     pub fn text(&self) -> String {
         let gravest = self.severity();
-        let texts = self
-            .issue
+        let said = self
+            .issues
             .iter()
-            .filter(|issue| issue.severity() == gravest);
-        texts
-            .map(Issue::text)
-            .find(|text| !text.is_empty())
-            .unwrap_or_default()
+            .find(|issue| issue.severity == gravest && !issue.text.is_empty());
+        said.map(|issue| issue.text.clone()).unwrap_or_default()
     }
 }
 
 impl Issue {
-    fn severity(&self) -> Severity {
-        match self.severity.as_deref() {
+    fn read(issue: Json<'_>) -> Self {
+        let severity = match issue.get_string("severity").as_deref() {
             Some("information" | "success") => Severity::Information,
             Some("warning") => Severity::Warning,
             _ => Severity::Error,
+        };
+        let diagnostics = issue.get_string("diagnostics");
+        let text = diagnostics
+            .map(|text| unwrapped(&text).into())
+            .or_else(|| issue.get("details")?.get_string("text"))
+            .or_else(|| issue.get_string("code"));
+        Issue {
+            severity,
+            text: text.unwrap_or_default(),
         }
-    }
-
-    fn text(&self) -> String {
-        let details = self.details.as_ref().and_then(|d| d.text.as_deref());
-        let code = self.code.as_deref();
-        let diagnostics = self.diagnostics.as_deref().map(unwrapped);
-        diagnostics.or(details).or(code).unwrap_or("").into()
     }
 }
 
 /// The sentence inside the wrapper that JHE's validation puts around it:
 /// `[ErrorDetail(string='Invalid FHIR Observation: …', code='invalid')]`, with either kind of quotes.
 fn unwrapped(diagnostics: &str) -> &str {
-    let inner = diagnostics
-        .find("Invalid FHIR")
-        .and_then(|start| diagnostics.get(start..))
-        .and_then(|rest| rest.rsplit_once(", code="))
-        .map(|(inner, _)| inner.trim_end_matches(['\'', '"']));
+    let inner = find(diagnostics, "Invalid FHIR").and_then(|start| {
+        let rest = diagnostics.get(start..)?;
+        let inner = rest.get(..find(rest, ", code=")?)?;
+        Some(inner.trim_end_matches(['\'', '"']))
+    });
     inner.unwrap_or(diagnostics)
 }
 
@@ -115,12 +107,10 @@ mod tests {
 
     #[test]
     fn severity_is_read_over_all_issues() {
-        let outcome = OperationOutcome::parse(
-            r#"{"resourceType":"OperationOutcome","issue":[
+        let text = r#"{"resourceType":"OperationOutcome","issue":[
                 {"severity":"information","code":"informational","diagnostics":"Unknown parameter"},
-                {"severity":"fatal","code":"required","details":{"text":"category is required"}}]}"#,
-        )
-        .unwrap();
+                {"severity":"fatal","code":"required","details":{"text":"category is required"}}]}"#;
+        let outcome = OperationOutcome::read(Json::parse(text.as_bytes()).unwrap()).unwrap();
         assert_eq!(outcome.severity(), Severity::Error);
         assert_eq!(outcome.text(), "category is required");
     }
@@ -146,10 +136,8 @@ mod tests {
 
     #[test]
     fn other_documents_are_no_outcome() {
-        assert_eq!(
-            OperationOutcome::parse(r#"{"resourceType":"Patient"}"#),
-            None
-        );
+        let patient = Json::parse(br#"{"resourceType":"Patient"}"#).unwrap();
+        assert_eq!(OperationOutcome::read(patient), None);
         assert_eq!(
             OperationOutcome::from_response(&json(401, r#"{"detail":"no"}"#)),
             None

@@ -6,9 +6,8 @@ use alloc::borrow::ToOwned;
 use alloc::string::String;
 use core::fmt;
 
-use serde::Deserialize;
-
-use crate::fhir::members::members;
+use crate::json::Json;
+use crate::text::find;
 use crate::url::Url;
 
 /// One resource, as the EHR sent it.
@@ -24,6 +23,11 @@ impl Record {
     /// The JSON text, untouched.
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// The same, to be looked at.
+    pub(crate) fn json(&self) -> Json<'_> {
+        Json::checked(&self.text)
     }
 
     /// The EHR's id for it, if it has one. Only unique together with server and type.
@@ -61,13 +65,13 @@ pub enum LeftOut {
 }
 
 impl Selection {
-    /// Looks at a resource's text, which must be well-formed JSON.
+    /// Looks at a resource.
     ///
     /// # Errors
     /// [`LeftOut`], if it does not count.
-    pub fn pick(&self, text: &str) -> Result<Record, LeftOut> {
+    pub fn pick(&self, resource: Json<'_>) -> Result<Record, LeftOut> {
         let (mut resource_type, mut id, mut subject) = (None, None, None);
-        for member in members(text) {
+        for member in resource.members() {
             let slot = match member.name {
                 "resourceType" => &mut resource_type,
                 "id" => &mut id,
@@ -78,15 +82,14 @@ impl Selection {
                 return Err(LeftOut::Malformed);
             }
         }
-        let resource_type = resource_type.and_then(string).ok_or(LeftOut::Malformed)?;
-        if resource_type != self.resource_type {
+        let resource_type = resource_type.and_then(Json::string);
+        if resource_type.ok_or(LeftOut::Malformed)? != self.resource_type {
             return Err(LeftOut::OtherType);
         }
         // JHE does not look at the subject: what is about somebody else would be stored as this patient's.
-        let subject = subject.and_then(|text| serde_json::from_str::<Reference>(text).ok());
-        match subject.and_then(|subject| subject.reference) {
+        match subject.and_then(|subject| subject.get_string("reference")) {
             Some(reference) if self.is_patient(&reference) => Ok(Record {
-                text: text.to_owned(),
+                text: resource.text().to_owned(),
                 id: id.and_then(id_text),
             }),
             _ => Err(LeftOut::OtherSubject),
@@ -95,7 +98,10 @@ impl Selection {
 
     /// Does a reference, relative or absolute, with or without version, lead to the patient?
     fn is_patient(&self, reference: &str) -> bool {
-        let reference = reference.split("/_history/").next().unwrap_or("");
+        let reference = match find(reference, "/_history/") {
+            Some(end) => reference.get(..end).unwrap_or_default(),
+            None => reference,
+        };
         let relative = ["Patient/", &self.patient].concat();
         reference == relative
             || reference.strip_suffix(&relative).is_some_and(|base| {
@@ -110,23 +116,14 @@ fn same_base(a: &Url, b: &Url) -> bool {
     trim(a) == trim(b)
 }
 
-#[derive(Deserialize)]
-struct Reference {
-    reference: Option<String>,
-}
-
-fn string(text: &str) -> Option<String> {
-    serde_json::from_str(text).ok()
-}
-
 /// An id is a string; a bare number, which some servers send, is taken at its digits.
-fn id_text(text: &str) -> Option<String> {
-    let is_number = text.starts_with(|c: char| c.is_ascii_digit());
-    let id = match is_number {
-        true => Some(text.to_owned()),
-        false => string(text),
+fn id_text(id: Json<'_>) -> Option<String> {
+    let is_number = id.text().starts_with(|c: char| c.is_ascii_digit());
+    let text = match is_number {
+        true => Some(id.text().to_owned()),
+        false => id.string(),
     };
-    id.filter(|id| !id.is_empty())
+    text.filter(|text| !text.is_empty())
 }
 
 #[cfg(test)]
@@ -139,7 +136,7 @@ mod tests {
             patient: "e1".into(),
             base: Url::parse("https://ehr.example/R4/").unwrap(),
         }
-        .pick(text)
+        .pick(Json::parse(text.as_bytes()).unwrap())
     }
 
     fn about(reference: &str) -> Result<Record, LeftOut> {

@@ -153,7 +153,7 @@ fn an_empty_result_is_a_complete_one() {
         stored,
     );
     assert_eq!(run.ending().verdict(), Verdict::Complete);
-    assert_eq!(run.tally().notices["no results"], 1);
+    assert_eq!(run.tally().notices, [("no results".into(), 1)]);
 }
 
 #[test]

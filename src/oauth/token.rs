@@ -3,10 +3,8 @@
 use alloc::string::String;
 use core::fmt;
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
-
 use crate::http::{HttpRequest, HttpResponse};
+use crate::json::Json;
 use crate::oauth::authorization::{AuthorizationCode, ServerError};
 use crate::oauth::pkce::CodeVerifier;
 use crate::text::form_encode;
@@ -68,25 +66,6 @@ pub struct TokenResponse {
     pub id_token: Option<String>,
 }
 
-#[derive(Deserialize)]
-struct Wire<'a> {
-    access_token: Option<String>,
-    token_type: Option<String>,
-    scope: Option<String>,
-    #[serde(borrow)]
-    expires_in: Option<&'a RawValue>,
-    #[serde(borrow)]
-    patient: Option<&'a RawValue>,
-    #[serde(borrow)]
-    id_token: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct ErrorWire {
-    error: Option<String>,
-    error_description: Option<String>,
-}
-
 impl TokenResponse {
     /// Reads the token endpoint's answer.
     ///
@@ -96,25 +75,23 @@ impl TokenResponse {
         if !response.is_success() {
             return Err(TokenError::from_refusal(response));
         }
-        let wire: Wire<'_> = response
-            .json()
-            .ok_or(TokenError::Malformed("expected a JSON object"))?;
-        let access_token = wire
-            .access_token
-            .filter(|token| !token.is_empty())
-            .ok_or(TokenError::Malformed("access_token is missing"))?;
+        let body = response.json().filter(|body| body.is_object());
+        let body = body.ok_or(TokenError::Malformed("expected a JSON object"))?;
+        let text = |name| body.get_string(name).filter(|text| !text.is_empty());
+        let access_token =
+            text("access_token").ok_or(TokenError::Malformed("access_token is missing"))?;
         // RFC 6749 §7.1 compares it without regard to case; Epic documents `bearer`.
-        match wire.token_type {
+        match text("token_type") {
             Some(kind) if kind.eq_ignore_ascii_case("bearer") => {}
             Some(_) => return Err(TokenError::Malformed("token_type is not Bearer")),
             None => return Err(TokenError::Malformed("token_type is missing")),
         }
         Ok(TokenResponse {
             access_token: AccessToken::new(access_token),
-            scope: wire.scope,
-            expires_in: wire.expires_in.and_then(seconds),
-            patient: wire.patient.and_then(text).filter(|id| !id.is_empty()),
-            id_token: wire.id_token.and_then(text),
+            scope: body.get_string("scope"),
+            expires_in: body.get("expires_in").and_then(Json::whole_number),
+            patient: text("patient"),
+            id_token: text("id_token"),
         })
     }
 }
@@ -123,16 +100,6 @@ impl fmt::Debug for TokenResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("TokenResponse(..)")
     }
-}
-
-/// Whole seconds, from `3600`, `"3600"` or `3599.5`.
-fn seconds(raw: &RawValue) -> Option<u64> {
-    let digits = raw.get().trim_matches('"');
-    digits.split('.').next()?.parse().ok()
-}
-
-fn text(raw: &RawValue) -> Option<String> {
-    serde_json::from_str(raw.get()).ok()
 }
 
 /// Why there is no token.
@@ -148,15 +115,13 @@ pub enum TokenError {
 
 impl TokenError {
     fn from_refusal(response: &HttpResponse) -> Self {
-        match response.json::<ErrorWire>() {
-            Some(ErrorWire {
-                error: Some(error),
-                error_description,
-            }) => TokenError::Refused(ServerError {
+        let body = response.json();
+        match body.and_then(|body| Some((body, body.get_string("error")?))) {
+            Some((body, error)) => TokenError::Refused(ServerError {
                 error,
-                description: error_description.unwrap_or_default(),
+                description: body.get_string("error_description").unwrap_or_default(),
             }),
-            _ => TokenError::Failed(response.describe()),
+            None => TokenError::Failed(response.describe()),
         }
     }
 

@@ -7,9 +7,8 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use serde::Deserialize;
-
 use crate::http::{Answer, Conversation, HttpRequest, HttpResponse, TransportError};
+use crate::json::Json;
 use crate::oauth::authorization::ExpectedIssuer;
 use crate::url::Url;
 
@@ -62,16 +61,6 @@ pub struct SmartConfiguration {
     pub capabilities: Vec<String>,
 }
 
-#[derive(Deserialize)]
-struct Wire {
-    authorization_endpoint: Option<String>,
-    token_endpoint: Option<String>,
-    issuer: Option<String>,
-    authorization_response_iss_parameter_supported: Option<bool>,
-    code_challenge_methods_supported: Option<Vec<String>>,
-    capabilities: Option<Vec<String>>,
-}
-
 /// The request for the SMART configuration: appended to the base path, with and without trailing slash alike.
 ///
 /// # Errors
@@ -108,25 +97,23 @@ impl SmartConfiguration {
         issuer: &Issuer,
         page: &Url,
     ) -> Result<Self, DiscoveryError> {
-        let wire: Wire = document(response)?;
-        let methods = wire.code_challenge_methods_supported.unwrap_or_default();
+        let body = document(response)?;
+        let methods = strings(body, "code_challenge_methods_supported");
         // SMART: servers SHALL support S256 and SHALL NOT support `plain`. Many leave the list out: S256 is sent all
         // the same, and only a list that rules it out stops the launch.
         if !methods.is_empty() && !methods.iter().any(|method| method == "S256") {
             return Err(DiscoveryError::NoS256(methods.join(", ")));
         }
-        let endpoint = |name, value| endpoint(name, value, issuer, page);
+        let endpoint = |name| endpoint(name, body.get_string(name), issuer, page);
+        let iss_is_promised = body.get("authorization_response_iss_parameter_supported");
         Ok(SmartConfiguration {
-            authorization_endpoint: endpoint(
-                "authorization_endpoint",
-                wire.authorization_endpoint,
-            )?,
-            token_endpoint: endpoint("token_endpoint", wire.token_endpoint)?,
+            authorization_endpoint: endpoint("authorization_endpoint")?,
+            token_endpoint: endpoint("token_endpoint")?,
             issuer: ExpectedIssuer {
-                advertised: wire.issuer,
-                required: wire.authorization_response_iss_parameter_supported == Some(true),
+                advertised: body.get_string("issuer"),
+                required: iss_is_promised.is_some_and(|value| value.text() == "true"),
             },
-            capabilities: wire.capabilities.unwrap_or_default(),
+            capabilities: strings(body, "capabilities"),
         })
     }
 
@@ -139,61 +126,39 @@ impl SmartConfiguration {
         issuer: &Issuer,
         page: &Url,
     ) -> Result<Self, DiscoveryError> {
-        let statement: CapabilityStatement = document(response)?;
-        let mut uris = statement
-            .rest
-            .into_iter()
-            .flat_map(|rest| rest.security.map(|s| s.extension).unwrap_or_default())
-            .filter(|extension| extension.url.ends_with("/oauth-uris"))
-            .flat_map(|extension| extension.extension)
-            .filter_map(|inner| Some((inner.url, inner.value_uri?)))
-            .collect::<Vec<_>>();
-        let mut take = |name: &str| {
-            let index = uris.iter().position(|(url, _)| url == name)?;
-            Some(uris.swap_remove(index).1)
+        let statement = document(response)?;
+        let security = list(statement, "rest").filter_map(|rest| rest.get("security"));
+        let oauth_uris = security
+            .flat_map(|security| list(security, "extension"))
+            .filter(|extension| {
+                let url = extension.get_string("url").unwrap_or_default();
+                url.ends_with("/oauth-uris")
+            });
+        let uris: Vec<Json<'_>> = oauth_uris
+            .flat_map(|extension| list(extension, "extension"))
+            .collect();
+        let uri = |name: &str| {
+            let named = |uri: &&Json<'_>| uri.get_string("url").as_deref() == Some(name);
+            uris.iter().find(named)?.get_string("valueUri")
         };
-        let (authorize, token) = (take("authorize"), take("token"));
         Ok(SmartConfiguration {
-            authorization_endpoint: endpoint("authorize", authorize, issuer, page)?,
-            token_endpoint: endpoint("token", token, issuer, page)?,
+            authorization_endpoint: endpoint("authorize", uri("authorize"), issuer, page)?,
+            token_endpoint: endpoint("token", uri("token"), issuer, page)?,
             issuer: ExpectedIssuer::default(),
             capabilities: Vec::new(),
         })
     }
 }
 
-#[derive(Deserialize)]
-struct CapabilityStatement {
-    #[serde(default)]
-    rest: Vec<Rest>,
+fn list<'a>(json: Json<'a>, name: &str) -> impl Iterator<Item = Json<'a>> {
+    json.get(name).into_iter().flat_map(Json::elements)
 }
 
-#[derive(Deserialize)]
-struct Rest {
-    security: Option<Security>,
+fn strings(json: Json<'_>, name: &str) -> Vec<String> {
+    list(json, name).filter_map(Json::string).collect()
 }
 
-#[derive(Deserialize)]
-struct Security {
-    #[serde(default)]
-    extension: Vec<Extension>,
-}
-
-#[derive(Deserialize)]
-struct Extension {
-    url: String,
-    #[serde(default)]
-    extension: Vec<InnerExtension>,
-}
-
-#[derive(Deserialize)]
-struct InnerExtension {
-    url: String,
-    #[serde(rename = "valueUri")]
-    value_uri: Option<String>,
-}
-
-fn document<'a, T: Deserialize<'a>>(response: &'a HttpResponse) -> Result<T, DiscoveryError> {
+fn document(response: &HttpResponse) -> Result<Json<'_>, DiscoveryError> {
     match response.status {
         404 | 410 => return Err(DiscoveryError::NotFound),
         _ if !response.is_success() => return Err(DiscoveryError::Refused(response.describe())),
@@ -201,6 +166,7 @@ fn document<'a, T: Deserialize<'a>>(response: &'a HttpResponse) -> Result<T, Dis
     }
     response
         .json()
+        .filter(|body| body.is_object())
         .ok_or_else(|| DiscoveryError::NotJson(response.content_type.clone()))
 }
 

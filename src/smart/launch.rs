@@ -6,16 +6,15 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-use serde::{Deserialize, Serialize};
-
 use crate::http::HttpRequest;
+use crate::json::{Json, object};
 use crate::oauth::authorization::{
     AuthorizationCode, AuthorizationRequest, AuthorizationResponse, ExpectedIssuer, ResponseError,
 };
 use crate::oauth::pkce::{CodeVerifier, State};
 use crate::oauth::token::code_exchange_request;
 use crate::smart::discovery::{Issuer, SmartConfiguration};
-use crate::text::base64url;
+use crate::text::{base64url, number};
 use crate::url::Url;
 
 /// A sign-in that was begun longer ago than this is not finished any more, in milliseconds.
@@ -71,7 +70,6 @@ impl LaunchRequest<'_> {
         }
         .to_url();
         let pending = PendingLaunch {
-            schema: PENDING_SCHEMA,
             begun_at: self.now,
             state: state.as_str().to_owned(),
             verifier: verifier.secret().to_owned(),
@@ -87,14 +85,10 @@ impl LaunchRequest<'_> {
     }
 }
 
-const PENDING_SCHEMA: u32 = 1;
-
 /// A sign-in that waits for its answer: what must survive the redirect, and nothing else.
 ///
 /// Single use: it is taken out of storage before its answer is looked at, and [`redeem`] consumes it.
-#[derive(Serialize, Deserialize)]
 pub struct PendingLaunch {
-    schema: u32,
     begun_at: u64,
     state: String,
     verifier: String,
@@ -108,9 +102,42 @@ pub struct PendingLaunch {
 }
 
 impl PendingLaunch {
-    /// Was it written by this version of the bundle?
-    pub(crate) fn is_current(&self) -> bool {
-        self.schema == PENDING_SCHEMA
+    /// The form in which it is stored: an object of strings.
+    pub(crate) fn to_stored(&self) -> String {
+        let begun_at = number(self.begun_at);
+        let mut members = alloc::vec![
+            ("begun_at", begun_at.as_str()),
+            ("state", &self.state),
+            ("verifier", &self.verifier),
+            ("issuer", &self.issuer),
+            ("token_endpoint", &self.token_endpoint),
+            ("client_id", &self.client_id),
+            ("redirect_uri", &self.redirect_uri),
+            ("scope", &self.scope),
+        ];
+        if let Some(advertised) = &self.advertised_issuer {
+            members.push(("advertised_issuer", advertised));
+        }
+        if self.issuer_required {
+            members.push(("issuer_required", "true"));
+        }
+        object(&members)
+    }
+
+    /// Reads what [`PendingLaunch::to_stored`] wrote.
+    pub(crate) fn from_stored(stored: Json<'_>) -> Option<Self> {
+        Some(PendingLaunch {
+            begun_at: stored.get("begun_at")?.whole_number()?,
+            state: stored.get_string("state")?,
+            verifier: stored.get_string("verifier")?,
+            issuer: stored.get_string("issuer")?,
+            token_endpoint: stored.get_string("token_endpoint")?,
+            client_id: stored.get_string("client_id")?,
+            redirect_uri: stored.get_string("redirect_uri")?,
+            scope: stored.get_string("scope")?,
+            advertised_issuer: stored.get_string("advertised_issuer"),
+            issuer_required: stored.get("issuer_required").is_some(),
+        })
     }
 
     fn redeem(
@@ -356,9 +383,9 @@ mod tests {
     #[test]
     fn a_pending_launch_survives_storage_and_hides_in_debug() {
         let (_, pending) = begin("https://ehr.example/authorize", SCOPE);
-        let text = serde_json::to_string(&pending).unwrap();
-        let restored: PendingLaunch = serde_json::from_str(&text).unwrap();
-        assert!(restored.is_current());
+        let stored = pending.to_stored();
+        let stored = Json::parse(stored.as_bytes()).unwrap();
+        let restored = PendingLaunch::from_stored(stored).unwrap();
         assert_eq!(alloc::format!("{restored:?}"), "PendingLaunch(..)");
         assert!(redeem(restored, "?code=c&state=STATE", 1_000).is_ok());
     }
