@@ -9,6 +9,8 @@ use core::fmt;
 
 use serde::de::IgnoredAny;
 
+use crate::text::contains;
+
 /// A well-formed JSON value.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Json<'a>(&'a str);
@@ -70,7 +72,7 @@ impl<'a> Json<'a> {
     /// The text of a string, its escapes undone.
     pub fn string(self) -> Option<String> {
         let inner = self.0.strip_prefix('"')?.strip_suffix('"')?;
-        match inner.contains('\\') {
+        match contains(inner, "\\") {
             true => unescaped(inner),
             false => Some(inner.into()),
         }

@@ -56,8 +56,9 @@ impl Remedy {
     pub fn of(error: &Error, portal: &str) -> Self {
         let mut remedy = Self::with_place_for_portal(error);
         for text in [&mut remedy.heading, &mut remedy.explanation] {
-            if text.contains(PORTAL) {
-                *text = text.split(PORTAL).collect::<Vec<_>>().join(portal).into();
+            let parts: Vec<&str> = text.split(PORTAL).collect();
+            if parts.len() > 1 {
+                *text = parts.join(portal).into();
             }
         }
         remedy

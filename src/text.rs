@@ -29,7 +29,7 @@ pub fn find(text: &str, needle: &str) -> Option<usize> {
     windows.position(|window| window == needle.as_bytes())
 }
 
-/// Does `text` hold `needle`?
+/// Does `text` hold `needle`? Also for single characters: the standard library's `contains` brings its search along.
 pub fn contains(text: &str, needle: &str) -> bool {
     find(text, needle).is_some()
 }

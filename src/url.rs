@@ -4,6 +4,8 @@
 use alloc::string::String;
 use core::fmt;
 
+use crate::text::contains;
+
 /// An absolute `http:` or `https:` URL without user information, as its parser normalised it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Url {
@@ -144,7 +146,7 @@ fn has_hidden_separator(path: &str) -> bool {
     let lower = path.to_ascii_lowercase();
     ["%2f", "%5c", "%2e"]
         .iter()
-        .any(|hidden| lower.contains(hidden))
+        .any(|hidden| contains(&lower, hidden))
 }
 
 impl fmt::Debug for Url {

@@ -6,6 +6,7 @@ use core::fmt;
 use crate::oauth::token::{AccessToken, TokenResponse};
 use crate::smart::discovery::Issuer;
 use crate::smart::launch::Launched;
+use crate::text::contains;
 
 /// What the patient's sign-in gave.
 pub struct LaunchContext {
@@ -86,7 +87,7 @@ pub fn grants_search(scope: &str, resource_type: &str) -> bool {
 }
 
 fn is_v2_search(permissions: &str) -> bool {
-    permissions.contains('s') && permissions.chars().all(|letter| "cruds".contains(letter))
+    contains(permissions, "s") && permissions.bytes().all(|letter| b"cruds".contains(&letter))
 }
 
 /// What is wrong with a launch context.

@@ -14,7 +14,7 @@ use crate::oauth::authorization::{
 use crate::oauth::pkce::{CodeVerifier, State};
 use crate::oauth::token::code_exchange_request;
 use crate::smart::discovery::{Issuer, SmartConfiguration};
-use crate::text::{base64url, number};
+use crate::text::{base64url, contains, number};
 use crate::url::Url;
 
 /// A sign-in that was begun longer ago than this is not finished any more, in milliseconds.
@@ -240,7 +240,7 @@ pub fn scope_advice(scope: &str) -> Vec<&'static str> {
         "SMART asks for openid and fhirUser together, or for neither",
     );
     advise(
-        scope.contains('*'),
+        contains(scope, "*"),
         "scope holds a wildcard: ask only for what is pulled",
     );
     advise(
@@ -259,7 +259,10 @@ fn has_unordered_permissions(item: &str) -> bool {
         return false;
     };
     let letters = permissions.split('?').next().unwrap_or("");
-    let places: Option<Vec<usize>> = letters.chars().map(|letter| "cruds".find(letter)).collect();
+    let places: Option<Vec<usize>> = letters
+        .bytes()
+        .map(|letter| b"cruds".iter().position(|&known| known == letter))
+        .collect();
     places.is_some_and(|places| !places.is_sorted())
 }
 
