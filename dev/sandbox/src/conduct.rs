@@ -1,0 +1,228 @@
+//! What every request goes through, around its handler: the log, latency, JHE's workers, faults and
+//! the headers that a whole server has in common.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRequest, Request, State};
+use axum::http::header::{CONTENT_LENGTH, LOCATION, TRANSFER_ENCODING};
+use axum::http::{Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::Response;
+use http_body_util::BodyExt;
+use hyper::body::{Body as HttpBody, Frame};
+use tokio::sync::Semaphore;
+use tokio::time::sleep;
+
+use crate::Shared;
+use crate::ehr::cors;
+use crate::exchange::{Incoming, content, empty, set};
+use crate::faults::{Fault, Server};
+use crate::jhe::django;
+use crate::serve::Hangup;
+
+/// The control API's place; requests to it are neither logged nor disturbed.
+pub(crate) const CONTROL: &str = "/_sandbox/";
+
+/// The middleware around one server's routes.
+pub(crate) async fn conduct(
+    State((shared, server)): State<(Shared, Server)>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if server == Server::Jhe && request.uri().path().starts_with(CONTROL) {
+        return next.run(request).await;
+    }
+    let (head, body) = request.into_parts();
+    let routed = head.clone();
+    let incoming = match Incoming::from_request(Request::from_parts(head, body), &()).await {
+        Ok(incoming) => incoming,
+        Err(broken) => return broken,
+    };
+    let arrival = Arrival::note(&shared, server, &incoming);
+    pause(arrival.travel_ms).await;
+
+    let mut response = match arrival.answer_instead(server, &incoming) {
+        Some(instead) => instead,
+        None => {
+            let request = Request::from_parts(routed, Body::from(incoming.body.clone()));
+            work(shared.clone(), arrival.workers.clone(), request, next).await
+        }
+    };
+    match server {
+        Server::Jhe => django::add_common_headers(&mut response),
+        Server::Ehr if !arrival.faults.contains(&Fault::NoCors) => {
+            let works = shared.world().settings.ehr.cors;
+            cors::add_headers(works, &incoming, &mut response);
+        }
+        Server::Ehr | Server::Evil => {}
+    }
+    if arrival.faults.contains(&Fault::LoseAnswer) {
+        response = hang_up();
+    } else if arrival.faults.contains(&Fault::CutOff) {
+        response = cut_off(response).await;
+    }
+    if response.extensions().get::<Hangup>().is_none() {
+        let status = response.status().as_u16();
+        shared.world().log_status(arrival.serial, status);
+    }
+    response
+}
+
+/// What is decided about a request as it comes in.
+struct Arrival {
+    /// Its number in the log.
+    serial: u64,
+    faults: Vec<Fault>,
+    /// How long it was on its way.
+    travel_ms: u64,
+    /// JHE's workers; the EHR has as many as it needs.
+    workers: Option<Arc<Semaphore>>,
+}
+
+impl Arrival {
+    fn note(shared: &Shared, server: Server, incoming: &Incoming) -> Self {
+        let mut world = shared.world();
+        let (method, target) = (incoming.method.as_str(), incoming.target());
+        let faults = world.faults_for(server, method, &target);
+        let serial = world.log_request(server, method, target, &incoming.headers, &incoming.body);
+        let latency = match server {
+            Server::Jhe => world.settings.jhe.latency_ms,
+            Server::Ehr => world.settings.ehr.latency_ms,
+            Server::Evil => 0,
+        };
+        let delays = faults.iter().map(|fault| match fault {
+            Fault::Delay { millis } => *millis,
+            _ => 0,
+        });
+        Self {
+            serial,
+            travel_ms: latency + delays.sum::<u64>(),
+            workers: (server == Server::Jhe).then(|| world.jhe_workers()),
+            faults,
+        }
+    }
+
+    /// The answer if the routes are not to be asked.
+    fn answer_instead(&self, server: Server, incoming: &Incoming) -> Option<Response> {
+        if let Some(faulty) = self.faults.iter().find_map(replacement) {
+            return Some(faulty);
+        }
+        (server == Server::Jhe).then(|| django::wrong_host(incoming))?
+    }
+}
+
+/// Has the routes answer, once a worker is free.
+async fn work(
+    shared: Shared,
+    workers: Option<Arc<Semaphore>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let writes_record = request.method() == Method::POST
+        && request
+            .uri()
+            .path()
+            .to_ascii_lowercase()
+            .starts_with("/fhir/r5/");
+    // In a task of its own: a worker finishes what it has begun although the client went away.
+    let work = tokio::spawn(async move {
+        let _worker = match &workers {
+            Some(workers) => workers.acquire().await.ok(),
+            None => None,
+        };
+        if writes_record {
+            let busy = shared.world().settings.jhe.time_per_record_ms;
+            pause(busy).await;
+        }
+        next.run(request).await
+    });
+    work.await
+        .unwrap_or_else(|_| empty(StatusCode::INTERNAL_SERVER_ERROR))
+}
+
+async fn pause(millis: u64) {
+    if millis > 0 {
+        sleep(Duration::from_millis(millis)).await;
+    }
+}
+
+/// What a fault answers in the server's place, if it does.
+fn replacement(fault: &Fault) -> Option<Response> {
+    match fault {
+        Fault::DropConnection => Some(hang_up()),
+        Fault::Status {
+            status,
+            content_type,
+            body,
+        } => {
+            let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            Some(content(status, content_type, body.clone()))
+        }
+        Fault::Redirect { location } => {
+            let mut response = empty(StatusCode::FOUND);
+            set(&mut response, LOCATION, location);
+            Some(response)
+        }
+        _ => None,
+    }
+}
+
+fn hang_up() -> Response {
+    let mut response = empty(StatusCode::INTERNAL_SERVER_ERROR);
+    response.extensions_mut().insert(Hangup);
+    response
+}
+
+/// The answer with the length that it should have, and half of its bytes.
+async fn cut_off(response: Response) -> Response {
+    let (mut head, body) = response.into_parts();
+    let whole = body
+        .collect()
+        .await
+        .map(|body| body.to_bytes())
+        .unwrap_or_default();
+    head.headers.remove(TRANSFER_ENCODING);
+    head.headers.insert(CONTENT_LENGTH, whole.len().into());
+    let half = whole.slice(..whole.len() / 2);
+    Response::from_parts(
+        head,
+        Body::new(Broken {
+            left: Some(half),
+            flushed: false,
+        }),
+    )
+}
+
+/// A body that breaks after its data.
+struct Broken {
+    left: Option<Bytes>,
+    flushed: bool,
+}
+
+impl HttpBody for Broken {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        if let Some(data) = self.left.take() {
+            return Poll::Ready(Some(Ok(Frame::data(data))));
+        }
+        if !self.flushed {
+            // The server sends what it has while it waits, and nothing more after an error.
+            self.flushed = true;
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(Some(Err(io::Error::other(
+            "the sandbox cuts the answer off",
+        ))))
+    }
+}

@@ -1,0 +1,229 @@
+//! The authorization endpoint: checks, login, consent, redirect back.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::LOCATION;
+use axum::response::Response;
+
+use super::{Flow, Grant, html};
+use crate::Shared;
+use crate::exchange::{Incoming, Parameters, empty, set};
+use crate::random;
+use crate::settings::EhrClient;
+use crate::world::World;
+
+pub(super) async fn start(State(shared): State<Shared>, request: Incoming) -> Response {
+    let mut world = shared.world();
+    match check(&world, &request.query()) {
+        Ok((flow, app)) => {
+            let page = html::login(&flow.id, &app.name, None);
+            world.ehr.flows.push(flow);
+            page
+        }
+        Err(Refusal::OwnPage(reason)) => html::request_invalid(reason),
+        Err(Refusal::Redirect {
+            to,
+            error,
+            description,
+            state,
+        }) => back(
+            &world,
+            &to,
+            &[
+                ("error", error.as_str()),
+                ("error_description", &description),
+            ],
+            state.as_deref(),
+        ),
+    }
+}
+
+enum Refusal {
+    /// Told to nobody but the person in front of the screen.
+    OwnPage(&'static str),
+    Redirect {
+        to: String,
+        error: String,
+        description: String,
+        state: Option<String>,
+    },
+}
+
+fn check(world: &World, query: &Parameters) -> Result<(Flow, EhrClient), Refusal> {
+    let settings = &world.settings.ehr;
+    // RFC 6749 §3.1: "Request and response parameters MUST NOT be included more than once."
+    if query.repeated().is_some() {
+        return Err(Refusal::OwnPage("a parameter is repeated"));
+    }
+    let own_query = settings.authorization_query.as_deref().unwrap_or_default();
+    let mut own_query = url::form_urlencoded::parse(own_query.as_bytes());
+    if own_query.any(|(name, value)| query.get(&name) != Some(&*value)) {
+        return Err(Refusal::OwnPage("the endpoint's own query is missing"));
+    }
+    let client = query.get("client_id").and_then(|id| {
+        settings
+            .clients
+            .iter()
+            .find(|client| client.client_id == id)
+    });
+    let client = client.ok_or(Refusal::OwnPage("the client_id is unknown"))?;
+    let redirect_uri = query.get("redirect_uri").filter(|uri| {
+        client
+            .redirect_uris
+            .iter()
+            .any(|registered| registered == uri)
+    });
+    let redirect_uri = redirect_uri.ok_or(Refusal::OwnPage(
+        "the redirect_uri is not registered for this client_id",
+    ))?;
+
+    let refuse = |error: &str, description: &str| Refusal::Redirect {
+        to: redirect_uri.to_owned(),
+        error: error.to_owned(),
+        description: description.to_owned(),
+        state: query.get("state").map(str::to_owned),
+    };
+    if let Some(wanted) = &settings.authorize_error {
+        return Err(refuse(
+            &wanted.error,
+            wanted.description.as_deref().unwrap_or_default(),
+        ));
+    }
+    if query.get("response_type") != Some("code") {
+        return Err(refuse(
+            "unsupported_response_type",
+            "response_type must be code",
+        ));
+    }
+    // Compulsory at Epic since 2023, and the FHIR base itself (some clients add or drop a final slash).
+    let audience = query.get("aud").map(|aud| aud.trim_end_matches('/'));
+    if audience != Some(world.origins.iss().as_str()) {
+        return Err(refuse(
+            "invalid_request",
+            "aud is not this server's FHIR base",
+        ));
+    }
+    let scope = query.get("scope").unwrap_or_default().trim();
+    if scope.is_empty() {
+        return Err(refuse("invalid_scope", "no scope"));
+    }
+    let challenge = query
+        .get("code_challenge")
+        .filter(|challenge| challenge.len() == 43);
+    let (Some(challenge), Some("S256")) = (challenge, query.get("code_challenge_method")) else {
+        return Err(refuse("invalid_request", "PKCE with S256 is required"));
+    };
+    let flow = Flow {
+        id: random::alphanumeric(32),
+        client_id: client.client_id.clone(),
+        redirect_uri: redirect_uri.to_owned(),
+        scope: scope.to_owned(),
+        state: query.get("state").map(str::to_owned),
+        challenge: challenge.to_owned(),
+        login: None,
+    };
+    Ok((flow, client.clone()))
+}
+
+pub(super) async fn login(State(shared): State<Shared>, request: Incoming) -> Response {
+    let mut world = shared.world();
+    let form = request.form();
+    let (username, password) = (form.get("username"), form.get("password"));
+    let patient = world
+        .ehr
+        .patients
+        .iter()
+        .find(|patient| {
+            Some(patient.login.as_str()) == username && Some(patient.password.as_str()) == password
+        })
+        .cloned();
+    let Some(position) = flow_position(&world, &form) else {
+        return html::request_invalid("this sign-in is over, or was never begun");
+    };
+    let app = app_name(&world, &world.ehr.flows[position]);
+    let flow = &mut world.ehr.flows[position];
+    match patient {
+        None => html::login(
+            &flow.id,
+            &app,
+            Some("That username and password don't match. Please try again."),
+        ),
+        Some(patient) => {
+            flow.login = Some(patient.login);
+            html::consent(&flow.id, &app, &patient.given, &flow.scope)
+        }
+    }
+}
+
+pub(super) async fn consent(State(shared): State<Shared>, request: Incoming) -> Response {
+    let mut world = shared.world();
+    let form = request.form();
+    let Some(position) = flow_position(&world, &form) else {
+        return html::request_invalid("this sign-in is over, or was never begun");
+    };
+    let Some(login) = world.ehr.flows[position].login.clone() else {
+        return html::request_invalid("nobody has signed in");
+    };
+    let flow = world.ehr.flows.remove(position);
+    let state = flow.state.as_deref();
+    if form.get("decision") != Some("allow") {
+        return back(
+            &world,
+            &flow.redirect_uri,
+            &[("error", "access_denied")],
+            state,
+        );
+    }
+    // Base64's two characters that a form must escape: a client that forgets to loses the code.
+    let code = format!(
+        "{}+{}/{}==",
+        random::alphanumeric(40),
+        random::alphanumeric(40),
+        random::alphanumeric(40)
+    );
+    let expires = world.now().plus_seconds(world.settings.ehr.code_seconds);
+    let response = back(&world, &flow.redirect_uri, &[("code", &code)], state);
+    world.ehr.grants.push(Grant {
+        code,
+        client_id: flow.client_id,
+        redirect_uri: flow.redirect_uri,
+        scope: flow.scope,
+        challenge: flow.challenge,
+        login,
+        expires,
+    });
+    response
+}
+
+fn flow_position(world: &World, form: &Parameters) -> Option<usize> {
+    let id = form.get("flow")?;
+    world.ehr.flows.iter().position(|flow| flow.id == id)
+}
+
+fn app_name(world: &World, flow: &Flow) -> String {
+    let clients = &world.settings.ehr.clients;
+    let client = clients
+        .iter()
+        .find(|client| client.client_id == flow.client_id);
+    client.map(|client| client.name.clone()).unwrap_or_default()
+}
+
+/// The redirect to the app, with the given parameters that have a value.
+fn back(world: &World, to: &str, parameters: &[(&str, &str)], state: Option<&str>) -> Response {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    query.extend_pairs(parameters.iter().filter(|(_, value)| !value.is_empty()));
+    if let Some(state) = state {
+        query.append_pair("state", state);
+    }
+    if let Some(issuer) = &world.settings.ehr.response_iss {
+        query.append_pair("iss", issuer);
+    }
+    let separator = if to.contains('?') { '&' } else { '?' };
+    let mut response = empty(StatusCode::FOUND);
+    set(
+        &mut response,
+        LOCATION,
+        &format!("{to}{separator}{}", query.finish()),
+    );
+    response
+}

@@ -1,0 +1,86 @@
+//! CORS as at Epic: the FHIR base, discovery and the token endpoint, for any origin,
+//! with a short list of request headers. A preflight that asks for any other header fails.
+
+use axum::extract::Request;
+use axum::http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
+};
+use axum::http::{HeaderMap, Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::Response;
+
+use super::TOKEN;
+use crate::exchange::{Incoming, empty, set};
+use crate::settings::Cors;
+
+const ALLOWED_HEADERS: [&str; 10] = [
+    "origin",
+    "authorization",
+    "accept",
+    "content-type",
+    "x-requested-with",
+    "prefer",
+    "epic-user-id",
+    "epic-user-idtype",
+    "epic-client-id",
+    "soapaction",
+];
+
+/// Answers preflights, before any route looks at the method.
+pub(super) async fn preflight(request: Request, next: Next) -> Response {
+    let is_preflight = request.method() == Method::OPTIONS
+        && request
+            .headers()
+            .contains_key(ACCESS_CONTROL_REQUEST_METHOD);
+    if !is_preflight {
+        return next.run(request).await;
+    }
+    empty(if asks_allowed_headers_only(request.headers()) {
+        StatusCode::OK
+    } else {
+        StatusCode::FORBIDDEN
+    })
+}
+
+/// Adds the CORS headers that this request's answer has.
+pub(crate) fn add_headers(works: Cors, request: &Incoming, response: &mut Response) {
+    let origin = request.header(ORIGIN);
+    if origin.is_empty() || !is_open(works, &request.path) {
+        return;
+    }
+    if request.method == Method::OPTIONS {
+        if !asks_allowed_headers_only(&request.headers) {
+            return;
+        }
+        set(response, ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, OPTIONS");
+        set(
+            response,
+            ACCESS_CONTROL_ALLOW_HEADERS,
+            &ALLOWED_HEADERS.join(", "),
+        );
+    }
+    set(response, ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    set(response, VARY, "Origin");
+}
+
+fn is_open(works: Cors, path: &str) -> bool {
+    if path.ends_with("/.well-known/smart-configuration") || path.ends_with("/metadata") {
+        works.discovery
+    } else if path == TOKEN {
+        works.token
+    } else {
+        // Every FHIR base of the server, not just the one that patients authorize for.
+        works.fhir && path.starts_with("/interconnect/api/FHIR/")
+    }
+}
+
+fn asks_allowed_headers_only(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(ACCESS_CONTROL_REQUEST_HEADERS)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(|name| name.trim().to_ascii_lowercase())
+        .all(|name| name.is_empty() || ALLOWED_HEADERS.contains(&name.as_str()))
+}

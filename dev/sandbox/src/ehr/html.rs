@@ -1,0 +1,126 @@
+//! The pages that a patient sees at the EHR. They work without scripts, and on a phone.
+
+use axum::http::{HeaderName, StatusCode};
+use axum::response::Response;
+
+use crate::exchange::{self, escape_html as escape, set};
+
+const STYLE: &str = "\
+    :root { color-scheme: light; --brand: #0b5563; }\
+    * { box-sizing: border-box; }\
+    body { margin: 0; font: 1rem/1.5 system-ui, sans-serif; color: #1d2b2f; background: #eef3f4; }\
+    header { padding: 1rem; color: #fff; background: var(--brand); font-weight: 600; }\
+    main { max-width: 26rem; margin: 1.5rem auto; padding: 1.5rem; background: #fff; border-radius: .75rem; box-shadow: 0 1px 4px #0003; }\
+    h1 { margin: 0 0 1rem; font-size: 1.35rem; line-height: 1.25; }\
+    label { display: block; margin: 0 0 1rem; }\
+    input { width: 100%; margin-top: .25rem; padding: .7rem; font: inherit; border: 1px solid #8aa0a5; border-radius: .5rem; }\
+    button { width: 100%; margin-top: .5rem; padding: .8rem; font: inherit; font-weight: 600; color: #fff; background: var(--brand); border: 1px solid var(--brand); border-radius: .5rem; }\
+    button.quiet { color: var(--brand); background: #fff; }\
+    :focus-visible { outline: 3px solid #e0a800; outline-offset: 2px; }\
+    .problem { padding: .6rem .8rem; background: #fdecea; border-left: 4px solid #b3261e; }\
+    footer { max-width: 26rem; margin: 0 auto 2rem; padding: 0 1.5rem; font-size: .85rem; color: #51656a; }";
+
+/// The login form of a pending authorization.
+pub(super) fn login(flow: &str, app: &str, problem: Option<&str>) -> Response {
+    let problem = problem
+        .map(|problem| {
+            format!(
+                "<p class=\"problem\" role=\"alert\">{}</p>",
+                escape(problem)
+            )
+        })
+        .unwrap_or_default();
+    page(
+        StatusCode::OK,
+        "Sign in to MyChart",
+        &format!(
+            "<p>{app} asks you to sign in.</p>{problem}\
+             <form method=\"post\" action=\"/interconnect/oauth2/login\">\
+             <input type=\"hidden\" name=\"flow\" value=\"{flow}\">\
+             <label>Username<input id=\"username\" name=\"username\" autocomplete=\"username\" autocapitalize=\"none\" required></label>\
+             <label>Password<input id=\"password\" name=\"password\" type=\"password\" autocomplete=\"current-password\" required></label>\
+             <button id=\"sign-in\">Sign in</button></form>",
+            app = escape(app),
+            flow = escape(flow),
+        ),
+    )
+}
+
+/// The question whether the app may have what it asks for.
+pub(super) fn consent(flow: &str, app: &str, patient: &str, scope: &str) -> Response {
+    let items: String = scope
+        .split_whitespace()
+        .map(|scope| {
+            format!(
+                "<li>{} <small>({})</small></li>",
+                escape(in_words(scope)),
+                escape(scope)
+            )
+        })
+        .collect();
+    page(
+        StatusCode::OK,
+        &format!("Share {patient}'s record?"),
+        &format!(
+            "<p><strong>{app}</strong> would like to see:</p><ul>{items}</ul>\
+             <form method=\"post\" action=\"/interconnect/oauth2/consent\">\
+             <input type=\"hidden\" name=\"flow\" value=\"{flow}\">\
+             <button id=\"allow\" name=\"decision\" value=\"allow\">Allow access</button>\
+             <button id=\"deny\" name=\"decision\" value=\"deny\" class=\"quiet\">Deny</button></form>",
+            app = escape(app),
+            flow = escape(flow),
+        ),
+    )
+}
+
+/// Epic's own error page: where a wrong client id or redirect URI ends, without a redirect
+/// (`…/OAuth/Start?error=4`). `reason` is for the developer who looks; Epic says nothing.
+pub(super) fn request_invalid(reason: &str) -> Response {
+    page(
+        StatusCode::BAD_REQUEST,
+        "Something went wrong",
+        &format!(
+            "<p class=\"problem\" role=\"alert\">OAuth2 Error: The request is invalid.</p>\
+             <p><small>Sandbox: {}</small></p>",
+            escape(reason)
+        ),
+    )
+}
+
+fn in_words(scope: &str) -> &str {
+    match scope {
+        "openid" => "Who you are",
+        "profile" | "fhirUser" => "Your name and role",
+        "launch/patient" => "Whose record you choose",
+        "offline_access" => "Access while you are away",
+        _ if scope.contains("/Patient.") => "Name and date of birth",
+        _ if scope.contains("/Observation.") => "Test results",
+        _ => "Further parts of the record",
+    }
+}
+
+fn page(status: StatusCode, title: &str, body: &str) -> Response {
+    let title = escape(title);
+    let mut response = exchange::html(
+        status,
+        format!(
+            "<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\">\
+             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
+             <title>{title}</title><style>{STYLE}</style></head>\
+             <body><header>MyChart (sandbox)</header><main><h1>{title}</h1>{body}</main>\
+             <footer>A stand-in for tests. All people and results are made up.</footer></body></html>"
+        ),
+    );
+    // Portals forbid framing.
+    set(
+        &mut response,
+        HeaderName::from_static("x-frame-options"),
+        "DENY",
+    );
+    set(
+        &mut response,
+        HeaderName::from_static("cache-control"),
+        "no-store",
+    );
+    response
+}

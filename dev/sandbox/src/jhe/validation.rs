@@ -1,0 +1,219 @@
+//! R5 validation of an Observation, with the texts of the validator that JHE uses (`fhir.resources`
+//! on pydantic 1).
+//!
+//! DIFFERENCE: only the resource's own fields are checked. What is inside a datatype (an unknown
+//! field of a Quantity, say) is refused by JHE and stored here.
+
+use serde_json::{Map, Value};
+
+use super::python::quoted;
+
+/// Why a resource is refused: `1 validation error for Observation\n…`.
+pub(super) fn observation(resource: &Map<String, Value>) -> Result<(), String> {
+    // Checks of the whole come first, and the first that fails is the only one reported.
+    if !has(resource, "status") && !has(resource, "_status") {
+        return Err(report(&[
+            "__root__ -> status\n  field required (type=value_error.missing)".to_owned(),
+        ]));
+    }
+    for choice in ["effective", "instantiates", "value"] {
+        let alternatives: Vec<&str> = FIELDS
+            .iter()
+            .copied()
+            .filter(|name| is_alternative(name, choice))
+            .collect();
+        if alternatives
+            .iter()
+            .filter(|name| has(resource, name))
+            .count()
+            > 1
+        {
+            let mut names: Vec<String> = alternatives.iter().map(|name| quoted(name)).collect();
+            names.sort();
+            return Err(report(&[format!(
+                "__root__\n  Any of one field value is expected from this list [{}], but got multiple! (type=value_error)",
+                names.join(", ")
+            )]));
+        }
+    }
+
+    let mut errors = Vec::new();
+    if let Some(Value::String(id)) = resource.get("id") {
+        errors.extend(id_error(id).map(|error| format!("id\n  {error}")));
+    }
+    if !resource.contains_key("code") {
+        errors.push("code\n  field required (type=value_error.missing)".to_owned());
+    }
+    errors.extend(
+        resource
+            .keys()
+            .filter(|name| !is_known(name))
+            .map(|name| format!("{name}\n  extra fields not permitted (type=value_error.extra)")),
+    );
+    if errors.is_empty() {
+        Ok(())
+    } else {
+        Err(report(&errors))
+    }
+}
+
+fn report(errors: &[String]) -> String {
+    let plural = if errors.len() == 1 { "" } else { "s" };
+    format!(
+        "Invalid FHIR Observation: {} validation error{plural} for Observation\n{}",
+        errors.len(),
+        errors.join("\n")
+    )
+}
+
+/// A field that is there and not null.
+fn has(resource: &Map<String, Value>, name: &str) -> bool {
+    resource.get(name).is_some_and(|value| !value.is_null())
+}
+
+fn is_alternative(name: &str, choice: &str) -> bool {
+    name.strip_prefix(choice)
+        .is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_uppercase()))
+}
+
+fn id_error(id: &str) -> Option<&'static str> {
+    let allowed = |character: char| character.is_ascii_alphanumeric() || "-.".contains(character);
+    if id.is_empty() {
+        Some(
+            "ensure this value has at least 1 characters (type=value_error.any_str.min_length; limit_value=1)",
+        )
+    } else if id.chars().count() > 64 {
+        Some(
+            "ensure this value has at most 64 characters (type=value_error.any_str.max_length; limit_value=64)",
+        )
+    } else if !id.chars().all(allowed) {
+        Some(
+            r#"string does not match regex "^[A-Za-z0-9\-.]+$" (type=value_error.str.regex; pattern=^[A-Za-z0-9\-.]+$)"#,
+        )
+    } else {
+        None
+    }
+}
+
+fn is_known(name: &str) -> bool {
+    FIELDS.contains(&name)
+        || name
+            .strip_prefix('_')
+            .is_some_and(|name| PRIMITIVES.contains(&name))
+}
+
+/// The fields of Observation in FHIR R5.
+const FIELDS: [&str; 52] = [
+    "resourceType",
+    "id",
+    "meta",
+    "implicitRules",
+    "language",
+    "text",
+    "contained",
+    "extension",
+    "modifierExtension",
+    "identifier",
+    "instantiatesCanonical",
+    "instantiatesReference",
+    "basedOn",
+    "triggeredBy",
+    "partOf",
+    "status",
+    "category",
+    "code",
+    "subject",
+    "focus",
+    "encounter",
+    "effectiveDateTime",
+    "effectivePeriod",
+    "effectiveTiming",
+    "effectiveInstant",
+    "issued",
+    "performer",
+    "valueQuantity",
+    "valueCodeableConcept",
+    "valueString",
+    "valueBoolean",
+    "valueInteger",
+    "valueRange",
+    "valueRatio",
+    "valueSampledData",
+    "valueTime",
+    "valueDateTime",
+    "valuePeriod",
+    "valueAttachment",
+    "valueReference",
+    "dataAbsentReason",
+    "interpretation",
+    "note",
+    "bodySite",
+    "bodyStructure",
+    "method",
+    "specimen",
+    "device",
+    "referenceRange",
+    "hasMember",
+    "derivedFrom",
+    "component",
+];
+
+/// Those that are primitives, so that `_name` may carry their extensions.
+const PRIMITIVES: [&str; 12] = [
+    "implicitRules",
+    "language",
+    "instantiatesCanonical",
+    "status",
+    "effectiveDateTime",
+    "effectiveInstant",
+    "issued",
+    "valueString",
+    "valueBoolean",
+    "valueInteger",
+    "valueTime",
+    "valueDateTime",
+];
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn refusal(resource: Value) -> String {
+        let Value::Object(resource) = resource else {
+            panic!("an object")
+        };
+        observation(&resource).expect_err("refused")
+    }
+
+    #[test]
+    fn several_errors_are_reported_together() {
+        assert_eq!(
+            refusal(json!({"status": "final", "id": "a_b", "fooBar": 1})),
+            "Invalid FHIR Observation: 3 validation errors for Observation\n\
+             id\n  string does not match regex \"^[A-Za-z0-9\\-.]+$\" (type=value_error.str.regex; pattern=^[A-Za-z0-9\\-.]+$)\n\
+             code\n  field required (type=value_error.missing)\n\
+             fooBar\n  extra fields not permitted (type=value_error.extra)"
+        );
+    }
+
+    #[test]
+    fn a_null_value_beside_another_is_not_a_second_value() {
+        let resource =
+            json!({"status": "final", "code": {}, "valueQuantity": null, "valueString": "x"});
+        let Value::Object(resource) = resource else {
+            panic!("an object")
+        };
+        assert_eq!(observation(&resource), Ok(()));
+    }
+
+    #[test]
+    fn a_component_is_no_unknown_field() {
+        let resource = json!({"status": "final", "code": {}, "component": []});
+        let Value::Object(resource) = resource else {
+            panic!("an object")
+        };
+        assert_eq!(observation(&resource), Ok(()));
+    }
+}

@@ -1,0 +1,314 @@
+//! Everything that a test or the demo may turn, in one serialisable tree (the control API reads and
+//! patches it as JSON).
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::world::Origins;
+
+/// Scopes of JHE's seed data for this client.
+pub const SEED_SCOPES: &str =
+    "openid profile launch/patient patient/Patient.read patient/Observation.read";
+/// The client id under which the EHR knows JHE.
+pub const EHR_CLIENT_ID: &str = "5b7d0c1e-93f4-4a6d-8f21-0c9a6e5d7b34";
+
+/// All settings.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Seconds by which both servers' clocks are ahead of the machine's.
+    pub clock_offset_seconds: i64,
+    /// JHE's settings.
+    pub jhe: JheSettings,
+    /// The EHR's settings.
+    pub ehr: EhrSettings,
+}
+
+/// What can be turned at JHE.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JheSettings {
+    /// Requests served at a time (gunicorn's sync workers).
+    pub workers: usize,
+    /// How long a worker is busy with one FHIR record that is written, in milliseconds.
+    pub time_per_record_ms: u64,
+    /// How long every request takes to reach the server, in milliseconds.
+    pub latency_ms: u64,
+    /// How long an invitation waits for its first redemption.
+    pub invitation_seconds: i64,
+    /// How long after a redemption an invitation can be redeemed again.
+    pub redemption_seconds: i64,
+    /// How long a redemption's code can be exchanged.
+    pub code_seconds: i64,
+    /// How long an access token lives.
+    pub token_seconds: i64,
+    /// Host and port of the configured site URL: the first part of an invitation's `code`.
+    pub site_host: String,
+    /// Ids of the DataSources that exist.
+    pub data_sources: Vec<u64>,
+    /// The values that the pages are given.
+    pub page: PageConfig,
+}
+
+/// The configuration that JHE's templates write into the pages.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PageConfig {
+    /// The EHR's FHIR base.
+    pub iss: String,
+    /// The EHR's client id for this app.
+    pub client_id: String,
+    /// The scopes to ask for.
+    pub scope: String,
+    /// JHE's id of the DataSource, a string.
+    pub data_source_id: String,
+}
+
+/// What can be turned at the EHR.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EhrSettings {
+    /// How long every request takes to reach the server, in milliseconds.
+    pub latency_ms: u64,
+    /// Observations on one page of a search.
+    pub page_size: usize,
+    /// How long a `next` link can be followed.
+    pub page_link_seconds: i64,
+    /// How long an authorization code can be exchanged.
+    pub code_seconds: i64,
+    /// How long an access token lives (`expires_in`).
+    pub token_seconds: i64,
+    /// The registered apps.
+    pub clients: Vec<EhrClient>,
+    /// A query that the authorization endpoint has of its own (`tenant=7`). A request without it
+    /// is refused.
+    pub authorization_query: Option<String>,
+    /// Refuses every authorization request with this error, before the login.
+    pub authorize_error: Option<AuthorizeError>,
+    /// The `iss` parameter of the redirect back (RFC 9207), if any.
+    pub response_iss: Option<String>,
+    /// The granted scopes; `None` grants what was asked.
+    pub granted_scopes: Option<String>,
+    /// Leaves `patient` out of the token response.
+    pub omit_patient: bool,
+    /// An `id_token` to hand out when `openid` was granted. There is none by default: the sandbox
+    /// has no signing key.
+    pub id_token: Option<String>,
+    /// Members to put into the token response; `null` takes one out.
+    pub token_response: Map<String, Value>,
+    /// Discovery's variants.
+    pub discovery: Discovery,
+    /// Where CORS works.
+    pub cors: Cors,
+    /// Where `next` links lead.
+    pub next_link: NextLink,
+    /// Whether good searches carry informational OperationOutcome entries (59204 on the first
+    /// page, 4119 on the last).
+    pub outcome_entries: bool,
+}
+
+/// An app registered at the EHR.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EhrClient {
+    /// Its id.
+    pub client_id: String,
+    /// Its name on the consent page.
+    pub name: String,
+    /// Where it may be redirected to, compared exactly.
+    pub redirect_uris: Vec<String>,
+}
+
+/// An error that the authorization endpoint redirects with.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuthorizeError {
+    /// The code, such as `invalid_scope`.
+    pub error: String,
+    /// The text, if any.
+    #[serde(default)]
+    pub description: Option<String>,
+}
+
+/// What discovery answers.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Discovery {
+    /// `.well-known/smart-configuration`.
+    pub smart_configuration: Document,
+    /// `metadata`.
+    pub metadata: Document,
+    /// Members of the smart-configuration to replace; `null` takes one out. So
+    /// `{"code_challenge_methods_supported": null}` is a server that names no PKCE method.
+    pub overrides: Map<String, Value>,
+}
+
+/// How one of the two discovery documents is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Document {
+    /// As it should be.
+    Served,
+    /// A 404 page.
+    NotFound,
+    /// Some HTML page with status 200.
+    Html,
+}
+
+/// Whether browsers of other origins may read the answers.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cors {
+    /// Both discovery documents.
+    pub discovery: bool,
+    /// The token endpoint.
+    pub token: bool,
+    /// The FHIR resources.
+    pub fhir: bool,
+}
+
+/// Where the `next` link of a page leads.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "to", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum NextLink {
+    /// To the next page.
+    NextPage,
+    /// To the next page, as a relative reference.
+    Relative,
+    /// To the evil listener.
+    OtherOrigin,
+    /// To another FHIR base of the same origin.
+    OtherPath,
+    /// To the page that it is on.
+    ItsOwnPage,
+    /// To the right address, which answers with a redirect to the evil listener.
+    Redirect,
+    /// To this address.
+    Address {
+        /// The whole link.
+        url: String,
+    },
+}
+
+impl Settings {
+    pub(crate) fn defaults(origins: &Origins) -> Self {
+        Self {
+            clock_offset_seconds: 0,
+            jhe: JheSettings {
+                workers: 2,
+                time_per_record_ms: 0,
+                latency_ms: 0,
+                invitation_seconds: 7 * 86_400,
+                redemption_seconds: 12 * 3_600,
+                code_seconds: 60,
+                token_seconds: 1_209_600,
+                site_host: origins.jhe.trim_start_matches("http://").to_owned(),
+                data_sources: vec![70_005, 70_006],
+                page: PageConfig {
+                    iss: origins.iss(),
+                    client_id: EHR_CLIENT_ID.to_owned(),
+                    scope: SEED_SCOPES.to_owned(),
+                    data_source_id: "70006".to_owned(),
+                },
+            },
+            ehr: EhrSettings {
+                latency_ms: 0,
+                page_size: 10,
+                page_link_seconds: 600,
+                code_seconds: 300,
+                token_seconds: 3_600,
+                clients: vec![EhrClient {
+                    client_id: EHR_CLIENT_ID.to_owned(),
+                    name: "JupyterHealth Exchange".to_owned(),
+                    redirect_uris: vec![
+                        format!("{}/clients/mychart/callback", origins.jhe),
+                        format!("{}/static/jhe-connect/callback.html", origins.jhe),
+                    ],
+                }],
+                authorization_query: None,
+                authorize_error: None,
+                response_iss: None,
+                granted_scopes: None,
+                omit_patient: false,
+                id_token: None,
+                token_response: Map::new(),
+                discovery: Discovery {
+                    smart_configuration: Document::Served,
+                    metadata: Document::Served,
+                    overrides: Map::new(),
+                },
+                cors: Cors {
+                    discovery: true,
+                    token: true,
+                    fhir: true,
+                },
+                next_link: NextLink::NextPage,
+                outcome_entries: true,
+            },
+        }
+    }
+
+    /// Changes the members that `patch` names, objects member by member, anything else as a whole.
+    pub(crate) fn patch(&mut self, patch: &Value) -> Result<(), serde_json::Error> {
+        let mut whole = serde_json::to_value(&*self)?;
+        merge(&mut whole, patch);
+        *self = serde_json::from_value(whole)?;
+        Ok(())
+    }
+}
+
+/// Members whose keys are data, replaced as a whole.
+const FREE_FORM: [&str; 3] = ["overrides", "token_response", "next_link"];
+
+fn merge(target: &mut Value, patch: &Value) {
+    match (target, patch) {
+        (Value::Object(target), Value::Object(patch)) => {
+            for (name, change) in patch {
+                match target.get_mut(name) {
+                    Some(old) if !FREE_FORM.contains(&name.as_str()) => merge(old, change),
+                    _ => {
+                        target.insert(name.clone(), change.clone());
+                    }
+                }
+            }
+        }
+        (target, patch) => *target = patch.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn settings() -> Settings {
+        Settings::defaults(&Origins {
+            jhe: "http://localhost:8010".into(),
+            ehr: "http://localhost:8020".into(),
+            evil: "http://localhost:8030".into(),
+        })
+    }
+
+    #[test]
+    fn a_patch_changes_what_it_names_and_nothing_else() {
+        let mut settings = settings();
+        settings
+            .patch(&json!({"ehr": {"page_size": 3, "next_link": {"to": "other-origin"}}}))
+            .expect("a good patch");
+        assert_eq!(settings.ehr.page_size, 3);
+        assert_eq!(settings.ehr.next_link, NextLink::OtherOrigin);
+        assert_eq!(settings.ehr.code_seconds, 300);
+    }
+
+    #[test]
+    fn a_patch_with_an_unknown_name_is_refused_and_changes_nothing() {
+        let mut settings = settings();
+        assert!(
+            settings
+                .patch(&json!({"ehr": {"page_size": 3, "pagesize": 3}}))
+                .is_err()
+        );
+        assert_eq!(settings.ehr.page_size, 10);
+    }
+}

@@ -1,0 +1,332 @@
+//! The state of both servers. Tests read and change it between requests; the control API does the
+//! same over HTTP.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use axum::http::HeaderMap;
+use serde::Serialize;
+use serde_json::Value;
+use tokio::sync::Semaphore;
+
+use crate::clock::Timestamp;
+use crate::ehr::EhrState;
+use crate::faults::{Fault, Faults, Match, Server};
+use crate::jhe::JheState;
+use crate::sample::{self, Peculiarity};
+use crate::settings::Settings;
+
+/// The JHE patient whom invitations are for unless another is named.
+pub const FIRST_PATIENT: u64 = 40_001;
+/// Another JHE patient with a login.
+pub const SECOND_PATIENT: u64 = 40_002;
+/// A JHE patient record without a login.
+pub const PATIENT_WITHOUT_LOGIN: u64 = 40_003;
+
+/// The three origins.
+#[derive(Clone, Debug, Serialize)]
+pub struct Origins {
+    /// JHE, without a trailing slash.
+    pub jhe: String,
+    /// The EHR.
+    pub ehr: String,
+    /// The listener that no token should reach.
+    pub evil: String,
+}
+
+impl Origins {
+    /// The EHR's FHIR base.
+    pub fn iss(&self) -> String {
+        format!("{}{}", self.ehr, crate::ehr::FHIR_BASE)
+    }
+}
+
+/// The two layouts in which the bundle is hosted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// The plain pages under `/static/jhe-connect/`.
+    Plain,
+    /// JHE's own templates under `/clients/mychart/`.
+    DropIn,
+}
+
+impl Layout {
+    /// The connect page's path.
+    pub fn connect_path(self) -> &'static str {
+        match self {
+            Self::Plain => "/static/jhe-connect/index.html",
+            Self::DropIn => "/clients/mychart/",
+        }
+    }
+}
+
+/// One request that came in, in the order of arrival.
+#[derive(Clone, Debug, Serialize)]
+pub struct LoggedRequest {
+    /// The listener.
+    pub server: Server,
+    /// The method.
+    pub method: String,
+    /// Path and query.
+    pub target: String,
+    /// The headers, names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The body, as text.
+    pub body: String,
+    /// The answer's status; `None` while it is being made, and when there was none.
+    pub status: Option<u16>,
+    #[serde(skip)]
+    serial: u64,
+}
+
+impl LoggedRequest {
+    /// The value of a header (name in lower case).
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(other, _)| other == name)
+            .map(|(_, value)| value.as_str())
+    }
+}
+
+/// A FHIR record that JHE has stored.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    /// JHE's own id, a UUID.
+    pub id: String,
+    /// The JHE patient who owns it (through the source).
+    pub patient: u64,
+    /// The FhirSource it was posted under.
+    pub source: u64,
+    /// The request's body, byte for byte.
+    pub sent: String,
+    /// What JHE made of it and gives back.
+    pub stored: Value,
+}
+
+/// The state of both servers.
+pub struct World {
+    /// What can be turned.
+    pub settings: Settings,
+    /// JHE's data.
+    pub jhe: JheState,
+    /// The EHR's data.
+    pub ehr: EhrState,
+    /// Files served under `/static/` beside the bundle's: path below `/static/` → content.
+    pub static_files: BTreeMap<String, Vec<u8>>,
+    pub(crate) origins: Origins,
+    pub(crate) started: SystemTime,
+    faults: Faults,
+    log: Vec<LoggedRequest>,
+    next_serial: u64,
+    workers: (usize, Arc<Semaphore>),
+}
+
+impl World {
+    pub(crate) fn seeded(origins: Origins) -> Self {
+        let settings = Settings::defaults(&origins);
+        let workers = settings.jhe.workers;
+        Self {
+            jhe: JheState::seeded(),
+            ehr: EhrState::seeded(),
+            settings,
+            static_files: BTreeMap::new(),
+            origins,
+            started: SystemTime::now(),
+            faults: Faults::default(),
+            log: Vec::new(),
+            next_serial: 0,
+            workers: (workers, Arc::new(Semaphore::new(workers))),
+        }
+    }
+
+    /// Back to how it started: data, settings, faults and log.
+    pub fn reset(&mut self) {
+        let next_serial = self.next_serial;
+        *self = Self::seeded(self.origins.clone());
+        // A request from before the reset must not write its status into a new one's entry.
+        self.next_serial = next_serial;
+    }
+
+    /// The servers' time.
+    pub fn now(&self) -> Timestamp {
+        Timestamp::now(self.settings.clock_offset_seconds)
+    }
+
+    /// Moves the servers' clocks forward.
+    pub fn advance_clock(&mut self, seconds: i64) {
+        self.settings.clock_offset_seconds += seconds;
+    }
+
+    /// The origins of the servers.
+    pub fn origins(&self) -> &Origins {
+        &self.origins
+    }
+
+    /// Lets the requests that `hits` describes meet a fault.
+    pub fn fail(&mut self, hits: Match, fault: Fault) {
+        self.faults.add(hits, fault);
+    }
+
+    /// Takes all faults back.
+    pub fn clear_faults(&mut self) {
+        self.faults = Faults::default();
+    }
+
+    /// Every request so far but those of the control API.
+    pub fn request_log(&self) -> &[LoggedRequest] {
+        &self.log
+    }
+
+    /// Forgets the requests so far.
+    pub fn clear_request_log(&mut self) {
+        self.log.clear();
+    }
+
+    /// The records that were written to JHE, oldest first.
+    pub fn rows(&self) -> &[Row] {
+        &self.jhe.rows
+    }
+
+    /// Mints an invitation for a JHE patient and returns its token. As at JHE, an earlier one of the
+    /// same patient that was never redeemed is superseded.
+    pub fn mint_invitation(&mut self, patient: u64) -> String {
+        let now = self.now();
+        self.jhe.mint_invitation(patient, now)
+    }
+
+    /// The link that a patient would be sent.
+    pub fn invitation_link(&self, token: &str, layout: Layout) -> String {
+        let code: String =
+            url::form_urlencoded::byte_serialize(self.settings.jhe.site_host.as_bytes()).collect();
+        format!(
+            "{}{}?code={code}_{token}",
+            self.origins.jhe,
+            layout.connect_path()
+        )
+    }
+
+    /// Makes an invitation older than it may become before its first redemption.
+    pub fn expire_invitation(&mut self, token: &str) {
+        let issued = self
+            .now()
+            .plus_seconds(-self.settings.jhe.invitation_seconds - 1);
+        if let Some(invitation) = self.jhe.invitation_mut(token) {
+            invitation.issued = issued;
+            invitation.redeemed = None;
+        }
+    }
+
+    /// Cancels an invitation, as a practitioner would.
+    pub fn cancel_invitation(&mut self, token: &str) {
+        if let Some(invitation) = self.jhe.invitation_mut(token) {
+            invitation.cancelled = true;
+        }
+    }
+
+    /// Makes an invitation one that was redeemed too long ago to be redeemed again.
+    pub fn use_up_invitation(&mut self, token: &str) {
+        let redeemed = self
+            .now()
+            .plus_seconds(-self.settings.jhe.redemption_seconds - 1);
+        if let Some(invitation) = self.jhe.invitation_mut(token) {
+            invitation.redeemed = Some(redeemed);
+        }
+    }
+
+    /// An access token of JHE for this patient, as if an invitation had been redeemed and exchanged.
+    pub fn mint_patient_token(&mut self, patient: u64) -> Option<String> {
+        let user = self.jhe.patient(patient)?.user.as_ref()?.id;
+        Some(self.mint_user_token(user))
+    }
+
+    /// An access token of JHE for the practitioner.
+    pub fn mint_practitioner_token(&mut self) -> String {
+        self.mint_user_token(self.jhe.practitioner.id)
+    }
+
+    /// Ends every access token that JHE has issued ("the session expired").
+    pub fn expire_jhe_tokens(&mut self) {
+        let past = self.now().plus_seconds(-1);
+        self.jhe.expire_tokens(past);
+    }
+
+    /// Attaches an EHR patient id to a JHE patient.
+    pub fn attach_identifier(&mut self, patient: u64, system: &str, value: &str) {
+        self.jhe.attach_identifier(patient, system, value);
+    }
+
+    /// Gives an EHR patient (by login name) exactly `count` generated labs.
+    pub fn give_labs(&mut self, login: &str, count: usize) {
+        if let Some(patient) = self.ehr.patient_mut(login) {
+            patient.records = (0..count).map(|n| sample::lab(patient, n)).collect();
+        }
+    }
+
+    /// Gives an EHR patient (by login name) one more lab, with something unusual about it.
+    pub fn give_peculiar_lab(&mut self, login: &str, peculiarity: Peculiarity) {
+        if let Some(patient) = self.ehr.patient_mut(login) {
+            let record = sample::peculiar_lab(patient, patient.records.len(), peculiarity);
+            patient.records.push(record);
+        }
+    }
+
+    pub(crate) fn mint_user_token(&mut self, user: u64) -> String {
+        let (now, lifetime) = (self.now(), self.settings.jhe.token_seconds);
+        self.jhe.issue_tokens(user, now, lifetime).access
+    }
+
+    /// JHE's workers, one permit each.
+    pub(crate) fn jhe_workers(&mut self) -> Arc<Semaphore> {
+        let wanted = self.settings.jhe.workers.max(1);
+        if self.workers.0 != wanted {
+            self.workers = (wanted, Arc::new(Semaphore::new(wanted)));
+        }
+        Arc::clone(&self.workers.1)
+    }
+
+    pub(crate) fn faults_for(&mut self, server: Server, method: &str, target: &str) -> Vec<Fault> {
+        self.faults.meet(server, method, target)
+    }
+
+    pub(crate) fn log_request(
+        &mut self,
+        server: Server,
+        method: &str,
+        target: String,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> u64 {
+        self.next_serial += 1;
+        self.log.push(LoggedRequest {
+            server,
+            method: method.to_owned(),
+            target,
+            headers: headers
+                .iter()
+                .map(|(name, value)| {
+                    (
+                        name.as_str().to_owned(),
+                        String::from_utf8_lossy(value.as_bytes()).into_owned(),
+                    )
+                })
+                .collect(),
+            body: String::from_utf8_lossy(body).into_owned(),
+            status: None,
+            serial: self.next_serial,
+        });
+        self.next_serial
+    }
+
+    pub(crate) fn log_status(&mut self, serial: u64, status: u16) {
+        if let Some(entry) = self
+            .log
+            .iter_mut()
+            .rev()
+            .find(|entry| entry.serial == serial)
+        {
+            entry.status = Some(status);
+        }
+    }
+}
