@@ -1,0 +1,214 @@
+//! What is done to the files of the bundle on their way to `dist/`: text in, text out.
+
+use sha2::{Digest, Sha256};
+
+use crate::workspace::Result;
+
+/// Names the folder of files that only fit each other: a cache that still holds an older one under the same name would
+/// pair old code with a new module.
+pub(crate) fn fingerprint(files: &[&[u8]]) -> String {
+    let mut digest = Sha256::new();
+    for file in files {
+        // The length keeps two files from being told apart only by where one of them ends.
+        digest.update((file.len() as u64).to_be_bytes());
+        digest.update(file);
+    }
+    let digest = digest.finalize();
+    digest[..6]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+/// A plain page whose style sheet and script are those in `folder`. Refuses a page that would not run under a policy
+/// without inline code.
+pub(crate) fn page_with_assets_in(page: &str, folder: &str) -> Result<String> {
+    // Trunk leaves its own link to the crate in the page, and blank lines where the others were.
+    let mut rewritten: String = page
+        .lines()
+        .filter(|line| !line.trim().is_empty() && !line.contains("<link data-trunk "))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    for (attribute, file) in [("href", "jhe-connect.css"), ("src", "page.js")] {
+        let plain = format!("{attribute}=\"{file}\"");
+        if rewritten.matches(&plain).count() != 1 {
+            return Err(format!("the page should have {plain} exactly once").into());
+        }
+        rewritten = rewritten.replace(&plain, &format!("{attribute}=\"{folder}/{file}\""));
+    }
+    if rewritten.contains("data-trunk") || rewritten.contains("TrunkApplication") {
+        return Err("Trunk left its own attributes or its inline loader in the page".into());
+    }
+    for script in rewritten.split("<script").skip(1) {
+        let tag = script.split('>').next().unwrap_or_default();
+        if !tag.contains("src=") && !tag.contains("type=\"application/json\"") {
+            return Err("the page has an inline script, which its policy forbids".into());
+        }
+    }
+    if rewritten.contains("<style") || rewritten.contains(" style=") {
+        return Err("the page has an inline style, which its policy forbids".into());
+    }
+    Ok(rewritten)
+}
+
+/// `www/page.js` with the loader's shared part and texts.
+pub(crate) fn page_script(page: &str, loader: &str, texts: &str) -> Result<String> {
+    let shared = between(loader, "// <shared>", "// </shared>")?;
+    let script = filled_in(
+        page,
+        "__SHARED__",
+        &filled_in(shared, "__LOADER_TEXTS__", texts)?,
+    )?;
+    finished(&script)
+}
+
+/// `www/loader.js` as it is deployed: with its texts and the folder that it loads from.
+pub(crate) fn loader_script(loader: &str, folder: &str, texts: &str) -> Result<String> {
+    let script = filled_in(loader, "__LOADER_TEXTS__", texts)?;
+    finished(&filled_in(&script, "__ASSET_FOLDER__", folder)?)
+}
+
+/// A script or style sheet without the lines that are only comments, and without indentation. wasm-bindgen copies every
+/// doc comment into its glue. References to source maps go too: Django's manifest storage fails on a map that is not
+/// deployed.
+///
+/// Enough for the files of this bundle, where no string goes over several lines.
+pub(crate) fn without_comments(text: &str) -> String {
+    let mut kept = String::new();
+    let mut inside = false;
+    for line in text.lines() {
+        let mut code = line.trim();
+        if inside || code.starts_with("/*") {
+            let end = code.split_once("*/");
+            inside = end.is_none();
+            code = end.map_or("", |(_, rest)| rest.trim());
+        }
+        if !code.is_empty() && !code.starts_with("//") {
+            kept.push_str(code);
+            kept.push('\n');
+        }
+    }
+    kept
+}
+
+fn finished(script: &str) -> Result<String> {
+    let script = without_comments(script);
+    match script.find("__") {
+        None => Ok(script),
+        Some(_) => Err("a name in double underscores was left in a script".into()),
+    }
+}
+
+fn filled_in(template: &str, name: &str, value: &str) -> Result<String> {
+    // Once in the code; comments do not spell the name.
+    match template.matches(name).count() {
+        1 => Ok(template.replace(name, value)),
+        count => Err(format!("the template has {name} {count} times, expected once").into()),
+    }
+}
+
+fn between<'a>(text: &'a str, start: &str, end: &str) -> Result<&'a str> {
+    text.split_once(start)
+        .and_then(|(_, rest)| rest.split_once(end))
+        .map(|(inside, _)| inside)
+        .ok_or_else(|| format!("the loader has no part from {start} to {end}").into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAGE: &str = "<html><head><link rel=\"stylesheet\" href=\"jhe-connect.css\">\
+        <script type=\"application/json\" id=\"c\">{}</script><script src=\"page.js\" defer></script></head></html>";
+
+    #[test]
+    fn the_fingerprint_is_twelve_hex_digits_and_changes_with_any_file() {
+        let fingerprint_of_both = fingerprint(&[b"wasm", b"glue"]);
+        assert_eq!(fingerprint_of_both.len(), 12);
+        assert!(fingerprint_of_both.chars().all(|c| c.is_ascii_hexdigit()));
+        assert_eq!(fingerprint_of_both, fingerprint(&[b"wasm", b"glue"]));
+        assert_ne!(fingerprint_of_both, fingerprint(&[b"wasm", b"glue2"]));
+        assert_ne!(fingerprint_of_both, fingerprint(&[b"wasmg", b"lue"]));
+    }
+
+    #[test]
+    fn a_page_refers_to_the_folder_with_relative_urls() {
+        let page = page_with_assets_in(PAGE, "jhe-connect-0123").expect("a good page");
+        assert!(page.contains("href=\"jhe-connect-0123/jhe-connect.css\""));
+        assert!(page.contains("src=\"jhe-connect-0123/page.js\""));
+    }
+
+    #[test]
+    fn what_trunk_leaves_in_a_page_goes() {
+        let left = "\n  <link data-trunk rel=\"rust\" data-trunk-id=\"0\">\n  \n</head>";
+        let page = PAGE.replace("</head>", left);
+        let page = page_with_assets_in(&page, "f").expect("a good page");
+        assert!(!page.contains("trunk"));
+        assert!(page.lines().all(|line| !line.trim().is_empty()));
+    }
+
+    #[test]
+    fn a_page_without_its_script_is_refused() {
+        let page = PAGE.replace("page.js", "other.js");
+        assert!(page_with_assets_in(&page, "f").is_err());
+    }
+
+    #[test]
+    fn a_page_with_inline_code_or_style_is_refused() {
+        for inline in [
+            "<script>go()</script>",
+            "<script type=\"module\">go()</script>",
+            "<style>p{}</style>",
+            "<p style=\"color:red\">",
+            "<i data-trunk></i>",
+        ] {
+            let page = PAGE.replace("</head>", &format!("{inline}</head>"));
+            assert!(page_with_assets_in(&page, "f").is_err(), "{inline}");
+        }
+    }
+
+    #[test]
+    fn the_repositorys_own_pages_pass() {
+        for page in [
+            include_str!("../../../index.html"),
+            include_str!("../../../callback.html"),
+        ] {
+            page_with_assets_in(page, "f").expect("a good page");
+        }
+    }
+
+    #[test]
+    fn both_scripts_are_complete_once_filled_in() {
+        let loader = include_str!("../../../www/loader.js");
+        let page = include_str!("../../../www/page.js");
+        let deployed = loader_script(loader, "0123456789ab", "{\"a\":1}").expect("a loader");
+        assert!(deployed.contains("'../wasm/0123456789ab/'"));
+        assert!(deployed.contains("const TEXTS = {\"a\":1};"));
+        assert!(!deployed.contains("//"));
+        let deployed = page_script(page, loader, "{\"a\":1}").expect("a page script");
+        assert!(deployed.contains("const TEXTS = {\"a\":1};"));
+        assert!(deployed.contains("async function loadModule"));
+    }
+
+    #[test]
+    fn a_template_with_a_name_left_over_is_refused() {
+        assert!(loader_script("__LOADER_TEXTS__ __ASSET_FOLDER__ __OTHER__", "f", "{}").is_err());
+        assert!(loader_script("__LOADER_TEXTS__", "f", "{}").is_err());
+    }
+
+    #[test]
+    fn comments_and_references_to_source_maps_go_and_code_stays() {
+        let script = "/**\n * Starts.\n */\nexport function a() {\n    // why\n    return 'a/*b'; // kept\n}\n\
+            //# sourceMappingURL=a.js.map\n";
+        assert_eq!(
+            without_comments(script),
+            "export function a() {\nreturn 'a/*b'; // kept\n}\n"
+        );
+        let style =
+            "/* Page.\n */ main {\n  color: red; /* kept */\n}\n/*# sourceMappingURL=a.css.map */";
+        assert_eq!(
+            without_comments(style),
+            "main {\ncolor: red; /* kept */\n}\n"
+        );
+    }
+}

@@ -1,0 +1,326 @@
+//! `cargo xtask test`: every part in order, a count of tests at the end.
+//!
+//! A part that could not run, ran no test, or left a test out is an error: silence would look like success.
+
+use std::process::{Command, ExitCode};
+use std::time::Instant;
+
+use crate::counts::Counts;
+use crate::dist;
+use crate::setup::{self, Need};
+use crate::size;
+use crate::workspace::{Result, Workspace, run, run_reading};
+
+struct Part {
+    name: &'static str,
+    about: &'static str,
+    needs: &'static [Need],
+    check: fn(&Workspace) -> Result<Counts>,
+}
+
+const PARTS: &[Part] = &[
+    Part {
+        name: "fmt",
+        about: "formatting",
+        needs: &[Need::Components],
+        check: fmt,
+    },
+    Part {
+        name: "clippy",
+        about: "lints, natively and for the browser",
+        needs: &[Need::Components, Need::WasmTarget],
+        check: clippy,
+    },
+    Part {
+        name: "native",
+        about: "native tests of the crate and of these tasks",
+        needs: &[],
+        check: native,
+    },
+    Part {
+        name: "sandbox",
+        about: "tests of the stand-in servers, with the contract test",
+        needs: &[],
+        check: sandbox,
+    },
+    Part {
+        name: "browser",
+        about: "tests of the crate inside Chromium",
+        needs: &[
+            Need::WasmTarget,
+            Need::WasmBindgen,
+            Need::WasmPack,
+            Need::Browser,
+        ],
+        check: browser,
+    },
+    Part {
+        name: "dist",
+        about: "the release bundle",
+        needs: dist::NEEDS,
+        check: bundle,
+    },
+    Part {
+        name: "size",
+        about: "size budget",
+        needs: &[],
+        check: budget,
+    },
+    Part {
+        name: "doc",
+        about: "documentation",
+        needs: &[Need::WasmTarget],
+        check: doc,
+    },
+    Part {
+        name: "e2e",
+        about: "journeys through the bundle in Chromium",
+        needs: &[Need::Browser],
+        check: journeys,
+    },
+];
+
+pub(crate) fn part_names() -> String {
+    let names: Vec<&str> = PARTS.iter().map(|part| part.name).collect();
+    names.join(", ")
+}
+
+/// All parts in order, up to the first that fails.
+pub(crate) fn run_all(workspace: &Workspace) -> Result<ExitCode> {
+    eprintln!("Tools");
+    setup::install_missing(workspace, Need::ALL)?;
+    Ok(run_parts(workspace, PARTS))
+}
+
+pub(crate) fn run_one(workspace: &Workspace, name: &str) -> Result<ExitCode> {
+    let at = PARTS
+        .iter()
+        .position(|part| part.name == name)
+        .ok_or_else(|| format!("no such part: {name}. There are: {}", part_names()))?;
+    setup::install_missing(workspace, PARTS[at].needs)?;
+    Ok(run_parts(workspace, &PARTS[at..=at]))
+}
+
+fn run_parts(workspace: &Workspace, parts: &[Part]) -> ExitCode {
+    let mut all = Counts::default();
+    let mut failure = None;
+    let started = Instant::now();
+    for (number, part) in parts.iter().enumerate() {
+        eprintln!(
+            "\n== {}/{} {}: {}",
+            number + 1,
+            parts.len(),
+            part.name,
+            part.about
+        );
+        let part_started = Instant::now();
+        match (part.check)(workspace) {
+            Ok(counts) => {
+                all += counts;
+                eprintln!(
+                    "== {}: {} ({} s)",
+                    part.name,
+                    verdict(counts),
+                    part_started.elapsed().as_secs()
+                );
+                if counts.failed > 0 || counts.ignored > 0 {
+                    failure = Some(part.name);
+                }
+            }
+            Err(error) => {
+                // A part without a failed test of its own is itself the failure.
+                all.failed += 1;
+                eprintln!("== {}: {error}", part.name);
+                failure = Some(part.name);
+            }
+        }
+        if failure.is_some() {
+            break;
+        }
+    }
+    // A test that was left out did not pass.
+    all.failed += all.ignored;
+    eprintln!();
+    if let Some(name) = failure {
+        eprintln!("Stopped: {name} failed. `cargo xtask test --part {name}` repeats it alone.");
+    }
+    eprintln!("{} s", started.elapsed().as_secs());
+    println!("{} passed, {} failed", all.passed, all.failed);
+    if all.failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+fn verdict(counts: Counts) -> String {
+    match counts {
+        Counts {
+            passed: 0,
+            failed: 0,
+            ignored: 0,
+        } => "ok".to_owned(),
+        Counts {
+            passed,
+            failed,
+            ignored: 0,
+        } => format!("{passed} passed, {failed} failed"),
+        Counts {
+            passed,
+            failed,
+            ignored,
+        } => format!("{passed} passed, {failed} failed, {ignored} ignored, which counts as failed"),
+    }
+}
+
+fn fmt(workspace: &Workspace) -> Result<Counts> {
+    run(&mut workspace.command("cargo", &["fmt", "--all", "--check"]))?;
+    Ok(Counts::default())
+}
+
+fn clippy(workspace: &Workspace) -> Result<Counts> {
+    for arguments in [
+        &["--workspace", "--all-targets"][..],
+        // The browser's side of the crate is invisible to the native run.
+        &[
+            "--package",
+            "jhe-connect",
+            "--all-targets",
+            "--target",
+            "wasm32-unknown-unknown",
+        ],
+    ] {
+        run(workspace
+            .command("cargo", &["clippy"])
+            .args(arguments)
+            .args(["--", "-D", "warnings"]))?;
+    }
+    Ok(Counts::default())
+}
+
+fn native(workspace: &Workspace) -> Result<Counts> {
+    let mut counts = cargo_test(workspace, "jhe-connect")?;
+    counts += cargo_test(workspace, "xtask")?;
+    Ok(counts)
+}
+
+fn sandbox(workspace: &Workspace) -> Result<Counts> {
+    cargo_test(workspace, "sandbox")
+}
+
+fn journeys(workspace: &Workspace) -> Result<Counts> {
+    if dist::Layout::found_in(&workspace.path("dist")).is_err() {
+        setup::install_missing(workspace, dist::NEEDS)?;
+        dist::build(workspace)?;
+    }
+    cargo_test(workspace, "e2e")
+}
+
+fn cargo_test(workspace: &Workspace, package: &str) -> Result<Counts> {
+    // --no-fail-fast: one failing test program does not hide what the others found.
+    let arguments = ["test", "--no-fail-fast", "--package", package];
+    counted(&mut workspace.command("cargo", &arguments))
+}
+
+fn browser(workspace: &Workspace) -> Result<Counts> {
+    let driver = workspace
+        .find_program("chromedriver")
+        .ok_or("chromedriver is not installed")?;
+    let driver = driver.to_str().ok_or("chromedriver's path is not text")?;
+    let mut command = workspace.command(
+        "wasm-pack",
+        &["test", "--headless", "--chrome", "--chromedriver", driver],
+    );
+    if std::env::var_os("WASM_BINDGEN_TEST_TIMEOUT").is_none() {
+        // Seconds for the whole run; the runner's own 20 are few for a busy machine.
+        command.env("WASM_BINDGEN_TEST_TIMEOUT", "180");
+    }
+    counted(&mut command)
+}
+
+fn bundle(workspace: &Workspace) -> Result<Counts> {
+    dist::build(workspace)?;
+    Ok(Counts::default())
+}
+
+fn budget(workspace: &Workspace) -> Result<Counts> {
+    size::check(workspace)?;
+    Ok(Counts::default())
+}
+
+fn doc(workspace: &Workspace) -> Result<Counts> {
+    for arguments in [
+        &["--workspace"][..],
+        &[
+            "--package",
+            "jhe-connect",
+            "--target",
+            "wasm32-unknown-unknown",
+        ],
+    ] {
+        run(workspace
+            .command("cargo", &["doc", "--no-deps"])
+            .args(arguments)
+            .env("RUSTDOCFLAGS", "-D warnings"))?;
+    }
+    Ok(Counts::default())
+}
+
+/// Runs a command that runs tests, and counts them.
+fn counted(command: &mut Command) -> Result<Counts> {
+    let mut counts = Counts::default();
+    let succeeded = run_reading(command, |line| {
+        if let Some(more) = Counts::in_line(line) {
+            counts += more;
+        }
+    })?;
+    judged(counts, succeeded)
+}
+
+fn judged(mut counts: Counts, succeeded: bool) -> Result<Counts> {
+    if counts.passed + counts.failed == 0 {
+        return Err("no test ran".into());
+    }
+    if !succeeded && counts.failed == 0 {
+        // A test program that did not compile, or that ended before it could count.
+        counts.failed = 1;
+    }
+    Ok(counts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts(passed: u64, failed: u64) -> Counts {
+        Counts {
+            passed,
+            failed,
+            ignored: 0,
+        }
+    }
+
+    #[test]
+    fn a_run_without_tests_is_an_error_even_if_it_succeeds() {
+        assert!(judged(Counts::default(), true).is_err());
+        let only_ignored = Counts {
+            ignored: 3,
+            ..Counts::default()
+        };
+        assert!(judged(only_ignored, true).is_err());
+    }
+
+    #[test]
+    fn a_runner_that_ends_badly_counts_as_a_failure() {
+        assert_eq!(judged(counts(4, 0), false).expect("counts"), counts(4, 1));
+        assert_eq!(judged(counts(4, 2), false).expect("counts"), counts(4, 2));
+        assert_eq!(judged(counts(4, 0), true).expect("counts"), counts(4, 0));
+    }
+
+    #[test]
+    fn every_part_has_a_name_of_its_own() {
+        for (at, part) in PARTS.iter().enumerate() {
+            assert!(PARTS[..at].iter().all(|other| other.name != part.name));
+        }
+    }
+}

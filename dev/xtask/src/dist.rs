@@ -1,0 +1,243 @@
+//! Builds the bundle with Trunk and lays it out in `dist/` as it is deployed: the plain pages, and the files to copy
+//! over JHE's own MyChart client.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::bundle;
+use crate::compression::Compressed;
+use crate::loader_texts;
+use crate::setup::Need;
+use crate::workspace::{Result, Workspace, cargo_home, run, write};
+
+pub(crate) const NEEDS: &[Need] = &[
+    Need::WasmTarget,
+    Need::WasmBindgen,
+    Need::WasmOpt,
+    Need::Trunk,
+];
+
+const GLUE: &str = "jhe-connect.js";
+const WASM: &str = "jhe-connect_bg.wasm";
+const STYLE: &str = "jhe-connect.css";
+const TYPES: &str = "jhe-connect.d.ts";
+const PAGE_SCRIPT: &str = "page.js";
+
+/// Where things stand in a finished `dist/`.
+pub(crate) struct Layout {
+    root: PathBuf,
+    fingerprint: String,
+}
+
+impl Layout {
+    pub(crate) fn found_in(dist: &Path) -> Result<Layout> {
+        let missing = || format!("{} is not built: run `cargo xtask dist`", dist.display());
+        for entry in fs::read_dir(dist).map_err(|_| missing())? {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            if let Some(fingerprint) = name.strip_prefix("jhe-connect-") {
+                return Ok(Layout {
+                    root: dist.to_owned(),
+                    fingerprint: fingerprint.to_owned(),
+                });
+            }
+        }
+        Err(missing().into())
+    }
+
+    /// What a patient's browser fetches for the plain pages.
+    pub(crate) fn plain_files(&self) -> Vec<PathBuf> {
+        let assets = self.plain_assets();
+        [WASM, GLUE, PAGE_SCRIPT, STYLE]
+            .iter()
+            .map(|file| assets.join(file))
+            .collect()
+    }
+
+    /// What a patient's browser fetches for JHE's own pages.
+    pub(crate) fn drop_in_files(&self) -> Vec<PathBuf> {
+        let assets = self.drop_in_assets();
+        vec![
+            assets.join(WASM),
+            assets.join(GLUE),
+            self.loader(),
+            self.obsolete_library(),
+            assets.join(STYLE),
+        ]
+    }
+
+    fn plain_assets(&self) -> PathBuf {
+        self.root.join(format!("jhe-connect-{}", self.fingerprint))
+    }
+
+    fn drop_in(&self) -> PathBuf {
+        self.root.join("jhe/mychart")
+    }
+
+    fn drop_in_assets(&self) -> PathBuf {
+        self.drop_in().join("wasm").join(&self.fingerprint)
+    }
+
+    fn loader(&self) -> PathBuf {
+        self.drop_in().join("js/client-mychart.js")
+    }
+
+    fn obsolete_library(&self) -> PathBuf {
+        self.drop_in().join("js/fhir-client.min.js")
+    }
+}
+
+/// Builds everything anew and replaces `dist/`.
+pub(crate) fn build(workspace: &Workspace) -> Result {
+    let started = std::time::Instant::now();
+    trunk_build(workspace)?;
+
+    // Laid out beside it and moved there in one step: a server that runs meanwhile never sees half a bundle.
+    let staging = workspace.path("target/dist-staging");
+    remove(&staging)?;
+    lay_out(workspace, &workspace.path("target/trunk"), &staging)?;
+    let dist = workspace.path("dist");
+    remove(&dist)?;
+    fs::rename(&staging, &dist)?;
+    eprintln!("dist/ is ready ({} s)", started.elapsed().as_secs());
+    Ok(())
+}
+
+fn trunk_build(workspace: &Workspace) -> Result {
+    eprintln!("Building the release bundle (about a minute the first time)");
+    // Trunk gets everything from this machine (--offline), so that it uses the tools that `setup` checked and never
+    // looks for others; the dependencies are therefore fetched before.
+    run(&mut workspace.command(
+        "cargo",
+        &["fetch", "--quiet", "--target", "wasm32-unknown-unknown"],
+    ))?;
+    let mut trunk = workspace.command(
+        "trunk",
+        &["build", "--release", "--offline=true", "index.html"],
+    );
+    // Panic messages quote the paths of source files. Without these lines a build would depend on, and tell, where
+    // its checkout and its home folder are.
+    let mut flags = vec![format!(
+        "--remap-path-prefix={}=.",
+        workspace.path("").display()
+    )];
+    for registry in registries() {
+        flags.push(format!("--remap-path-prefix={}=cargo", registry.display()));
+    }
+    trunk.env(
+        "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS",
+        flags.join(" "),
+    );
+    // Trunk reads any NO_COLOR but `true` and `false` as an error.
+    trunk.env_remove("NO_COLOR");
+    run(&mut trunk)
+}
+
+/// Where cargo keeps the sources of dependencies: one folder a registry, whose name depends on the machine's settings.
+fn registries() -> Vec<PathBuf> {
+    let mut folders: Vec<PathBuf> = cargo_home()
+        .and_then(|home| fs::read_dir(home.join("registry/src")).ok())
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|folder| folder.path())
+        .collect();
+    folders.sort();
+    folders
+}
+
+fn lay_out(workspace: &Workspace, built: &Path, target: &Path) -> Result {
+    if built.join("snippets").exists() {
+        return Err(
+            "wasm-bindgen made a folder of JavaScript snippets, which dist/ has no place for: a dependency uses \
+             inline JavaScript"
+                .into(),
+        );
+    }
+    let texts = loader_texts::as_javascript()?;
+    let loader = workspace.read("www/loader.js")?;
+    let wasm = read(&built.join(WASM))?;
+    let glue = bundle::without_comments(&read_text(&built.join(GLUE))?);
+    let style = bundle::without_comments(&read_text(&built.join(STYLE))?);
+    let types = read_text(&built.join(TYPES))?;
+    let page_script = bundle::page_script(&read_text(&built.join(PAGE_SCRIPT))?, &loader, &texts)?;
+
+    let layout = Layout {
+        root: target.to_owned(),
+        fingerprint: bundle::fingerprint(&[
+            &wasm,
+            glue.as_bytes(),
+            style.as_bytes(),
+            page_script.as_bytes(),
+        ]),
+    };
+    let plain = layout.plain_assets();
+    let drop_in = layout.drop_in_assets();
+    let folder = format!("jhe-connect-{}", layout.fingerprint);
+    for page in ["index.html", "callback.html"] {
+        let text = bundle::page_with_assets_in(&read_text(&built.join(page))?, &folder)
+            .map_err(|error| format!("{page}: {error}"))?;
+        write(&target.join(page), text)?;
+    }
+    write(&plain.join(TYPES), types)?;
+
+    let loader = bundle::loader_script(&loader, &layout.fingerprint, &texts)?;
+    for (content, places) in [
+        (&wasm[..], vec![plain.join(WASM), drop_in.join(WASM)]),
+        (glue.as_bytes(), vec![plain.join(GLUE), drop_in.join(GLUE)]),
+        (
+            style.as_bytes(),
+            vec![plain.join(STYLE), drop_in.join(STYLE)],
+        ),
+        (page_script.as_bytes(), vec![plain.join(PAGE_SCRIPT)]),
+        (loader.as_bytes(), vec![layout.loader()]),
+        (OBSOLETE_LIBRARY.as_bytes(), vec![layout.obsolete_library()]),
+    ] {
+        let compressed = Compressed::of(content)?;
+        for place in places {
+            write(&place, content)?;
+            compressed.write_beside(&place)?;
+        }
+    }
+    write(&layout.drop_in().join("README.md"), DROP_IN_README)
+}
+
+const OBSOLETE_LIBRARY: &str = "/* No longer needed: client-mychart.js brings its own module. Kept because JHE's page still asks for it. */\n";
+
+const DROP_IN_README: &str = "\
+# jhe-connect: MyChart client for JupyterHealth Exchange
+
+1. Copy `js` and `wasm` over `core/static/clients/mychart/`, run `collectstatic`, restart: templates stay as they are.
+2. `js/client-mychart.js` is the page's script under its old name; it loads the module from `wasm/<hash>/` beside it.
+3. `js/fhir-client.min.js` is only a comment: nothing needs that library any more, its script tag may go.
+4. Keep the `.br` and `.gz` files: WhiteNoise serves them in place of the originals.
+5. After an update, folders of older hashes may be deleted once no page that was open before is in use (a day).
+6. Nothing is to be configured here: the pages pass `MYCHART_CONFIG`, and all requests stay on the page's own host and the EHR.
+7. With a Content-Security-Policy: `script-src 'self' 'wasm-unsafe-eval'`, the hashes of the template's two inline scripts, and `connect-src` with the EHR.
+8. To check: open an invitation link; the browser's network panel shows `jhe-connect_bg.wasm` with `Content-Encoding: br`.
+";
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).map_err(|error| format!("{} cannot be read: {error}", path.display()).into())
+}
+
+fn read_text(path: &Path) -> Result<String> {
+    String::from_utf8(read(path)?).map_err(|_| format!("{} is not text", path.display()).into())
+}
+
+fn remove(folder: &Path) -> Result {
+    if folder.exists() {
+        fs::remove_dir_all(folder)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_readme_of_the_drop_in_has_ten_lines() {
+        assert_eq!(DROP_IN_README.lines().count(), 10);
+        assert_eq!(OBSOLETE_LIBRARY.lines().count(), 1);
+    }
+}

@@ -1,0 +1,280 @@
+//! Installs the tools that are missing, each only if no fitting version is there. Running it again changes nothing.
+
+use std::process::Command;
+
+use crate::version::{Version, locked_version};
+use crate::wasm_target;
+use crate::workspace::{Result, Workspace, output_of, run};
+
+/// The first version that is known to work. Newer ones are taken if they are installed already.
+const WASM_PACK: Version = Version(0, 15, 1);
+/// 0.22 wants a newer Rust than this project.
+const TRUNK: Version = Version(0, 21, 14);
+const NODE: Version = Version(18, 0, 0);
+
+/// Something that a task cannot do without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Need {
+    Components,
+    WasmTarget,
+    WasmBindgen,
+    WasmOpt,
+    Trunk,
+    Browser,
+    WasmPack,
+}
+
+impl Need {
+    pub(crate) const ALL: &[Need] = &[
+        Need::Components,
+        Need::WasmTarget,
+        Need::WasmBindgen,
+        Need::WasmOpt,
+        Need::Trunk,
+        Need::Browser,
+        Need::WasmPack,
+    ];
+}
+
+pub(crate) fn install_missing(workspace: &Workspace, needs: &[Need]) -> Result {
+    for need in needs {
+        match need {
+            Need::Components => components(workspace)?,
+            Need::WasmTarget => wasm_target::install_missing(workspace)?,
+            Need::WasmBindgen => wasm_bindgen(workspace)?,
+            Need::WasmOpt => wasm_opt(workspace)?,
+            Need::Trunk => trunk(workspace)?,
+            Need::Browser => browser(workspace)?,
+            Need::WasmPack => wasm_pack(workspace)?,
+        }
+    }
+    Ok(())
+}
+
+/// A line about a tool that needs no work.
+pub(crate) fn present(what: &str) {
+    eprintln!("  present    {what}");
+}
+
+/// A line about work that starts now.
+pub(crate) fn installing(what: &str, duration: &str) {
+    eprintln!("  installing {what} ({duration})");
+}
+
+fn components(workspace: &Workspace) -> Result {
+    for (component, command) in [("rustfmt", "fmt"), ("clippy", "clippy")] {
+        if output_of(&mut workspace.command("cargo", &[command, "--version"])).is_some() {
+            present(component);
+        } else {
+            installing(component, "a few seconds");
+            run(&mut workspace.command("rustup", &["component", "add", component]))?;
+        }
+    }
+    Ok(())
+}
+
+/// Its output only fits the library of the same version, so the lock file decides.
+fn wasm_bindgen(workspace: &Workspace) -> Result {
+    let wanted = locked_version(&workspace.read("Cargo.lock")?, "wasm-bindgen")
+        .ok_or("Cargo.lock names no version of wasm-bindgen")?;
+    if installed_version(workspace, "wasm-bindgen") == Some(wanted)
+        && installed_version(workspace, "wasm-bindgen-test-runner") == Some(wanted)
+    {
+        present(&format!("wasm-bindgen {wanted}"));
+        return Ok(());
+    }
+    // Without --locked: its own lock file names a version of a dependency that was withdrawn.
+    cargo_install(
+        workspace,
+        "wasm-bindgen-cli",
+        wanted,
+        &["--force"],
+        "about 3 minutes of compiling on two cores",
+    )
+}
+
+fn wasm_pack(workspace: &Workspace) -> Result {
+    if let Some(found) = installed_version(workspace, "wasm-pack").filter(|it| *it >= WASM_PACK) {
+        present(&format!("wasm-pack {found}"));
+        return Ok(());
+    }
+    cargo_install(
+        workspace,
+        "wasm-pack",
+        WASM_PACK,
+        &["--force"],
+        "about 2 minutes of compiling on two cores",
+    )
+}
+
+fn trunk(workspace: &Workspace) -> Result {
+    if let Some(found) = installed_version(workspace, "trunk").filter(|it| *it >= TRUNK) {
+        present(&format!("trunk {found}"));
+        return Ok(());
+    }
+    // With --locked: newer versions of its dependencies do not compile together.
+    cargo_install(
+        workspace,
+        "trunk",
+        TRUNK,
+        &["--force", "--locked"],
+        "about 7 minutes of compiling on two cores",
+    )
+}
+
+fn cargo_install(
+    workspace: &Workspace,
+    package: &str,
+    version: Version,
+    options: &[&str],
+    duration: &str,
+) -> Result {
+    installing(&format!("{package} {version}"), duration);
+    let exactly = format!("={version}");
+    let mut arguments = vec!["install", package, "--version", &exactly];
+    arguments.extend(options);
+    run(&mut workspace.command("cargo", &arguments))
+}
+
+/// The JavaScript build of wasm-opt, as pinned in dev/xtask/tools: the same bytes on every machine.
+fn wasm_opt(workspace: &Workspace) -> Result {
+    let node = installed_version(workspace, "node");
+    if node.is_none_or(|found| found < NODE) || workspace.find_program("npm").is_none() {
+        return Err(format!(
+            "Node {NODE} or newer with npm is needed (found: {}). Please install it with your system's package \
+             manager, for instance `apt-get install nodejs npm` or `brew install node`.",
+            node.map_or("none".to_owned(), |it| it.to_string())
+        )
+        .into());
+    }
+    let pinned = workspace.read("dev/xtask/tools/package-lock.json")?;
+    let tools = workspace.path("target/tools");
+    // npm writes its own lock file into node_modules as the last step of a complete installation.
+    let complete = tools.join("node_modules/.package-lock.json").is_file()
+        && tools.join("node_modules/.bin/wasm-opt").exists()
+        && workspace
+            .read("target/tools/package-lock.json")
+            .is_ok_and(|installed| installed == pinned);
+    let binaryen = pinned_binaryen(&pinned)?;
+    if complete {
+        present(&format!("wasm-opt (binaryen {binaryen})"));
+        return Ok(());
+    }
+    installing(&format!("wasm-opt (binaryen {binaryen})"), "a few seconds");
+    std::fs::create_dir_all(&tools)?;
+    for file in ["package.json", "package-lock.json"] {
+        std::fs::copy(
+            workspace.path("dev/xtask/tools").join(file),
+            tools.join(file),
+        )?;
+    }
+    run(workspace
+        .command("npm", &["ci", "--no-audit", "--no-fund"])
+        .current_dir(&tools))
+}
+
+fn pinned_binaryen(lock_file: &str) -> Result<String> {
+    let lock: serde_json::Value = serde_json::from_str(lock_file)?;
+    lock["packages"]["node_modules/binaryen"]["version"]
+        .as_str()
+        .map(str::to_owned)
+        .ok_or_else(|| "dev/xtask/tools/package-lock.json does not pin binaryen".into())
+}
+
+/// Browsers of the Chromium family that the tests can use, in order of preference.
+const BROWSERS: &[&str] = &[
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+    "/Applications/Chromium.app/Contents/MacOS/Chromium",
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+];
+
+fn browser(workspace: &Workspace) -> Result {
+    if browser_and_driver(workspace)? {
+        return Ok(());
+    }
+    if workspace.find_program("apt-get").is_none() {
+        return Err(
+            "Chromium (or Chrome) and a chromedriver of the same version are needed. Please install \
+             them, for instance `brew install --cask chromium chromedriver` or `dnf install chromium chromedriver`."
+                .into(),
+        );
+    }
+    let by_hand = "apt-get update && apt-get install -y chromium chromium-driver";
+    let as_root: &[&str] = if output_of(&mut workspace.command("id", &["-u"]))
+        .is_some_and(|id| id.trim() == "0")
+    {
+        &[]
+    } else if output_of(&mut workspace.command("sudo", &["-n", "true"])).is_some() {
+        &["sudo", "-n"]
+    } else {
+        return Err(format!(
+                "Chromium and chromedriver are needed, and root rights to install them. Please run:\n\n    \
+                 sudo sh -c '{by_hand}'\n"
+            )
+            .into());
+    };
+    installing("chromium and chromedriver", "about a minute");
+    for arguments in [
+        &["update", "-q"][..],
+        &["install", "-y", "-q", "chromium", "chromium-driver"],
+    ] {
+        run(&mut apt_get(workspace, as_root, arguments))?;
+    }
+    if browser_and_driver(workspace)? {
+        Ok(())
+    } else {
+        Err("chromium and chromedriver were installed but cannot be found on the PATH".into())
+    }
+}
+
+fn apt_get(workspace: &Workspace, as_root: &[&str], arguments: &[&str]) -> Command {
+    // `env` and not Command::env: sudo does not pass variables on.
+    let mut words = as_root.to_vec();
+    words.extend(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]);
+    words.extend(arguments);
+    let (program, arguments) = words.split_at(1);
+    let mut command = workspace.command(program[0], arguments);
+    command.stdin(std::process::Stdio::null());
+    command
+}
+
+/// Whether both are there; an error if they are but do not fit each other.
+fn browser_and_driver(workspace: &Workspace) -> Result<bool> {
+    let browser = BROWSERS
+        .iter()
+        .find_map(|name| Some((name, installed_version(workspace, name)?)));
+    let driver = installed_version(workspace, "chromedriver");
+    let (Some((name, browser)), Some(driver)) = (browser, driver) else {
+        return Ok(false);
+    };
+    if browser.0 != driver.0 {
+        return Err(format!(
+            "{name} is version {browser} but chromedriver is {driver}: they must have the same first number. Please \
+             update the older one."
+        )
+        .into());
+    }
+    present(&format!("{name} and chromedriver {driver}"));
+    Ok(true)
+}
+
+fn installed_version(workspace: &Workspace, program: &str) -> Option<Version> {
+    let path = workspace.find_program(program)?;
+    let output = output_of(&mut workspace.command(path.to_str()?, &["--version"]))?;
+    Version::printed_in(&output)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_optimiser_is_pinned_to_one_exact_version() {
+        let lock_file = include_str!("../tools/package-lock.json");
+        assert_eq!(pinned_binaryen(lock_file).expect("pinned"), "132.0.0");
+        assert!(include_str!("../tools/package.json").contains("\"binaryen\": \"132.0.0\""));
+    }
+}

@@ -1,0 +1,145 @@
+//! What a patient's phone downloads, against the budget in `dev/size-budget.json`.
+
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::compression::with_suffix;
+use crate::dist;
+use crate::workspace::{Result, Workspace};
+
+/// A file's sizes in bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Measured {
+    name: String,
+    raw: u64,
+    gzip: u64,
+    brotli: u64,
+}
+
+/// Prints both tables and fails if either layout is over budget.
+pub(crate) fn check(workspace: &Workspace) -> Result {
+    let budget = budget(&workspace.read("dev/size-budget.json")?)?;
+    let layout = dist::Layout::found_in(&workspace.path("dist"))?;
+    let mut over = Vec::new();
+    for (title, files) in [
+        ("plain pages", layout.plain_files()),
+        ("drop-in for JHE", layout.drop_in_files()),
+    ] {
+        let measured = files
+            .iter()
+            .map(|path| measure(path))
+            .collect::<Result<Vec<_>>>()?;
+        println!("\nConnect and callback bundle, {title} (bytes)");
+        print!("{}", table(&measured, budget));
+        let total = total(&measured).brotli;
+        if total > budget {
+            over.push(format!("{title}: {total} of {budget} bytes"));
+        }
+    }
+    println!();
+    if over.is_empty() {
+        Ok(())
+    } else {
+        Err(format!(
+            "over the size budget of dev/size-budget.json: {}",
+            over.join("; ")
+        )
+        .into())
+    }
+}
+
+fn budget(json: &str) -> Result<u64> {
+    let value: serde_json::Value = serde_json::from_str(json)?;
+    value["brotli_total"]
+        .as_u64()
+        .ok_or_else(|| "dev/size-budget.json has no whole number brotli_total".into())
+}
+
+fn measure(path: &Path) -> Result<Measured> {
+    let length = |path: PathBuf| -> Result<u64> {
+        fs::metadata(&path)
+            .map(|metadata| metadata.len())
+            .map_err(|error| format!("{}: {error}", path.display()).into())
+    };
+    Ok(Measured {
+        name: path
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default(),
+        raw: length(path.to_owned())?,
+        gzip: length(with_suffix(path, ".gz"))?,
+        brotli: length(with_suffix(path, ".br"))?,
+    })
+}
+
+fn total(files: &[Measured]) -> Measured {
+    Measured {
+        name: "total".to_owned(),
+        raw: files.iter().map(|file| file.raw).sum(),
+        gzip: files.iter().map(|file| file.gzip).sum(),
+        brotli: files.iter().map(|file| file.brotli).sum(),
+    }
+}
+
+fn table(files: &[Measured], budget: u64) -> String {
+    let mut text = format!("  {:<22}{:>9}{:>9}{:>9}\n", "", "raw", "gzip", "brotli");
+    for file in files.iter().chain([&total(files)]) {
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            text,
+            "  {:<22}{:>9}{:>9}{:>9}",
+            file.name, file.raw, file.gzip, file.brotli
+        );
+    }
+    let _ = writeln!(text, "  {:<40}{budget:>9}", "budget");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(name: &str, raw: u64, gzip: u64, brotli: u64) -> Measured {
+        Measured {
+            name: name.to_owned(),
+            raw,
+            gzip,
+            brotli,
+        }
+    }
+
+    #[test]
+    fn the_total_is_the_sum_of_each_column() {
+        let files = [file("a", 10, 6, 5), file("b", 3, 2, 1)];
+        assert_eq!(total(&files), file("total", 13, 8, 6));
+    }
+
+    #[test]
+    fn the_table_ends_with_total_and_budget() {
+        let text = table(&[file("a.wasm", 10, 6, 5)], 66_400);
+        let lines: Vec<Vec<&str>> = text
+            .lines()
+            .map(|line| line.split_whitespace().collect())
+            .collect();
+        assert_eq!(
+            lines,
+            [
+                vec!["raw", "gzip", "brotli"],
+                vec!["a.wasm", "10", "6", "5"],
+                vec!["total", "10", "6", "5"],
+                vec!["budget", "66400"],
+            ]
+        );
+    }
+
+    #[test]
+    fn the_budget_must_be_a_whole_number_of_bytes() {
+        assert_eq!(
+            budget(include_str!("../../size-budget.json")).expect("a budget"),
+            66_400
+        );
+        assert!(budget("{}").is_err());
+        assert!(budget("{\"brotli_total\": \"66.4 kB\"}").is_err());
+    }
+}
