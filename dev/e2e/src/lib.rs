@@ -1,1 +1,16 @@
-//! stub
+//! End-to-end journeys: a patient connects, in a real browser, through the built bundle, against the sandbox.
+//!
+//! ```text
+//! Journey ── Sandbox    both servers and a listener that no token should reach, in this process, on free ports
+//!         └─ Browser    headless Chromium; one chromedriver for all journeys of a test run
+//! ```
+//!
+//! The journeys themselves are in `tests/journeys/`. Each reads as what the patient does; [`watch`] looks after every one of
+//! them for what must never happen. `cargo run -p e2e --bin demo` makes the main one and prints what it saw.
+
+pub mod browser;
+pub mod bundle;
+pub mod driver;
+pub mod journey;
+pub mod records;
+pub mod watch;

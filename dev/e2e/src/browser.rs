@@ -1,0 +1,579 @@
+//! The browser as a patient uses it: open a link, sign in, allow, read what the page says.
+//!
+//! Every wait is for a condition, bounded by [`PATIENCE`], and its failure tells what was on the screen. What only Chromium
+//! can do (its console, its DevTools protocol) is in [`Engine`] and in the last part of [`Browser`].
+
+use std::fmt::{self, Write as _};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use fantoccini::elements::Element;
+use fantoccini::error::CmdError;
+use fantoccini::wd::{Capabilities, WebDriverCompatibleCommand};
+use fantoccini::{Client, ClientBuilder, Locator};
+use http::Method;
+use hyper_util::client::legacy::connect::HttpConnector;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::sleep;
+use url::Url;
+
+use crate::driver::Driver;
+
+/// How long a journey waits for any one condition.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often a condition is looked at.
+const GLANCE: Duration = Duration::from_millis(40);
+
+/// Browsers that run at the same time: more only slow each other down on a machine with two cores.
+static SEATS: Semaphore = Semaphore::const_new(2);
+
+/// Reads what the view has rendered, and says whether it has come to rest.
+const READ_SCREEN: &str = "
+    const root = document.querySelector('[data-jhe-connect]');
+    if (!root) return null;
+    const remedy = root.querySelector('.jc-remedy');
+    return {
+        state: root.dataset.jheConnect,
+        code: root.dataset.jheConnectCode ?? null,
+        text: root.innerText,
+        heading: remedy?.querySelector('h2')?.innerText ?? null,
+        technical: remedy?.querySelector('details')?.textContent ?? '',
+    };";
+
+/// Puts every violation of a Content-Security-Policy into the console, also those that a page catches as exceptions.
+const TELL_VIOLATIONS: &str = "addEventListener('securitypolicyviolation', (event) =>
+    console.error('policy violated:', event.effectiveDirective, event.blockedURI, event.sourceFile));";
+
+/// What differs between browsers. Today there is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// Chromium, through chromedriver.
+    Chromium,
+}
+
+impl Engine {
+    /// What a new session asks of the WebDriver server.
+    fn capabilities(self, habits: Habits) -> Capabilities {
+        let Self::Chromium = self;
+        let preferences = match habits.storage {
+            Storage::Allowed => json!({}),
+            // What "Block all cookies" in the settings sets; it denies sessionStorage, too.
+            Storage::Blocked => json!({ "profile.default_content_setting_values.cookies": 2 }),
+        };
+        let capabilities = json!({
+            "browserName": "chrome",
+            "goog:loggingPrefs": { "browser": "ALL" },
+            "goog:chromeOptions": {
+                "args": [
+                    "--headless",
+                    // Containers and CI run as root, where the sandbox of Chromium refuses to start, and have a small /dev/shm.
+                    "--no-sandbox",
+                    "--disable-dev-shm-usage",
+                    "--disable-gpu",
+                    "--disable-quic",
+                    "--no-first-run",
+                    "--disable-background-networking",
+                    "--disable-component-update",
+                    "--disable-sync",
+                ],
+                "mobileEmulation": { "deviceMetrics": { "width": 390, "height": 844, "pixelRatio": 2.0, "touch": true } },
+                "prefs": preferences,
+            },
+        });
+        let Value::Object(capabilities) = capabilities else {
+            return Capabilities::new();
+        };
+        capabilities
+    }
+}
+
+/// What a patient has changed in the settings of the browser before the journey begins.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Habits {
+    /// May pages keep anything?
+    pub storage: Storage,
+}
+
+/// Whether pages may use cookies and storage.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Storage {
+    /// As browsers come.
+    #[default]
+    Allowed,
+    /// Denied in the settings: `window.sessionStorage` throws.
+    Blocked,
+}
+
+/// `data-jhe-connect`: how far the page is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Steps are being taken.
+    Working,
+    /// The browser is on its way to the hospital's sign-in.
+    Redirecting,
+    /// Everything arrived.
+    Done,
+    /// Some records arrived, and the page says what is missing.
+    Partly,
+    /// Nothing can be done any more, and the page says why.
+    Failed,
+}
+
+impl State {
+    /// Nothing more happens unless the patient acts.
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Done | Self::Partly | Self::Failed)
+    }
+}
+
+/// What the page shows.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Screen {
+    /// How far it is.
+    pub state: State,
+    /// The error code, if it failed in whole or in part.
+    pub code: Option<String>,
+    /// All visible text.
+    pub text: String,
+    /// The heading of the remedy.
+    pub heading: Option<String>,
+    /// The technical text of the remedy, folded or not.
+    pub technical: String,
+}
+
+impl Screen {
+    /// Everything arrived.
+    pub fn expect_done(&self) -> Result<()> {
+        ensure!(
+            self.state == State::Done && self.code.is_none(),
+            "expected the page to be done, found {self}"
+        );
+        Ok(())
+    }
+
+    /// The run ended early or incompletely, for this reason.
+    pub fn expect_code(&self, code: &str) -> Result<()> {
+        ensure!(
+            self.code.as_deref() == Some(code),
+            "expected the code {code}, found {self}"
+        );
+        Ok(())
+    }
+
+    /// The page says all of this, upper or lower case.
+    pub fn expect_texts(&self, texts: &[&str]) -> Result<()> {
+        let (told, technical) = (self.text.to_lowercase(), self.technical.to_lowercase());
+        for text in texts {
+            let text = text.to_lowercase();
+            ensure!(
+                told.contains(&text) || technical.contains(&text),
+                "expected the text {text:?}, found {self}"
+            );
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Screen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.state)?;
+        if let Some(code) = &self.code {
+            write!(f, " ({code})")?;
+        }
+        write!(f, "\n{}", self.text)?;
+        if !self.technical.is_empty() {
+            write!(f, "\n[technical] {}", self.technical)?;
+        }
+        Ok(())
+    }
+}
+
+/// One line of the browser's console.
+#[derive(Clone, Debug, Deserialize)]
+pub struct ConsoleLine {
+    /// `SEVERE`, `WARNING`, `INFO` …
+    pub level: String,
+    /// The text, with the place that it came from.
+    pub message: String,
+}
+
+/// A browser with one empty profile, held by one journey.
+#[derive(Debug)]
+pub struct Browser {
+    client: Client,
+    console: Mutex<Vec<ConsoleLine>>,
+    _driver: Arc<Driver>,
+    _seat: SemaphorePermit<'static>,
+}
+
+impl Browser {
+    /// Opens a browser, as soon as there is a seat for it.
+    pub async fn start(engine: Engine, habits: Habits) -> Result<Self> {
+        let seat = SEATS.acquire().await?;
+        let driver = Driver::shared()?;
+        let client = ClientBuilder::new(HttpConnector::new())
+            .capabilities(engine.capabilities(habits))
+            .connect(driver.address())
+            .await
+            .context("chromedriver could not start Chromium. Run `cargo xtask setup` if it is not installed")?;
+        let browser = Self {
+            client,
+            console: Mutex::default(),
+            _driver: driver,
+            _seat: seat,
+        };
+        browser.prepare_pages(TELL_VIOLATIONS).await?;
+        Ok(browser)
+    }
+
+    /// Ends the browser. A journey does so however it went.
+    pub async fn close(self) -> Result<()> {
+        Ok(self.client.clone().close().await?)
+    }
+
+    // The patient's verbs.
+
+    /// Opens a link, and returns when the page has loaded.
+    pub async fn open(&self, link: &str) -> Result<()> {
+        self.client
+            .goto(link)
+            .await
+            .with_context(|| format!("opening {link}"))
+    }
+
+    /// Loads the page again.
+    pub async fn reload(&self) -> Result<()> {
+        Ok(self.client.refresh().await?)
+    }
+
+    /// Goes back one page.
+    pub async fn back(&self) -> Result<()> {
+        Ok(self.client.back().await?)
+    }
+
+    /// Opens another tab and looks at it.
+    pub async fn open_tab(&self) -> Result<()> {
+        let tab = self.client.new_window(true).await?;
+        Ok(self.client.switch_to_window(tab.handle).await?)
+    }
+
+    /// Returns to the first tab.
+    pub async fn return_to_first_tab(&self) -> Result<()> {
+        let first = self
+            .client
+            .windows()
+            .await?
+            .into_iter()
+            .next()
+            .context("no tab is open")?;
+        Ok(self.client.switch_to_window(first).await?)
+    }
+
+    /// Fills in the hospital's login form, once it is there, and sends it.
+    pub async fn sign_in(&self, user: &str, password: &str) -> Result<()> {
+        self.element("#username").await?.send_keys(user).await?;
+        self.element("#password").await?.send_keys(password).await?;
+        self.click("#sign-in").await
+    }
+
+    /// Agrees, on the hospital's consent page.
+    pub async fn allow(&self) -> Result<()> {
+        self.click("#allow").await
+    }
+
+    /// Refuses, on the hospital's consent page.
+    pub async fn deny(&self) -> Result<()> {
+        self.click("#deny").await
+    }
+
+    /// The hospital's login form is on the screen. Fails at once if our page stopped before.
+    pub async fn wait_for_login_form(&self) -> Result<()> {
+        self.until("the hospital's login form", async || {
+            if self.present("#username").await? {
+                return Ok(Glance::Seen(()));
+            }
+            Ok(match self.screen_now().await? {
+                Some(screen) if screen.state.is_final() => {
+                    Glance::Never(format!("our page stopped: {screen}"))
+                }
+                _ => Glance::NotYet,
+            })
+        })
+        .await
+    }
+
+    /// The hospital's consent page is on the screen.
+    pub async fn wait_for_consent_page(&self) -> Result<()> {
+        self.element("#allow").await.map(drop)
+    }
+
+    /// What our page shows when it has come to rest.
+    pub async fn wait_until_settled(&self) -> Result<Screen> {
+        self.until("our page to come to rest", async || {
+            Ok(match self.screen_now().await? {
+                Some(screen) if screen.state.is_final() => Glance::Seen(screen),
+                _ => Glance::NotYet,
+            })
+        })
+        .await
+    }
+
+    /// Our page is in this state, with this code (or with none). Fails at once if it comes to rest in another.
+    pub async fn wait_for_state(&self, state: State, code: Option<&str>) -> Result<Screen> {
+        self.until(&format!("state {state:?} and code {code:?}"), async || {
+            Ok(match self.screen_now().await? {
+                Some(screen) if screen.state == state && screen.code.as_deref() == code => {
+                    Glance::Seen(screen)
+                }
+                Some(screen) if screen.state.is_final() => {
+                    Glance::Never(format!("our page came to rest: {screen}"))
+                }
+                _ => Glance::NotYet,
+            })
+        })
+        .await
+    }
+
+    /// Our page says this, whatever its state.
+    pub async fn wait_for_text(&self, text: &str) -> Result<Screen> {
+        self.until(&format!("the text {text:?}"), async || {
+            Ok(match self.screen_now().await? {
+                Some(screen) if screen.text.contains(text) => Glance::Seen(screen),
+                Some(screen) if screen.state.is_final() => {
+                    Glance::Never(format!("our page came to rest: {screen}"))
+                }
+                _ => Glance::NotYet,
+            })
+        })
+        .await
+    }
+
+    /// What our page shows now, if it has rendered anything.
+    pub async fn screen_now(&self) -> Result<Option<Screen>> {
+        Ok(serde_json::from_value(
+            self.client.execute(READ_SCREEN, Vec::new()).await?,
+        )?)
+    }
+
+    /// All that can be read on whatever page is open.
+    pub async fn page_text(&self) -> Result<String> {
+        self.evaluate("return document.body?.innerText ?? ''").await
+    }
+
+    /// The address bar.
+    pub async fn address(&self) -> Result<Url> {
+        Ok(self.client.current_url().await?)
+    }
+
+    /// A picture of the screen, as PNG.
+    pub async fn screenshot(&self) -> Result<Vec<u8>> {
+        Ok(self.client.screenshot().await?)
+    }
+
+    /// Runs a script in the page, which `return`s a value.
+    pub async fn evaluate<T: for<'a> Deserialize<'a>>(&self, script: &str) -> Result<T> {
+        let returned = self
+            .until("a page in which a script can run", async || {
+                Ok(Glance::Seen(self.client.execute(script, Vec::new()).await?))
+            })
+            .await?;
+        Ok(serde_json::from_value(returned)?)
+    }
+
+    /// Clicks an element, as soon as it is there.
+    async fn click(&self, selector: &str) -> Result<()> {
+        match self.element(selector).await?.click().await {
+            // The click has begun a navigation before the driver could answer.
+            Err(CmdError::NotW3C(_)) => Ok(()),
+            clicked => Ok(clicked?),
+        }
+    }
+
+    /// The element for a selector, as soon as it is there.
+    async fn element(&self, selector: &str) -> Result<Element> {
+        self.until(&format!("the element {selector}"), async || {
+            Ok(match self.client.find(Locator::Css(selector)).await {
+                Ok(element) => Glance::Seen(element),
+                Err(error) if error.is_no_such_element() => Glance::NotYet,
+                Err(error) => return Err(error.into()),
+            })
+        })
+        .await
+    }
+
+    async fn present(&self, selector: &str) -> Result<bool> {
+        Ok(!self
+            .client
+            .find_all(Locator::Css(selector))
+            .await?
+            .is_empty())
+    }
+
+    /// Looks again and again until the condition is seen. What the browser answers in the middle of a navigation (no document,
+    /// a stale element) is no failure.
+    pub async fn until<T>(
+        &self,
+        expected: &str,
+        look: impl AsyncFn() -> Result<Glance<T>>,
+    ) -> Result<T> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let (seen, passing) = match look().await {
+                Err(error) if is_passing(&error) => (Glance::NotYet, Some(error)),
+                other => (other?, None),
+            };
+            match seen {
+                Glance::Seen(value) => return Ok(value),
+                Glance::Never(why) => bail!("expected {expected}, but {why}"),
+                Glance::NotYet if Instant::now() > deadline => {
+                    let last = passing
+                        .map(|error| format!("; last: {error}"))
+                        .unwrap_or_default();
+                    bail!(
+                        "expected {expected}, and waited {} seconds{last}",
+                        PATIENCE.as_secs()
+                    )
+                }
+                Glance::NotYet => sleep(GLANCE).await,
+            }
+        }
+    }
+
+    // For the reader of a failed journey.
+
+    /// Address, text and console: what a developer wants to see first.
+    pub async fn describe(&self) -> String {
+        let mut told = String::new();
+        let address = self
+            .address()
+            .await
+            .map_or_else(|error| error.to_string(), String::from);
+        let text = self
+            .page_text()
+            .await
+            .unwrap_or_else(|error| error.to_string());
+        let _ = writeln!(
+            told,
+            "--- address: {address}\n--- the page says:\n{text}\n--- console:"
+        );
+        match self.console().await {
+            Ok(lines) => lines.iter().for_each(|line| {
+                let _ = writeln!(told, "{} {}", line.level, line.message);
+            }),
+            Err(error) => {
+                let _ = writeln!(told, "(not readable: {error})");
+            }
+        }
+        told
+    }
+
+    // What Chromium alone can do.
+
+    /// The console since the browser was opened, on all pages.
+    pub async fn console(&self) -> Result<Vec<ConsoleLine>> {
+        let new = self
+            .client
+            .issue_cmd(Extension::new("se/log", json!({ "type": "browser" })))
+            .await?;
+        let new: Vec<ConsoleLine> = serde_json::from_value(new)?;
+        let mut console = self.console.lock().unwrap_or_else(PoisonError::into_inner);
+        console.extend(new);
+        Ok(console.clone())
+    }
+
+    /// Every address in the history of this tab.
+    pub async fn history(&self) -> Result<Vec<String>> {
+        let history = self
+            .devtools("Page.getNavigationHistory", json!({}))
+            .await?;
+        let entries = history["entries"].as_array().context("no history")?;
+        Ok(entries
+            .iter()
+            .filter_map(|entry| entry["url"].as_str())
+            .map(str::to_owned)
+            .collect())
+    }
+
+    /// Runs a script at the start of every page from now on, before the page's own: a browser that lacks something.
+    pub async fn prepare_pages(&self, script: &str) -> Result<()> {
+        self.devtools(
+            "Page.addScriptToEvaluateOnNewDocument",
+            json!({ "source": script }),
+        )
+        .await
+        .map(drop)
+    }
+
+    /// Takes the network away.
+    pub async fn go_offline(&self) -> Result<()> {
+        self.devtools("Network.enable", json!({})).await?;
+        let conditions = json!({ "offline": true, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1 });
+        self.devtools("Network.emulateNetworkConditions", conditions)
+            .await
+            .map(drop)
+    }
+
+    /// A command of the DevTools protocol.
+    async fn devtools(&self, command: &str, parameters: Value) -> Result<Value> {
+        let body = json!({ "cmd": command, "params": parameters });
+        Ok(self
+            .client
+            .issue_cmd(Extension::new("goog/cdp/execute", body))
+            .await?)
+    }
+}
+
+/// What one look at a condition found.
+#[derive(Debug)]
+pub enum Glance<T> {
+    /// It is so.
+    Seen(T),
+    /// It may become so.
+    NotYet,
+    /// It can't become so any more, and this is why.
+    Never(String),
+}
+
+/// Is this an answer that a browser gives only while it goes from one page to the next?
+fn is_passing(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<CmdError>().is_some_and(|error| {
+        error.is_javascript_error()
+            || error.is_no_such_element()
+            || error.is_stale_element_reference()
+            || error.is_unknown_error()
+            // chromedriver: "aborted by navigation".
+            || matches!(error, CmdError::NotW3C(_))
+    })
+}
+
+/// A command beyond the WebDriver standard.
+#[derive(Debug)]
+struct Extension {
+    path: &'static str,
+    body: Value,
+}
+
+impl Extension {
+    fn new(path: &'static str, body: Value) -> Self {
+        Self { path, body }
+    }
+}
+
+impl WebDriverCompatibleCommand for Extension {
+    fn endpoint(&self, base: &Url, session: Option<&str>) -> Result<Url, url::ParseError> {
+        base.join(&format!(
+            "session/{}/{}",
+            session.unwrap_or_default(),
+            self.path
+        ))
+    }
+
+    fn method_and_body(&self, _: &Url) -> (Method, Option<String>) {
+        (Method::POST, Some(self.body.to_string()))
+    }
+}

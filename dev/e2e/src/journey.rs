@@ -1,0 +1,373 @@
+//! One journey: a sandbox of its own, a browser of its own, and one of the two layouts.
+
+use std::any::Any;
+use std::env;
+use std::fs;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::path::PathBuf;
+use std::sync::MutexGuard;
+use std::thread;
+
+use anyhow::{Context, Result, ensure};
+use futures_util::FutureExt;
+use sandbox::{
+    FIRST_PATIENT, Fault, Layout, LoggedRequest, Match, Options, Row, Sandbox, Server, World,
+};
+
+use crate::browser::{Browser, Engine, Glance, Habits, Screen, State};
+use crate::bundle::bundle;
+use crate::watch;
+
+/// Names a folder (that exists) for a picture of each journey's last screen.
+const SCREENSHOTS: &str = "JHE_CONNECT_SCREENSHOTS";
+
+/// A login at the hospital's portal.
+#[derive(Clone, Copy, Debug)]
+pub struct Login {
+    /// What is typed into the form.
+    pub user: &'static str,
+    /// What is typed below it.
+    pub password: &'static str,
+}
+
+/// Has labs over several pages, with peculiar ids among them.
+pub const CAMILA: Login = Login {
+    user: "fhircamila",
+    password: "epicepic1",
+};
+/// Has no labs.
+pub const DERRICK: Login = Login {
+    user: "fhirderrick",
+    password: "epicepic1",
+};
+
+/// One of our two pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Page {
+    /// Where the invitation link leads.
+    Connect,
+    /// Where the hospital sends the patient back to.
+    Callback,
+}
+
+/// What a journey is made with.
+pub struct Journey {
+    /// How the bundle is hosted.
+    pub layout: Layout,
+    /// Both servers.
+    pub sandbox: Sandbox,
+    /// The patient's browser.
+    pub browser: Browser,
+    /// The token of the patient's invitation.
+    pub invitation: String,
+}
+
+/// Makes a journey as a test: panics unless it arrives, and unless nothing leaked on the way.
+pub fn run(layout: Layout, journey: impl AsyncFnOnce(&Journey) -> Result<()>) {
+    run_with(layout, Habits::default(), journey);
+}
+
+/// As [`run`], with a browser that the patient has set up in another way.
+pub fn run_with(layout: Layout, habits: Habits, journey: impl AsyncFnOnce(&Journey) -> Result<()>) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
+    let arrived = match runtime {
+        Ok(runtime) => runtime.block_on(travel(layout, habits, journey)),
+        Err(error) => Err(error.into()),
+    };
+    if let Err(error) = arrived {
+        // Not `{:?}`, which adds a backtrace of this crate.
+        panic!("{error:#}");
+    }
+}
+
+/// The whole life of a journey. The browser is closed however it went.
+async fn travel(
+    layout: Layout,
+    habits: Habits,
+    journey: impl AsyncFnOnce(&Journey) -> Result<()>,
+) -> Result<()> {
+    let begun = Journey::begin(layout, habits).await?;
+    let ended = caught(async {
+        journey(&begun).await?;
+        watch::check(&begun).await
+    })
+    .await;
+    if !matches!(ended, Ok(Ok(()))) {
+        eprintln!("{}", begun.describe().await);
+    }
+    let pictured = keep_picture(&begun.browser).await;
+    begun.browser.close().await?;
+    ended
+        .unwrap_or_else(|panic| resume_unwind(panic))
+        .and(pictured)
+}
+
+/// Keeps the last screen of a journey, under the name of its test, if somebody wants to look.
+async fn keep_picture(browser: &Browser) -> Result<()> {
+    let (Some(folder), Some(name)) = (
+        env::var_os(SCREENSHOTS),
+        thread::current().name().map(str::to_owned),
+    ) else {
+        return Ok(());
+    };
+    let file = PathBuf::from(folder).join(format!("{}.png", name.replace("::", "-")));
+    fs::write(&file, browser.screenshot().await?)
+        .with_context(|| format!("writing {}", file.display()))
+}
+
+async fn caught<T>(future: impl Future<Output = T>) -> Result<T, Box<dyn Any + Send>> {
+    AssertUnwindSafe(future).catch_unwind().await
+}
+
+impl Journey {
+    /// Starts a sandbox with the built bundle and opens a browser.
+    pub async fn begin(layout: Layout, habits: Habits) -> Result<Self> {
+        let options = Options {
+            bundle: Some(bundle()?),
+            ..Options::default()
+        };
+        let sandbox = Sandbox::start(options)
+            .await
+            .context("starting the sandbox")?;
+        let invitation = sandbox.world().mint_invitation(FIRST_PATIENT);
+        let browser = Browser::start(Engine::Chromium, habits).await?;
+        Ok(Self {
+            layout,
+            sandbox,
+            browser,
+            invitation,
+        })
+    }
+
+    // Arranging.
+
+    /// The state of both servers. Not to be held over an `await`.
+    pub fn world(&self) -> MutexGuard<'_, World> {
+        self.sandbox.world()
+    }
+
+    /// Lets some requests meet a fault.
+    pub fn fail(&self, hits: Match, fault: Fault) {
+        self.world().fail(hits, fault);
+    }
+
+    /// The address of one of our pages in this layout.
+    pub fn page(&self, page: Page, query: &[(&str, &str)]) -> String {
+        let path = match (self.layout, page) {
+            (layout, Page::Connect) => layout.connect_path(),
+            (Layout::Plain, Page::Callback) => "/static/jhe-connect/callback.html",
+            (Layout::DropIn, Page::Callback) => "/clients/mychart/callback",
+        };
+        let address = format!("{}{path}", self.sandbox.jhe());
+        if query.is_empty() {
+            return address;
+        }
+        let query = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(query)
+            .finish();
+        format!("{address}?{query}")
+    }
+
+    /// The invitation link that the study team has sent.
+    pub fn link(&self) -> String {
+        self.world().invitation_link(&self.invitation, self.layout)
+    }
+
+    // Travelling.
+
+    /// Opens the invitation link.
+    pub async fn open_invitation(&self) -> Result<()> {
+        self.browser.open(&self.link()).await
+    }
+
+    /// Opens the invitation link and waits for the hospital's login form.
+    pub async fn reach_login(&self) -> Result<()> {
+        self.open_invitation().await?;
+        self.browser.wait_for_login_form().await
+    }
+
+    /// Signs in at the hospital and agrees: our callback page is next.
+    pub async fn agree_as(&self, login: Login) -> Result<()> {
+        self.browser.sign_in(login.user, login.password).await?;
+        self.browser.allow().await
+    }
+
+    /// From the invitation link to the end, as this person.
+    pub async fn connect_as(&self, login: Login) -> Result<Screen> {
+        self.reach_login().await?;
+        self.agree_as(login).await?;
+        self.browser.wait_until_settled().await
+    }
+
+    /// From the invitation link to the end, as Camila.
+    pub async fn connect(&self) -> Result<Screen> {
+        self.connect_as(CAMILA).await
+    }
+
+    /// Opens the invitation link, and the connect page stops with this code.
+    pub async fn stops_at_the_start(&self, code: &str) -> Result<Screen> {
+        self.open_invitation().await?;
+        self.browser.wait_for_state(State::Failed, Some(code)).await
+    }
+
+    /// From the invitation link to the callback page, which stops with this code.
+    pub async fn stops_on_return(&self, code: &str) -> Result<Screen> {
+        self.reach_login().await?;
+        self.agree_as(CAMILA).await?;
+        self.browser.wait_for_state(State::Failed, Some(code)).await
+    }
+
+    /// The hospital's login form is on the screen, and the patient comes back with this instead. `{state}` stands for the state
+    /// of the pending sign-in.
+    pub async fn return_with(&self, query: &[(&str, &str)]) -> Result<()> {
+        let state = self.pending_state().await?;
+        let query: Vec<_> = query
+            .iter()
+            .map(|&(name, value)| {
+                (
+                    name,
+                    if value == PENDING_STATE {
+                        state.as_str()
+                    } else {
+                        value
+                    },
+                )
+            })
+            .collect();
+        self.browser.open(&self.page(Page::Callback, &query)).await
+    }
+
+    // Looking.
+
+    /// The rows that JHE holds.
+    pub fn rows(&self) -> Vec<Row> {
+        self.world().rows().to_vec()
+    }
+
+    /// Waits until JHE holds this many rows.
+    pub async fn rows_reach(&self, count: usize) -> Result<()> {
+        let look = async || {
+            Ok(if self.world().rows().len() < count {
+                Glance::NotYet
+            } else {
+                Glance::Seen(())
+            })
+        };
+        self.browser
+            .until(&format!("{count} rows in JHE"), look)
+            .await
+    }
+
+    /// The labs that the hospital holds for this person, each as its JSON text.
+    pub fn labs_of(&self, login: Login) -> Vec<String> {
+        let mut world = self.world();
+        world
+            .ehr
+            .patient_mut(login.user)
+            .map(|patient| patient.records.clone())
+            .unwrap_or_default()
+    }
+
+    /// The id at the hospital of this person.
+    pub fn patient_id(&self, login: Login) -> String {
+        let mut world = self.world();
+        world
+            .ehr
+            .patient_mut(login.user)
+            .map(|patient| patient.id.clone())
+            .unwrap_or_default()
+    }
+
+    /// The requests so far to one server whose target contains a text, without preflights.
+    pub fn requests(&self, server: Server, method: &str, part: &str) -> Vec<LoggedRequest> {
+        let fits = |request: &&LoggedRequest| {
+            request.server == server && request.method == method && request.target.contains(part)
+        };
+        self.world()
+            .request_log()
+            .iter()
+            .filter(fits)
+            .cloned()
+            .collect()
+    }
+
+    /// The searches for records so far.
+    pub fn searches(&self) -> Vec<LoggedRequest> {
+        self.requests(Server::Ehr, "GET", "/Observation")
+    }
+
+    /// No record was asked for at the hospital, and none was sent to JHE.
+    pub fn expect_no_record_moved(&self) -> Result<()> {
+        ensure!(
+            self.searches().is_empty(),
+            "records were asked for: {:?}",
+            self.searches()
+        );
+        let written = self.requests(Server::Jhe, "POST", "/FHIR/");
+        ensure!(written.is_empty(), "records were written: {written:?}");
+        Ok(())
+    }
+
+    /// The `state` that our page sent to the hospital.
+    async fn pending_state(&self) -> Result<String> {
+        let asked = self
+            .requests(Server::Ehr, "GET", "/authorize")
+            .pop()
+            .context("no sign-in was begun")?;
+        let query = asked.target.split_once('?').map_or("", |(_, query)| query);
+        let state = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "state");
+        Ok(state
+            .context("the authorization request has no state")?
+            .1
+            .into_owned())
+    }
+
+    /// What a developer wants to see of a journey that failed.
+    pub async fn describe(&self) -> String {
+        let requests: Vec<_> = (self.world().request_log().iter())
+            .map(|request| {
+                format!(
+                    "{:?} {} {} -> {:?}",
+                    request.server, request.method, request.target, request.status
+                )
+            })
+            .collect();
+        format!(
+            "{}--- requests:\n{}",
+            self.browser.describe().await,
+            requests.join("\n")
+        )
+    }
+}
+
+/// In [`Journey::return_with`]: the state of the pending sign-in.
+pub const PENDING_STATE: &str = "{state}";
+
+/// Makes tests of journeys: of some against both layouts, of others, which are the same code in both, against the drop-in only.
+#[macro_export]
+macro_rules! journeys {
+    (both_layouts: [$($in_both:ident),* $(,)?], drop_in: [$($in_drop_in:ident),* $(,)?] $(,)?) => {
+        mod plain {
+            $(#[test]
+            fn $in_both() {
+                e2e::journey::run(sandbox::Layout::Plain, super::$in_both);
+            })*
+        }
+        $crate::journeys!(drop_in: [$($in_both,)* $($in_drop_in,)*]);
+    };
+    (both_layouts: $in_both:tt $(,)?) => {
+        $crate::journeys!(both_layouts: $in_both, drop_in: []);
+    };
+    (drop_in: [$($journey:ident),* $(,)?] $(,)?) => {
+        mod drop_in {
+            $(#[test]
+            fn $journey() {
+                e2e::journey::run(sandbox::Layout::DropIn, super::$journey);
+            })*
+        }
+    };
+}

@@ -1,0 +1,161 @@
+//! Did the records arrive as the hospital sent them? They are compared as text, member by member, so that `7.10` is not `7.1`.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, ensure};
+use sandbox::Row;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// What JHE takes as an id.
+const LONGEST_ID: usize = 64;
+
+/// A resource as the texts of its members.
+type Members<'a> = BTreeMap<String, &'a RawValue>;
+
+/// An identifier; what else it may hold is not looked at.
+#[derive(Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
+struct Identifier {
+    system: Option<String>,
+    value: Option<String>,
+}
+
+/// Every record is in a row of its own, and no row holds anything else.
+pub fn expect_arrival(rows: &[Row], records: &[String], iss: &str) -> Result<()> {
+    ensure!(
+        rows.len() == records.len(),
+        "expected {} rows, found {}",
+        records.len(),
+        rows.len()
+    );
+    records.iter().try_for_each(|record| {
+        let id = id_of(record)?;
+        let of_this_record: Vec<_> = rows
+            .iter()
+            .filter(|row| upstream_id(&row.sent, iss).is_some_and(|own| own == id))
+            .collect();
+        ensure!(
+            of_this_record.len() == 1,
+            "expected one row for {id}, found {}",
+            of_this_record.len()
+        );
+        expect_equal_but_for_ids(record, &of_this_record[0].sent, iss)
+            .with_context(|| format!("record {id}"))
+    })
+}
+
+/// The hospital's id of a row, which stands in an identifier, since JHE forgets `id`.
+pub fn upstream_id(sent: &str, iss: &str) -> Option<String> {
+    let members: Members = serde_json::from_str(sent).ok()?;
+    identifiers(&members)
+        .ok()?
+        .into_iter()
+        .find(|identifier| identifier.system.as_deref() == Some(iss))?
+        .value
+}
+
+/// The `id` of a record.
+pub fn id_of(record: &str) -> Result<String> {
+    let members: Members = serde_json::from_str(record)?;
+    Ok(serde_json::from_str(
+        members.get("id").context("a record without id")?.get(),
+    )?)
+}
+
+fn expect_equal_but_for_ids(record: &str, sent: &str, iss: &str) -> Result<()> {
+    let (mut of_hospital, mut of_jhe): (Members, Members) =
+        (serde_json::from_str(record)?, serde_json::from_str(sent)?);
+    let id = id_of(record)?;
+
+    let (mut expected, mut found) = (identifiers(&of_hospital)?, identifiers(&of_jhe)?);
+    expected.push(Identifier {
+        system: Some(iss.to_owned()),
+        value: Some(id.clone()),
+    });
+    // Their order means nothing.
+    expected.sort();
+    found.sort();
+    ensure!(
+        found == expected,
+        "expected the identifiers {expected:?}, found {found:?}"
+    );
+
+    let storable = id.len() <= LONGEST_ID
+        && id
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b".-".contains(&byte));
+    let sent_id = of_jhe.get("id").map(|id| id.get());
+    ensure!(
+        sent_id
+            == of_hospital
+                .get("id")
+                .map(|id| id.get())
+                .filter(|_| storable),
+        "expected the id to be {}, found {sent_id:?}",
+        if storable { "kept" } else { "left out" },
+    );
+
+    for changed in ["id", "identifier"] {
+        of_hospital.remove(changed);
+        of_jhe.remove(changed);
+    }
+    ensure!(
+        of_hospital.keys().eq(of_jhe.keys()),
+        "expected {:?}, found {:?}",
+        of_hospital.keys(),
+        of_jhe.keys()
+    );
+    for (name, text) in of_hospital {
+        let arrived = of_jhe[&name].get();
+        ensure!(
+            arrived == text.get(),
+            "{name}: expected {text}, found {arrived}"
+        );
+    }
+    Ok(())
+}
+
+fn identifiers(members: &Members) -> Result<Vec<Identifier>> {
+    Ok(members
+        .get("identifier")
+        .map(|text| serde_json::from_str(text.get()))
+        .transpose()?
+        .unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ISS: &str = "https://ehr.example/R4";
+    const RECORD: &str = r#"{"resourceType":"Observation","id":"e1","value":7.10}"#;
+
+    #[test]
+    fn a_record_with_its_id_in_an_identifier_has_arrived() {
+        let sent = r#"{"resourceType":"Observation","id":"e1","identifier":[{"system":"https://ehr.example/R4","value":"e1"}],"value":7.10}"#;
+        assert_eq!(upstream_id(sent, ISS).as_deref(), Some("e1"));
+        expect_equal_but_for_ids(RECORD, sent, ISS).unwrap();
+    }
+
+    #[test]
+    fn a_lost_zero_is_a_difference() {
+        let sent = r#"{"resourceType":"Observation","id":"e1","identifier":[{"system":"https://ehr.example/R4","value":"e1"}],"value":7.1}"#;
+        let difference = expect_equal_but_for_ids(RECORD, sent, ISS).unwrap_err();
+        assert_eq!(difference.to_string(), "value: expected 7.10, found 7.1");
+    }
+
+    #[test]
+    fn a_record_without_the_identifier_has_not_arrived() {
+        assert!(expect_equal_but_for_ids(RECORD, RECORD, ISS).is_err());
+    }
+
+    #[test]
+    fn an_id_that_jhe_cannot_hold_must_not_be_sent() {
+        let record = r#"{"id":"e_1"}"#;
+        let kept =
+            r#"{"id":"e_1","identifier":[{"system":"https://ehr.example/R4","value":"e_1"}]}"#;
+        let left_out = r#"{"identifier":[{"system":"https://ehr.example/R4","value":"e_1"}]}"#;
+        assert!(expect_equal_but_for_ids(record, kept, ISS).is_err());
+        expect_equal_but_for_ids(record, left_out, ISS).unwrap();
+    }
+}

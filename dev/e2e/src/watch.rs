@@ -1,0 +1,283 @@
+//! What must hold on every journey, whatever it is about: nothing secret is left anywhere, no token goes astray, no policy is
+//! violated. [`crate::journey::run`] looks after each.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Result, bail, ensure};
+use sandbox::{LoggedRequest, Server};
+use serde::Deserialize;
+
+use crate::browser::State;
+use crate::journey::{Journey, Page};
+
+/// Request headers that Epic's CORS list allows (lower case).
+const ALLOWED_AT_THE_EHR: [&str; 10] = [
+    "origin",
+    "authorization",
+    "accept",
+    "content-type",
+    "x-requested-with",
+    "prefer",
+    "epic-user-id",
+    "epic-user-idtype",
+    "epic-client-id",
+    "soapaction",
+];
+
+/// Headers that browsers add on their own, which no page can set and no CORS list needs to name.
+const ADDED_BY_BROWSERS: [&str; 9] = [
+    "host",
+    "connection",
+    "user-agent",
+    "accept-encoding",
+    "accept-language",
+    "referer",
+    "content-length",
+    "pragma",
+    "cache-control",
+];
+
+/// Everything that a page can leave behind, as text.
+const REMAINS: &str = "
+    const dump = (storage) => { try { return JSON.stringify({ ...window[storage] }); } catch { return ''; } };
+    let cookies = '';
+    try { cookies = document.cookie; } catch {}
+    return {
+        document: document.documentElement.outerHTML,
+        local_storage: dump('localStorage'),
+        session_storage: dump('sessionStorage'),
+        cookies,
+        window_name: window.name,
+        history_state: JSON.stringify(history.state),
+    };";
+
+#[derive(Debug, Deserialize)]
+struct Remains {
+    document: String,
+    local_storage: String,
+    session_storage: String,
+    cookies: String,
+    window_name: String,
+    history_state: String,
+}
+
+/// All of it.
+pub async fn check(journey: &Journey) -> Result<()> {
+    let log = journey.world().request_log().to_vec();
+    tokens_stay_where_they_were_issued_for(journey, &log)?;
+    the_ehr_is_sent_no_header_that_its_cors_list_lacks(&log)?;
+    no_policy_is_violated(journey).await?;
+    no_secret_is_left(journey, &log).await
+}
+
+fn tokens_stay_where_they_were_issued_for(journey: &Journey, log: &[LoggedRequest]) -> Result<()> {
+    let evil: Vec<_> = log
+        .iter()
+        .filter(|request| request.server == Server::Evil)
+        .collect();
+    ensure!(evil.is_empty(), "a foreign server was spoken to: {evil:?}");
+
+    let iss = journey.sandbox.iss();
+    let fhir_base = iss.trim_start_matches(journey.sandbox.ehr());
+    for request in log
+        .iter()
+        .filter(|request| request.server == Server::Ehr && carries_or_announces_a_token(request))
+    {
+        let path = request.target.split('?').next().unwrap_or_default();
+        let below = path
+            .strip_prefix(fhir_base)
+            .is_some_and(|rest| rest.starts_with('/'));
+        ensure!(
+            below,
+            "a bearer token was meant for {}, outside of {fhir_base}/",
+            request.target
+        );
+    }
+
+    let (at_jhe, at_ehr) = (bearers(log, Server::Jhe), bearers(log, Server::Ehr));
+    ensure!(
+        at_jhe.is_disjoint(&at_ehr),
+        "one token was sent to both servers"
+    );
+    Ok(())
+}
+
+fn the_ehr_is_sent_no_header_that_its_cors_list_lacks(log: &[LoggedRequest]) -> Result<()> {
+    for request in log.iter().filter(|request| request.server == Server::Ehr) {
+        let asked = request
+            .header("access-control-request-headers")
+            .unwrap_or_default();
+        let asked: Vec<_> = asked
+            .split(',')
+            .map(str::trim)
+            .filter(|name| !name.is_empty())
+            .collect();
+        let foreign: Vec<_> = asked
+            .into_iter()
+            .filter(|name| !ALLOWED_AT_THE_EHR.contains(name))
+            .collect();
+        ensure!(
+            foreign.is_empty(),
+            "the preflight of {} asks for {foreign:?}",
+            request.target
+        );
+
+        // A navigation carries what the browser likes, and needs no list.
+        if request.method == "OPTIONS" || request.header("sec-fetch-mode") == Some("navigate") {
+            continue;
+        }
+        let foreign: Vec<_> = (request.headers.iter().map(|(name, _)| name.as_str()))
+            .filter(|name| !name.starts_with("sec-") && !ADDED_BY_BROWSERS.contains(name))
+            .filter(|name| !ALLOWED_AT_THE_EHR.contains(name))
+            .collect();
+        ensure!(
+            foreign.is_empty(),
+            "{} {} carries {foreign:?}",
+            request.method,
+            request.target
+        );
+    }
+    Ok(())
+}
+
+async fn no_policy_is_violated(journey: &Journey) -> Result<()> {
+    let console = journey.browser.console().await?;
+    let violation = console.iter().find(|line| {
+        ["policy violated:", "violates the following", "Refused to"]
+            .iter()
+            .any(|sign| line.message.contains(sign))
+    });
+    match violation {
+        Some(line) => bail!("a policy was violated: {}", line.message),
+        None => Ok(()),
+    }
+}
+
+/// What must not be left anywhere, as the servers saw it.
+#[derive(Debug)]
+pub struct Secrets {
+    /// Bearer tokens of both servers.
+    pub tokens: BTreeSet<String>,
+    /// PKCE verifiers sent to both servers.
+    pub verifiers: BTreeSet<String>,
+}
+
+impl Secrets {
+    /// Those of the requests so far.
+    pub fn in_log(log: &[LoggedRequest]) -> Self {
+        let tokens = bearers(log, Server::Jhe)
+            .union(&bearers(log, Server::Ehr))
+            .cloned()
+            .collect();
+        Self {
+            tokens,
+            verifiers: verifiers(log),
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &String> {
+        self.tokens.iter().chain(&self.verifiers)
+    }
+}
+
+async fn no_secret_is_left(journey: &Journey, log: &[LoggedRequest]) -> Result<()> {
+    let secrets = Secrets::in_log(log);
+
+    let remains: Remains = journey.browser.evaluate(REMAINS).await?;
+    let console: String = journey
+        .browser
+        .console()
+        .await?
+        .into_iter()
+        .map(|line| line.message + "\n")
+        .collect();
+    let history = journey.browser.history().await?.join("\n");
+    let addresses: String = (log.iter())
+        .map(|request| {
+            format!(
+                "{}\n{}\n",
+                request.target,
+                request.header("referer").unwrap_or_default()
+            )
+        })
+        .collect();
+    for (place, text) in [
+        ("the console", &console),
+        ("the history", &history),
+        ("the address of a request, or its Referer", &addresses),
+        ("the document", &remains.document),
+        ("localStorage", &remains.local_storage),
+        ("the cookies", &remains.cookies),
+        ("window.name", &remains.window_name),
+        ("history.state", &remains.history_state),
+    ] {
+        let leaked = secrets.all().find(|secret| text.contains(secret.as_str()));
+        ensure!(
+            leaked.is_none(),
+            "a token or verifier is in {place}: {text}"
+        );
+    }
+
+    // While the patient is away and while records move, this tab's storage may hold what the run needs; no longer than that.
+    let here = journey.browser.address().await?;
+    if here
+        .as_str()
+        .starts_with(&journey.page(Page::Callback, &[]))
+    {
+        let kept = secrets
+            .verifiers
+            .iter()
+            .find(|verifier| remains.session_storage.contains(verifier.as_str()));
+        ensure!(
+            kept.is_none(),
+            "a verifier is in sessionStorage on the callback page"
+        );
+        let screen = journey.browser.screen_now().await?;
+        if screen.is_some_and(|screen| matches!(screen.state, State::Done | State::Partly)) {
+            let kept = secrets
+                .all()
+                .find(|secret| remains.session_storage.contains(secret.as_str()));
+            ensure!(kept.is_none(), "a token is in sessionStorage after the run");
+        }
+        ensure!(here.query().is_none(), "the address bar still shows {here}");
+    }
+    for storage in [&remains.local_storage, &remains.session_storage] {
+        ensure!(
+            !storage.contains("Observation/") && !storage.contains("valueQuantity"),
+            "a record is kept: {storage}"
+        );
+    }
+    Ok(())
+}
+
+/// A preflight tells what would have followed if it had been allowed.
+fn carries_or_announces_a_token(request: &LoggedRequest) -> bool {
+    let announced = request
+        .header("access-control-request-headers")
+        .unwrap_or_default();
+    bearer(request).is_some()
+        || announced
+            .split(',')
+            .any(|name| name.trim() == "authorization")
+}
+
+fn bearers(log: &[LoggedRequest], server: Server) -> BTreeSet<String> {
+    log.iter()
+        .filter(|request| request.server == server)
+        .filter_map(bearer)
+        .map(str::to_owned)
+        .collect()
+}
+
+fn bearer(request: &LoggedRequest) -> Option<&str> {
+    request.header("authorization")?.strip_prefix("Bearer ")
+}
+
+fn verifiers(log: &[LoggedRequest]) -> BTreeSet<String> {
+    (log.iter())
+        .filter(|request| request.method == "POST")
+        .flat_map(|request| url::form_urlencoded::parse(request.body.as_bytes()))
+        .filter(|(name, _)| name == "code_verifier")
+        .map(|(_, verifier)| verifier.into_owned())
+        .collect()
+}

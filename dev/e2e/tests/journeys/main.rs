@@ -1,0 +1,12 @@
+//! The patient's journeys, by what they are about. `cargo test -p e2e` makes them all.
+
+mod browser_trouble;
+mod callback;
+mod config_and_discovery;
+mod confinement;
+mod invitation;
+mod jhe_side;
+mod main_job;
+mod pull;
+mod repetition;
+mod sign_in;

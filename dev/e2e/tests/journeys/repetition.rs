@@ -1,0 +1,130 @@
+//! Patients reload, go back, and open things twice.
+
+use anyhow::{Result, ensure};
+use e2e::browser::State;
+use e2e::journey::{CAMILA, Journey, Page};
+use e2e::journeys;
+use sandbox::{Fault, Match, Server};
+
+journeys!(both_layouts: [
+    a_reload_of_the_finished_page_does_not_import_again,
+    a_callback_opened_twice_does_not_import_again,
+    a_callback_opened_again_in_another_tab_does_nothing,
+    a_reload_of_the_connect_page_works,
+    a_reload_while_importing_says_what_to_do,
+    a_second_run_files_under_the_same_source,
+]);
+
+async fn a_reload_of_the_finished_page_does_not_import_again(journey: &Journey) -> Result<()> {
+    let first = journey.connect().await?;
+    first.expect_done()?;
+    let before = Moved::so_far(journey);
+
+    journey.browser.reload().await?;
+    let again = journey.browser.wait_until_settled().await?;
+    again.expect_done()?;
+    again.expect_texts(&[&format!("Labs: {} records", journey.labs_of(CAMILA).len())])?;
+    before.expect_nothing_more(journey)
+}
+
+async fn a_callback_opened_twice_does_not_import_again(journey: &Journey) -> Result<()> {
+    journey.connect().await?.expect_done()?;
+    let (before, callback) = (Moved::so_far(journey), callback_address(journey)?);
+
+    journey.browser.open(&callback).await?;
+    journey.browser.wait_until_settled().await?;
+    before.expect_nothing_more(journey)
+}
+
+async fn a_callback_opened_again_in_another_tab_does_nothing(journey: &Journey) -> Result<()> {
+    journey.connect().await?.expect_done()?;
+    let (before, callback) = (Moved::so_far(journey), callback_address(journey)?);
+
+    journey.browser.open_tab().await?;
+    journey.browser.open(&callback).await?;
+    journey
+        .browser
+        .wait_for_state(State::Failed, Some("callback.unknown_state"))
+        .await?;
+    before.expect_nothing_more(journey)
+}
+
+async fn a_reload_of_the_connect_page_works(journey: &Journey) -> Result<()> {
+    journey.reach_login().await?;
+    journey.connect().await?.expect_done()
+}
+
+async fn a_reload_while_importing_says_what_to_do(journey: &Journey) -> Result<()> {
+    let writes = Match::on(Server::Jhe)
+        .method("POST")
+        .path("/FHIR/R5/Observation");
+    journey.fail(writes.after(3), Fault::Delay { millis: 1_000 });
+    journey.reach_login().await?;
+    journey.agree_as(CAMILA).await?;
+    journey.rows_reach(3).await?;
+
+    journey.browser.reload().await?;
+    let screen = journey
+        .browser
+        .wait_for_state(State::Failed, Some("callback.interrupted"))
+        .await?;
+    screen.expect_texts(&["interrupted", "study team"])?;
+    ensure!(
+        journey.requests(Server::Ehr, "POST", "/token").len() == 1,
+        "the code was sent twice"
+    );
+    Ok(())
+}
+
+async fn a_second_run_files_under_the_same_source(journey: &Journey) -> Result<()> {
+    journey.connect().await?.expect_done()?;
+    journey.connect().await?.expect_done()?;
+    let registered = journey.requests(Server::Jhe, "POST", "/fhir_sources").len();
+    ensure!(registered == 1, "expected one source, found {registered}");
+    Ok(())
+}
+
+/// Where the hospital has sent the patient back to, with code and state.
+fn callback_address(journey: &Journey) -> Result<String> {
+    let callback = journey.page(Page::Callback, &[]);
+    let path = callback.trim_start_matches(journey.sandbox.jhe());
+    let visit = journey.requests(Server::Jhe, "GET", path).pop();
+    ensure!(
+        visit
+            .as_ref()
+            .is_some_and(|visit| visit.target.contains("code=")),
+        "no callback was opened: {visit:?}"
+    );
+    Ok(format!(
+        "{}{}",
+        journey.sandbox.jhe(),
+        visit.map(|visit| visit.target).unwrap_or_default()
+    ))
+}
+
+/// How much has been asked for and written.
+#[derive(Debug, PartialEq, Eq)]
+struct Moved {
+    rows: usize,
+    searches: usize,
+    exchanges: usize,
+}
+
+impl Moved {
+    fn so_far(journey: &Journey) -> Self {
+        Self {
+            rows: journey.rows().len(),
+            searches: journey.searches().len(),
+            exchanges: journey.requests(Server::Ehr, "POST", "/token").len(),
+        }
+    }
+
+    fn expect_nothing_more(&self, journey: &Journey) -> Result<()> {
+        let now = Self::so_far(journey);
+        ensure!(
+            *self == now,
+            "expected nothing more to move than {self:?}, found {now:?}"
+        );
+        Ok(())
+    }
+}
