@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use crate::exchange::deployment::Deployment;
 use crate::json::Json;
-use crate::url::Url;
+use crate::url::{Url, UrlError};
 
 /// A complete configuration. Neither the EHR nor the client id is ever taken from the page's URL.
 #[derive(Debug, Clone)]
@@ -34,26 +34,15 @@ impl PageConfig {
     /// # Errors
     /// [`ConfigError::Missing`] names every value that the server did not provide.
     pub fn parse(json: &str, page: &Url) -> Result<Self, ConfigError> {
-        let json = Json::parse(json.as_bytes()).filter(|json| json.is_object());
-        let json = json.ok_or(ConfigError::Malformed("the JSON object"))?;
+        let json = read_object(json)?;
         let deployment = Deployment::named(json.get_string("deployment").as_deref())
             .ok_or(ConfigError::Malformed("deployment"))?;
         let mut missing = Vec::new();
-        let mut need = |name| {
-            // A number, as dataSourceId may be, is taken at its digits.
-            let value = json.get(name).map(|value| value.text().trim_matches('"'));
-            let value = json.get_string(name).or(value.map(String::from));
-            let value = value.unwrap_or_default();
-            if value.trim().is_empty() {
-                missing.push(name);
-            }
-            value
-        };
         let (iss, client_id, scope, data_source_id) = (
-            need("iss"),
-            need("clientId"),
-            need("scope"),
-            need("dataSourceId"),
+            need(json, "iss", &mut missing),
+            need(json, "clientId", &mut missing),
+            need(json, "scope", &mut missing),
+            need(json, "dataSourceId", &mut missing),
         );
         if !missing.is_empty() {
             return Err(ConfigError::Missing(missing));
@@ -66,8 +55,8 @@ impl PageConfig {
             return Err(ConfigError::Malformed("jheBase"));
         }
         let redirect_uri = match json.get_string("redirectUri") {
-            Some(relative) => page.join(&relative),
-            None => jhe.below(deployment.callback_path),
+            Some(text) => absolute(text, page),
+            None => jhe.below(deployment.callback_path).map(String::from),
         };
         let redirect_uri = redirect_uri.map_err(|_| ConfigError::Malformed("redirectUri"))?;
         Ok(PageConfig {
@@ -76,10 +65,80 @@ impl PageConfig {
             client_id,
             scope,
             data_source_id,
-            redirect_uri: redirect_uri.as_str().into(),
+            redirect_uri,
             jhe,
         })
     }
+}
+
+/// What a page hands to `authorize`.
+#[derive(Debug, Clone)]
+pub struct AuthorizeOptions {
+    /// The EHR's FHIR base URL, verbatim.
+    pub iss: String,
+    /// The app's client id at the EHR.
+    pub client_id: String,
+    /// The scope, verbatim.
+    pub scope: String,
+    /// The redirect URI that is registered at the EHR.
+    pub redirect_uri: String,
+    /// Is the patient not to be sent there at once?
+    pub no_redirect: bool,
+}
+
+impl AuthorizeOptions {
+    /// Reads the options; `redirectUri` may be relative to `page`.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn parse(json: &str, page: &Url) -> Result<Self, ConfigError> {
+        let json = read_object(json)?;
+        let mut missing = Vec::new();
+        let (iss, client_id, scope, redirect_uri) = (
+            need(json, "iss", &mut missing),
+            need(json, "clientId", &mut missing),
+            need(json, "scope", &mut missing),
+            need(json, "redirectUri", &mut missing),
+        );
+        if !missing.is_empty() {
+            return Err(ConfigError::Missing(missing));
+        }
+        let redirect_uri = absolute(redirect_uri, page);
+        let redirect_uri = redirect_uri.map_err(|_| ConfigError::Malformed("redirectUri"))?;
+        Ok(AuthorizeOptions {
+            iss,
+            client_id,
+            scope,
+            redirect_uri,
+            no_redirect: json.get("noRedirect").map(Json::text) == Some("true"),
+        })
+    }
+}
+
+/// An absolute URL stays as it was written, since the EHR compares it byte for byte with the registered one; a relative
+/// one is completed by the page's.
+fn absolute(text: String, page: &Url) -> Result<String, UrlError> {
+    match Url::parse(&text) {
+        Ok(_) => Ok(text),
+        Err(_) => page.join(&text).map(String::from),
+    }
+}
+
+fn read_object(json: &str) -> Result<Json<'_>, ConfigError> {
+    Json::parse(json.as_bytes())
+        .filter(|json| json.is_object())
+        .ok_or(ConfigError::Malformed("the JSON object"))
+}
+
+/// The value `name`, noted as missing where it is empty. A number, as `dataSourceId` may be, is taken at its digits.
+fn need(json: Json<'_>, name: &'static str, missing: &mut Vec<&'static str>) -> String {
+    let text = json.get(name).map(|value| value.text().trim_matches('"'));
+    let value = json.get_string(name).or(text.map(String::from));
+    let value = value.unwrap_or_default();
+    if value.trim().is_empty() {
+        missing.push(name);
+    }
+    value
 }
 
 /// What is wrong with a page configuration.
@@ -125,6 +184,20 @@ mod tests {
     }
 
     #[test]
+    fn an_absolute_redirect_uri_is_sent_byte_for_byte() {
+        let json = FULL.replace('{', r#"{"redirectUri":"HTTPS://JHE.example:443/cb","#);
+        assert_eq!(
+            parse(&json).unwrap().redirect_uri,
+            "HTTPS://JHE.example:443/cb"
+        );
+        let json = FULL.replace('{', r#"{"redirectUri":"javascript:alert(1)","#);
+        assert_eq!(
+            parse(&json).unwrap_err(),
+            ConfigError::Malformed("redirectUri")
+        );
+    }
+
+    #[test]
     fn every_missing_value_is_named() {
         assert_eq!(
             parse(r#"{"iss":"","clientId":" ","scope":"s"}"#).unwrap_err(),
@@ -136,6 +209,22 @@ mod tests {
         assert_eq!(
             parse(&null).unwrap_err(),
             ConfigError::Missing(alloc::vec!["dataSourceId"])
+        );
+    }
+
+    #[test]
+    fn the_options_of_authorize_are_checked_alike() {
+        let page = Url::parse("https://app.example/launch/").unwrap();
+        let parse = |json: &str| AuthorizeOptions::parse(json, &page);
+        let json = r#"{"iss":"https://ehr.example/R4","clientId":"C","scope":"s","redirectUri":"back.html"}"#;
+        let options = parse(json).unwrap();
+        assert_eq!(options.redirect_uri, "https://app.example/launch/back.html");
+        assert!(!options.no_redirect);
+        let json = json.replace('{', r#"{"noRedirect":true,"#);
+        assert!(parse(&json).unwrap().no_redirect);
+        assert_eq!(
+            parse("{}").unwrap_err(),
+            ConfigError::Missing(alloc::vec!["iss", "clientId", "scope", "redirectUri"])
         );
     }
 

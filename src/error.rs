@@ -11,8 +11,9 @@ use crate::config::ConfigError;
 use crate::exchange::invitation::{EnrolmentError, InvitationError, JheTokenError};
 use crate::exchange::patient::IdentifierError;
 use crate::exchange::source::SourceError;
+use crate::fhir::pager::PageError;
 use crate::http::TransportError;
-use crate::import::{PullError, PullFailure, Stop};
+use crate::import::{PullError, Stop};
 use crate::oauth::authorization::{ResponseError, ServerError};
 use crate::oauth::token::TokenError;
 use crate::session::StoreError;
@@ -101,6 +102,9 @@ impl BrowserError {
 impl Error {
     /// The stable code: `phase.case`.
     pub fn code(&self) -> &'static str {
+        if self.is_offline() {
+            return BrowserError::Offline.code();
+        }
         match self {
             Error::Config(ConfigError::Missing(_)) => "config.missing",
             Error::Config(ConfigError::Malformed(_)) => "config.malformed",
@@ -182,15 +186,15 @@ impl Error {
                 SourceError::Transport(_) => "source.unreachable",
             },
             Error::Pull(error) => match error.reason {
-                PullFailure::SignedOut => "pull.signed_out",
-                PullFailure::Forbidden(_) => "pull.forbidden",
-                PullFailure::Refused(_) => "pull.refused",
-                PullFailure::ServerError(_) => "pull.server_error",
-                PullFailure::NotFhir(_) => "pull.not_fhir",
-                PullFailure::CutOff => "pull.cut_off",
-                PullFailure::NextRefused(_) => "pull.next_refused",
-                PullFailure::NextLoop => "pull.next_loop",
-                PullFailure::Transport(_) => "pull.unreachable",
+                PageError::SignedOut => "pull.signed_out",
+                PageError::Forbidden(_) => "pull.forbidden",
+                PageError::Refused(_) => "pull.refused",
+                PageError::ServerError(_) => "pull.server_error",
+                PageError::NotFhir(_) => "pull.not_fhir",
+                PageError::CutOff => "pull.cut_off",
+                PageError::NextRefused(_) => "pull.next_refused",
+                PageError::NextLoop => "pull.next_loop",
+                PageError::Transport(_) => "pull.unreachable",
             },
             Error::Stop(Stop::JheSessionExpired) => "jhe.session_expired",
             Error::Stop(Stop::JheUnreachable(_)) => "jhe.unreachable",
@@ -279,6 +283,26 @@ impl Error {
         }
     }
 
+    /// Is it, whatever the phase, that the device has no connection?
+    pub fn is_offline(&self) -> bool {
+        let transport = match self {
+            Error::Enrolment(EnrolmentError::Invitation(InvitationError::Transport(error)))
+            | Error::Enrolment(EnrolmentError::Token(JheTokenError::Transport(error)))
+            | Error::Discovery(DiscoveryError::Transport(error))
+            | Error::SignIn(SignInError::Transport(error))
+            | Error::Identifier(IdentifierError::Transport(error))
+            | Error::Source(SourceError::Transport(error))
+            | Error::Pull(PullError {
+                reason: PageError::Transport(error),
+                ..
+            })
+            | Error::Stop(Stop::JheUnreachable(error)) => error,
+            Error::Browser(error) => return *error == BrowserError::Offline,
+            _ => return false,
+        };
+        *transport == TransportError::Offline
+    }
+
     /// Did the patient decide this? That is no failure.
     pub fn is_patients_choice(&self) -> bool {
         matches!(
@@ -336,21 +360,21 @@ fn callback_detail(error: &CallbackError) -> String {
     }
 }
 
-fn pull_detail(reason: &PullFailure) -> String {
+fn pull_detail(reason: &PageError) -> String {
     match reason {
-        PullFailure::SignedOut => "the EHR answered 401: its token is over".into(),
-        PullFailure::Forbidden(said)
-        | PullFailure::Refused(said)
-        | PullFailure::ServerError(said) => said.clone(),
-        PullFailure::NotFhir(content_type) => {
+        PageError::SignedOut => "the EHR answered 401: its token is over".into(),
+        PageError::Forbidden(said) | PageError::Refused(said) | PageError::ServerError(said) => {
+            said.clone()
+        }
+        PageError::NotFhir(content_type) => {
             ["expected a FHIR Bundle, found ", content_type].concat()
         }
-        PullFailure::CutOff => "the page broke off".into(),
-        PullFailure::NextRefused(link) => {
+        PageError::CutOff => "the page broke off".into(),
+        PageError::NextRefused(link) => {
             ["the next link leads out of the FHIR base: ", link].concat()
         }
-        PullFailure::NextLoop => "the next link leads to a page that was read already".into(),
-        PullFailure::Transport(error) => error.detail().to_owned(),
+        PageError::NextLoop => "the next link leads to a page that was read already".into(),
+        PageError::Transport(error) => error.detail().to_owned(),
     }
 }
 

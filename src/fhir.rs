@@ -5,5 +5,6 @@
 pub mod bundle;
 pub mod identity;
 pub mod outcome;
+pub mod pager;
 pub mod resource;
 pub mod search;

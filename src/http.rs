@@ -140,7 +140,9 @@ impl HttpResponse {
     /// The start of the body, for the technical part of an error message: at most 300 characters of text, none of
     /// HTML.
     pub fn excerpt(&self) -> String {
-        let text = String::from_utf8_lossy(&self.body);
+        let Ok(text) = core::str::from_utf8(&self.body) else {
+            return "no text".into();
+        };
         let text = text.trim();
         if contains(&self.content_type, "html") || text.starts_with('<') {
             return "a web page".into();

@@ -3,24 +3,20 @@
 //! [`ImportRun::next_action`] says what to do, [`ImportRun::finish`] takes what came of it. Reading runs ahead of
 //! writing by a bounded amount, so that memory does not grow with the patient's history.
 
-use alloc::borrow::ToOwned;
-use alloc::collections::{BTreeSet, VecDeque};
-use alloc::string::String;
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use crate::exchange::deployment::Pull;
 use crate::exchange::jhe::JheSession;
 use crate::exchange::source::SourceId;
 use crate::exchange::write::{Written, write_request};
-use crate::fhir::bundle::SearchPage;
 use crate::fhir::identity::Identity;
-use crate::fhir::outcome::OperationOutcome;
+use crate::fhir::pager::{PageError, Pager};
 use crate::fhir::resource::{Record, Selection};
-use crate::fhir::search::page_request;
-use crate::http::{Answer, HttpRequest, HttpResponse, TransportError};
+use crate::fhir::search::Search;
+use crate::http::{Answer, HttpRequest, TransportError};
 use crate::smart::context::LaunchContext;
-use crate::text::contains;
-use crate::url::Url;
+use crate::texts::Texts;
 
 pub mod progress;
 
@@ -57,14 +53,13 @@ pub struct ImportRun {
     source: SourceId,
     pull: Pull,
     identity: Identity,
-    selection: Selection,
+    pager: Pager,
     reading: Reading,
     queue: VecDeque<Record>,
     writing: Vec<TaskId>,
     last_task: u32,
     lost_in_a_row: u32,
-    visited: BTreeSet<String>,
-    seen: BTreeSet<String>,
+    seen: Texts,
     tally: Tally,
     pull_error: Option<PullError>,
     stop: Option<Stop>,
@@ -72,10 +67,10 @@ pub struct ImportRun {
 
 #[derive(Debug)]
 enum Reading {
-    /// This page is next.
-    Next(Url),
-    /// This page is under way.
-    UnderWay(TaskId, Url),
+    /// The next page may be asked for.
+    Ready,
+    /// A page is under way.
+    UnderWay(TaskId),
     /// Nothing more is read.
     Ended,
 }
@@ -95,30 +90,17 @@ pub struct PullError {
     /// The page that failed, counted from 1.
     pub page: u32,
     /// What went wrong.
-    pub reason: PullFailure,
+    pub reason: PageError,
 }
 
-/// What may go wrong with one page.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PullFailure {
-    /// 401: the EHR's token is over.
-    SignedOut,
-    /// 403: the app may not read this.
-    Forbidden(String),
-    /// Another 4xx; what the EHR said.
-    Refused(String),
-    /// 5xx; what the EHR said.
-    ServerError(String),
-    /// A success that is no Bundle; its content type.
-    NotFhir(String),
-    /// The page broke off.
-    CutOff,
-    /// The next link leads out of the FHIR base: the token does not go there.
-    NextRefused(String),
-    /// The next link leads to a page that was read already.
-    NextLoop,
-    /// No readable answer.
-    Transport(TransportError),
+/// The pages of a search for the patient who signed in, at the EHR that let them in.
+pub fn pages(ehr: &LaunchContext, search: &Search<'_>) -> Pager {
+    let selection = Selection {
+        resource_type: search.resource_type,
+        patient: ehr.patient.clone(),
+        base: ehr.issuer.base().clone(),
+    };
+    Pager::new(selection, search)
 }
 
 impl ImportRun {
@@ -132,37 +114,21 @@ impl ImportRun {
         pull: Pull,
         identity: Identity,
     ) -> Self {
-        let base = ehr.issuer.base().clone();
-        let (reading, pull_error) = match pull.search.first_page(&base, &ehr.patient) {
-            Ok(url) => (Reading::Next(url), None),
-            Err(_) => (
-                Reading::Ended,
-                Some(PullError {
-                    page: 1,
-                    reason: PullFailure::NextRefused(base.without_query()),
-                }),
-            ),
-        };
         ImportRun {
-            selection: Selection {
-                resource_type: pull.search.resource_type,
-                patient: ehr.patient.clone(),
-                base,
-            },
+            pager: pages(&ehr, &pull.search),
             jhe,
             ehr,
             source,
             pull,
             identity,
-            reading,
+            reading: Reading::Ready,
             queue: VecDeque::new(),
             writing: Vec::new(),
             last_task: 0,
             lost_in_a_row: 0,
-            visited: BTreeSet::new(),
-            seen: BTreeSet::new(),
+            seen: Texts::default(),
             tally: Tally::default(),
-            pull_error,
+            pull_error: None,
             stop: None,
         }
     }
@@ -170,15 +136,16 @@ impl ImportRun {
     /// What to do next.
     pub fn next_action(&mut self) -> Action {
         if self.stop.is_none() {
-            if self.queue.len() <= READ_AHEAD
-                && let Reading::Next(page) = &self.reading
-            {
-                let page = page.clone();
-                self.visited.insert(page.as_str().to_owned());
-                let task = self.new_task();
-                let request = page_request(page.clone(), &self.ehr.access_token);
-                self.reading = Reading::UnderWay(task, page);
-                return Action::Perform(task, request);
+            if self.queue.len() <= READ_AHEAD && matches!(self.reading, Reading::Ready) {
+                match self.pager.next_request(&self.ehr.access_token) {
+                    Ok(Some(request)) => {
+                        let task = self.new_task();
+                        self.reading = Reading::UnderWay(task);
+                        return Action::Perform(task, request);
+                    }
+                    Ok(None) => self.reading = Reading::Ended,
+                    Err(reason) => self.end_reading(reason),
+                }
             }
             if self.writing.len() < WRITES_AT_ONCE
                 && let Some(record) = self.queue.pop_front()
@@ -192,7 +159,7 @@ impl ImportRun {
             }
         }
         match (&self.reading, self.writing.is_empty()) {
-            (Reading::UnderWay(..), _) | (_, false) => Action::AwaitFinish,
+            (Reading::UnderWay(_), _) | (_, false) => Action::AwaitFinish,
             _ => Action::Complete,
         }
     }
@@ -203,21 +170,9 @@ impl ImportRun {
             self.writing.swap_remove(index);
             return self.finish_write(&answer);
         }
-        match core::mem::replace(&mut self.reading, Reading::Ended) {
-            Reading::UnderWay(reading, page) if reading == task => {
-                self.reading = match self.read(&page, answer) {
-                    Ok(Some(next)) => Reading::Next(next),
-                    Ok(None) => Reading::Ended,
-                    Err(reason) => {
-                        self.pull_error = Some(PullError {
-                            page: self.tally.pages + 1,
-                            reason,
-                        });
-                        Reading::Ended
-                    }
-                };
-            }
-            other => self.reading = other,
+        if matches!(self.reading, Reading::UnderWay(reading) if reading == task) {
+            self.reading = Reading::Ready;
+            self.finish_read(answer);
         }
     }
 
@@ -248,18 +203,18 @@ impl ImportRun {
         TaskId(self.last_task)
     }
 
-    /// Takes one page and gives the next.
-    fn read(&mut self, page: &Url, answer: Answer) -> Result<Option<Url>, PullFailure> {
-        let response = answer.map_err(|error| match error {
-            TransportError::CutOff => PullFailure::CutOff,
-            other => PullFailure::Transport(other),
-        })?;
-        if !response.is_success() {
-            return Err(PullFailure::from_refusal(&response));
-        }
-        let found = SearchPage::from_response(&response, &self.selection)
-            .ok_or_else(|| PullFailure::from_unreadable(&response))?;
-        self.tally.pages += 1;
+    fn end_reading(&mut self, reason: PageError) {
+        self.reading = Reading::Ended;
+        let page = self.pager.pages() + 1;
+        self.pull_error = Some(PullError { page, reason });
+    }
+
+    fn finish_read(&mut self, answer: Answer) {
+        let found = match self.pager.receive(answer) {
+            Ok(found) => found,
+            Err(reason) => return self.end_reading(reason),
+        };
+        self.tally.pages = self.pager.pages();
         self.tally.add_left_out(&found.left_out);
         for outcome in &found.outcomes {
             self.tally.add_notice(outcome.text());
@@ -267,20 +222,11 @@ impl ImportRun {
         for record in found.records {
             self.tally.found += 1;
             // A record may be listed twice; one without an id can't be recognised.
-            let is_new = record.id().is_none_or(|id| self.seen.insert(id.to_owned()));
+            let is_new = record.id().is_none_or(|id| self.seen.insert(id));
             match is_new {
                 true => self.queue.push_back(record),
                 false => self.tally.repeated += 1,
             }
-        }
-        let Some(link) = found.next else {
-            return Ok(None);
-        };
-        let next = self.selection.base.confine(&link, page);
-        let next = next.map_err(|_| PullFailure::NextRefused(loggable(&link, page)))?;
-        match self.visited.contains(next.as_str()) {
-            true => Err(PullFailure::NextLoop),
-            false => Ok(Some(next)),
         }
     }
 
@@ -303,41 +249,6 @@ impl ImportRun {
             && (self.lost_in_a_row >= LOST_IN_A_ROW || *error == TransportError::Offline)
         {
             self.stop = Some(Stop::JheUnreachable(*error));
-        }
-    }
-}
-
-/// Where a refused link leads, without its query.
-fn loggable(link: &str, page: &Url) -> String {
-    match page.join(link) {
-        Ok(url) => url.without_query(),
-        Err(_) => "no http URL".into(),
-    }
-}
-
-impl PullFailure {
-    /// Status first, body second: an EHR's 401 may have `""` as its body, its 404 a web page.
-    fn from_refusal(response: &HttpResponse) -> Self {
-        let outcome = OperationOutcome::from_response(response).map(|outcome| outcome.text());
-        let status = crate::http::status_text(response.status);
-        let said = match outcome {
-            Some(text) if !text.is_empty() => [&status, ": ", &text].concat(),
-            _ => response.describe(),
-        };
-        match response.status {
-            401 => PullFailure::SignedOut,
-            403 => PullFailure::Forbidden(said),
-            500.. => PullFailure::ServerError(said),
-            _ => PullFailure::Refused(said),
-        }
-    }
-
-    fn from_unreadable(response: &HttpResponse) -> Self {
-        let is_json = response.json().is_some();
-        let claims_json = contains(&response.content_type, "json");
-        match claims_json && !is_json && !response.body.is_empty() {
-            true => PullFailure::CutOff,
-            false => PullFailure::NotFhir(response.content_type.clone()),
         }
     }
 }

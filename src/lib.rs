@@ -39,6 +39,7 @@ pub mod session;
 pub mod smart;
 pub mod summary;
 pub mod text;
+mod texts;
 pub mod url;
 
 #[cfg(target_arch = "wasm32")]

@@ -9,7 +9,8 @@ use crate::error::{BrowserError, CallbackError, Error, JheRefusal, SignInError};
 use crate::exchange::invitation::{EnrolmentError, InvitationError, JheTokenError};
 use crate::exchange::patient::IdentifierError;
 use crate::exchange::source::SourceError;
-use crate::import::{PullError, PullFailure, Stop};
+use crate::fhir::pager::PageError;
+use crate::import::{PullError, Stop};
 use crate::oauth::authorization::ResponseError;
 use crate::oauth::token::TokenError;
 use crate::smart::context::ContextError;
@@ -65,6 +66,9 @@ impl Remedy {
     }
 
     fn with_place_for_portal(error: &Error) -> Self {
+        if error.is_offline() {
+            return of_browser(BrowserError::Offline);
+        }
         match error {
             Error::Config(error) => of_config(error),
             Error::Enrolment(EnrolmentError::Invitation(error)) => of_invitation(error),
@@ -355,19 +359,17 @@ fn of_source(error: &SourceError) -> Remedy {
 
 fn of_pull(error: &PullError) -> Remedy {
     let reason = match &error.reason {
-        PullFailure::SignedOut => "@ has signed you out.",
-        PullFailure::Forbidden(_) => {
+        PageError::SignedOut => "@ has signed you out.",
+        PageError::Forbidden(_) => {
             "@ does not allow this app to read these records; the scope may not be enabled there."
         }
-        PullFailure::Refused(_) => "@ did not accept the question for your records.",
-        PullFailure::ServerError(_) => "@ has a problem of its own at the moment.",
-        PullFailure::NotFhir(_) => "@ answered with something else than records.",
-        PullFailure::CutOff => "The connection broke off in the middle of a page of records.",
-        PullFailure::NextRefused(_) => {
-            "@ pointed to an address where your access must not be shown."
-        }
-        PullFailure::NextLoop => "@ kept sending the same page.",
-        PullFailure::Transport(_) => "@ could not be reached.",
+        PageError::Refused(_) => "@ did not accept the question for your records.",
+        PageError::ServerError(_) => "@ has a problem of its own at the moment.",
+        PageError::NotFhir(_) => "@ answered with something else than records.",
+        PageError::CutOff => "The connection broke off in the middle of a page of records.",
+        PageError::NextRefused(_) => "@ pointed to an address where your access must not be shown.",
+        PageError::NextLoop => "@ kept sending the same page.",
+        PageError::Transport(_) => "@ could not be reached.",
     };
     let missing = match error.page {
         1 => " None of your records could be fetched.".into(),
@@ -398,7 +400,7 @@ fn of_browser(error: BrowserError) -> Remedy {
         ),
         BrowserError::Offline => remedy(
             "You are offline",
-            "Your device has no connection to the internet at the moment.",
+            "Your device has no connection to the internet at the moment. What arrived until now is kept.",
             "Please check your Wi-Fi or mobile data, and open the link in your invitation again.",
         ),
         BrowserError::InsecureContext => remedy(
@@ -493,7 +495,7 @@ mod tests {
             SourceError::DataSourceMissing("x".into()).into(),
             PullError {
                 page: 3,
-                reason: PullFailure::CutOff
+                reason: PageError::CutOff
             }
             .into(),
             Stop::JheSessionExpired.into(),
@@ -532,6 +534,28 @@ mod tests {
         assert!(texts(0).contains("iss, dataSourceId"));
         assert!(texts(1).contains("a:1") && texts(1).contains("b:2"));
         assert!(texts(20).contains("from page 3 on"));
+    }
+
+    #[test]
+    fn being_offline_is_told_as_that_in_every_phase() {
+        let offline = TransportError::Offline;
+        for error in [
+            Error::from(InvitationError::Transport(offline)),
+            EnrolmentError::Token(JheTokenError::Transport(offline)).into(),
+            DiscoveryError::Transport(offline).into(),
+            SignInError::Transport(offline).into(),
+            IdentifierError::Transport(offline).into(),
+            SourceError::Transport(offline).into(),
+            PullError {
+                page: 2,
+                reason: PageError::Transport(offline),
+            }
+            .into(),
+            Stop::JheUnreachable(offline).into(),
+        ] {
+            assert_eq!(error.code(), "browser.offline", "{error:?}");
+            assert_eq!(Remedy::of(&error, "MyChart").heading, "You are offline");
+        }
     }
 
     #[test]

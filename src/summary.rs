@@ -64,11 +64,11 @@ impl Summary {
     }
 }
 
-/// `Labs: 12 of 30 records saved so far…`
+/// `Labs: 30 records found so far, 12 saved`
 pub fn progress_line(tally: &Tally, label: &str) -> String {
-    let done = number(u64::from(tally.stored));
+    let stored = number(u64::from(tally.stored));
     let found = records(tally.found.saturating_sub(tally.repeated));
-    let mut line = [label, ": ", &done, " of ", &found, " saved so far"].concat();
+    let mut line = [label, ": ", &found, " found so far, ", &stored, " saved"].concat();
     if tally.not_saved() > 0 {
         line.push_str(", ");
         line.push_str(&number(u64::from(tally.not_saved())));
@@ -127,7 +127,7 @@ mod tests {
         );
         assert_eq!(
             progress_line(&tally, "Labs"),
-            "Labs: 10 of 14 records saved so far, 4 could not be saved"
+            "Labs: 14 records found so far, 10 saved, 4 could not be saved"
         );
     }
 }

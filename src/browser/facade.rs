@@ -1,4 +1,4 @@
-//! What JavaScript may call.
+//! What JHE's pages and the plain pages call. Other pages have [`client`](crate::browser::client).
 
 use alloc::string::String;
 
@@ -11,13 +11,19 @@ use crate::browser::view::View;
 
 /// Starts the connect page of JHE's MyChart client in `out`; `config` is `MYCHART_CONFIG`.
 #[wasm_bindgen(js_name = startMyChartConnect)]
-pub fn start_mychart_connect(out: Element, config: &JsValue) {
+pub fn start_mychart_connect(
+    out: Element,
+    #[wasm_bindgen(unchecked_param_type = "MyChartConfig")] config: &JsValue,
+) {
     begin(Page::Connect, out, json(config));
 }
 
 /// Goes on, on the callback page of JHE's MyChart client, in `out`; `config` is `MYCHART_CONFIG`.
 #[wasm_bindgen(js_name = finishMyChartConnect)]
-pub fn finish_mychart_connect(out: Element, config: &JsValue) {
+pub fn finish_mychart_connect(
+    out: Element,
+    #[wasm_bindgen(unchecked_param_type = "MyChartConfig")] config: &JsValue,
+) {
     begin(Page::Callback, out, json(config));
 }
 
@@ -39,8 +45,9 @@ fn begin(page: Page, out: Element, config: String) {
     }
 }
 
-/// A JavaScript object as JSON; what can't be written so is no configuration.
-fn json(config: &JsValue) -> String {
-    let text = js_sys::JSON::stringify(config).ok();
-    text.map(String::from).unwrap_or_default()
+/// A JavaScript object as JSON; nothing for what can't be written so.
+pub(crate) fn json(config: &JsValue) -> String {
+    // `undefined` has no JSON: what comes back is then no string, though it claims to be one.
+    let text = js_sys::JSON::stringify(config).ok().map(JsValue::from);
+    text.and_then(|text| text.as_string()).unwrap_or_default()
 }

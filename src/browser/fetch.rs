@@ -62,14 +62,14 @@ fn build(request: &HttpRequest, signal: &AbortSignal) -> Option<Request> {
 }
 
 /// Ends a request that takes too long, also while its body is read.
-struct Limit {
-    signal: AbortSignal,
+pub(crate) struct Limit {
+    pub(crate) signal: AbortSignal,
     has_passed: Rc<Cell<bool>>,
     _timer: Option<Timer>,
 }
 
 impl Limit {
-    fn new(milliseconds: u32) -> Option<Self> {
+    pub(crate) fn new(milliseconds: u32) -> Option<Self> {
         let controller = AbortController::new().ok()?;
         let has_passed = Rc::new(Cell::new(false));
         let signal = controller.signal();
@@ -86,7 +86,7 @@ impl Limit {
         })
     }
 
-    fn failure(&self, otherwise: TransportError) -> TransportError {
+    pub(crate) fn failure(&self, otherwise: TransportError) -> TransportError {
         match self.has_passed.get() {
             true => TransportError::TimedOut,
             false if is_offline() => TransportError::Offline,

@@ -6,12 +6,13 @@ use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;
 
 use crate::browser::driver::perform;
-use crate::browser::fetch::{converse, send};
+use crate::browser::fetch::converse;
+use crate::browser::sign_in::{answered, begin_sign_in, complete_sign_in, page_url};
 use crate::browser::storage::TabStore;
 use crate::browser::view::{Stage, View};
 use crate::browser::{location, platform};
-use crate::config::{ConfigError, PageConfig};
-use crate::error::{CallbackError, Error, SignInError};
+use crate::config::{AuthorizeOptions, PageConfig};
+use crate::error::{CallbackError, Error};
 use crate::exchange::deployment::MYCHART;
 use crate::exchange::invitation::{Enrolment, Invitation};
 use crate::exchange::jhe::JheSession;
@@ -20,11 +21,9 @@ use crate::exchange::source::{Source, SourceDescription, SourceRegistration};
 use crate::import::progress::Tally;
 use crate::import::{Ending, ImportRun, Verdict};
 use crate::oauth::authorization::AuthorizationResponse;
-use crate::oauth::token::TokenResponse;
 use crate::session::{self, RunRecord};
 use crate::smart::context::LaunchContext;
-use crate::smart::discovery::{Discovery, Issuer};
-use crate::smart::launch::{LaunchRequest, redeem, scope_advice};
+use crate::smart::discovery::Issuer;
 use crate::summary::{Summary, progress_line};
 use crate::url::Url;
 
@@ -64,36 +63,27 @@ async fn connect(view: &View, config: &str) -> Result<(), Error> {
     let store = TabStore::open()?;
     let page = page_url()?;
     let config = PageConfig::parse(config, &page)?;
-    let issuer = Issuer::parse(&config.iss, &page)?;
+    Issuer::parse(&config.iss, &page)?;
     let invitation = Invitation::parse(page.query(), page.host())?;
     reload_when_restored();
 
-    view.step("Redeeming invitation…");
+    view.step("Redeeming invitation");
     let mut enrolment = Enrolment::new(config.jhe.clone(), invitation);
     converse(&mut enrolment).await;
     session::keep_jhe(&store, &enrolment.finish()?)?;
     view.step("JHE access token received");
 
     let portal = config.deployment.portal;
-    view.step(&["Asking ", portal, " how to sign in…"].concat());
-    let mut discovery = Discovery::new(issuer, page);
-    converse(&mut discovery).await;
-    let (issuer, configuration) = discovery.finish()?;
-    for advice in scope_advice(&config.scope) {
-        platform::log_advice(&["jhe-connect: ", advice].concat());
-    }
-    let (url, pending) = LaunchRequest {
-        issuer: &issuer,
-        configuration: &configuration,
-        client_id: &config.client_id,
-        scope: &config.scope,
-        redirect_uri: &config.redirect_uri,
-        entropy: &platform::entropy()?,
-        now: platform::now(),
-    }
-    .begin();
-    session::keep_launch(&store, &pending)?;
-    view.step(&["Taking you to ", portal, " to sign in…"].concat());
+    view.step(&["Asking ", portal, " how to sign in"].concat());
+    let options = AuthorizeOptions {
+        iss: config.iss,
+        client_id: config.client_id,
+        scope: config.scope,
+        redirect_uri: config.redirect_uri,
+        no_redirect: false,
+    };
+    let url = begin_sign_in(&store, &options, page).await?;
+    view.step(&["Taking you to ", portal, " to sign in"].concat());
     view.stage(Stage::Redirecting);
     location::go(&url);
     Ok(())
@@ -109,16 +99,13 @@ async fn callback(view: &View, config: &str) -> Result<(), Error> {
     if !AuthorizationResponse::is_present(page.query()) {
         return recall(view, &store);
     }
-    let pending = session::take_launch(&store)?;
     let jhe = take_jhe(&store, config, &page);
-    let (request, launched) = redeem(pending, page.query(), &page, platform::now())?;
+    let (request, launched) = answered(&store, &page)?;
     let (config, jhe) = jhe?;
 
     let portal = config.deployment.portal;
-    view.step(&["Completing your sign-in at ", portal, "…"].concat());
-    let answer = send(request).await.map_err(SignInError::Transport)?;
-    let token = TokenResponse::from_response(&answer).map_err(SignInError::Token)?;
-    let context = LaunchContext::new(launched, token, platform::now())?;
+    view.step(&["Completing your sign-in at ", portal].concat());
+    let context = complete_sign_in(request, launched).await?;
     context.require_search(config.deployment.pull.search.resource_type)?;
     view.step(&[portal, " patient id: ", &context.patient].concat());
 
@@ -137,7 +124,7 @@ async fn callback(view: &View, config: &str) -> Result<(), Error> {
     session::keep_run(&store, &begun)?;
     let (pull, identity) = (config.deployment.pull, config.deployment.identity);
     let mut run = ImportRun::new(jhe, context, source.id, pull, identity);
-    view.step("Copying your records…");
+    view.step("Copying your records");
     let ending = perform(&mut run, |run| {
         view.progress(&progress_line(run.tally(), run.label()));
     })
@@ -236,10 +223,6 @@ fn recall(view: &View, store: &TabStore) -> Result<(), Error> {
         _ => Stage::Partly,
     });
     Ok(())
-}
-
-fn page_url() -> Result<Url, Error> {
-    location::page_url().map_err(|_| ConfigError::Malformed("the page's address").into())
 }
 
 /// A browser's Back button may bring the page back as it was left, in the middle of going to the hospital. Only a fresh

@@ -57,6 +57,7 @@ impl View {
         for part in [&steps, &progress, &result] {
             root.append_child(part).ok()?;
         }
+        set_what_is_missing(&document);
         let view = View {
             document,
             root,
@@ -145,6 +146,24 @@ impl View {
         }
         parent.append_child(&element).ok()?;
         Some(element)
+    }
+}
+
+/// JHE's pages have neither a language nor a viewport: a phone would lay them out 980 pixels wide.
+fn set_what_is_missing(document: &Document) {
+    if let Some(html) = document.document_element()
+        && !html.has_attribute("lang")
+    {
+        set(&html, "lang", "en");
+    }
+    let viewport = document.query_selector("meta[name=viewport]");
+    if let (Ok(None), Some(head)) = (viewport, document.head())
+        && let Ok(meta) = document.create_element("meta")
+    {
+        set(&meta, "name", "viewport");
+        set(&meta, "content", "width=device-width, initial-scale=1");
+        // Without it the page is small, not wrong.
+        let _ = head.append_child(&meta);
     }
 }
 

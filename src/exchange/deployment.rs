@@ -28,7 +28,7 @@ pub struct Pull {
     /// As in `Labs: 12 records`.
     pub label: &'static str,
     /// The search.
-    pub search: Search,
+    pub search: Search<'static>,
 }
 
 /// The MyChart client: one EHR per server, laboratory results, one POST per record.

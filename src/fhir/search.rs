@@ -7,14 +7,14 @@ use crate::url::{Url, UrlError};
 
 /// What is asked of a type beside the patient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Search {
+pub struct Search<'a> {
     /// The resource type.
     pub resource_type: &'static str,
     /// Further parameters.
-    pub parameters: &'static [(&'static str, &'static str)],
+    pub parameters: &'a [(&'a str, &'a str)],
 }
 
-impl Search {
+impl Search<'_> {
     /// The URL of the first page. The patient's id is encoded: one that holds `&` can't widen the search.
     ///
     /// # Errors
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
     use crate::http::testing::header;
 
-    const LABS: Search = Search {
+    const LABS: Search<'_> = Search {
         resource_type: "Observation",
         parameters: &[("category", "laboratory")],
     };

@@ -1,6 +1,8 @@
 //! The import run natively: every failure is a value.
 
+use alloc::borrow::ToOwned;
 use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use proptest::prelude::*;
@@ -14,6 +16,7 @@ use crate::http::testing::{answer, header, json};
 use crate::oauth::token::TokenResponse;
 use crate::smart::discovery::Issuer;
 use crate::smart::launch::Launched;
+use crate::url::Url;
 
 const BASE: &str = "https://ehr.example/R4";
 
@@ -182,43 +185,43 @@ fn a_refused_record_does_not_stop_the_others() {
 
 #[test]
 fn each_failure_of_a_later_page_keeps_what_came_before_and_has_its_name() {
-    let cases: Vec<(Answer, PullFailure)> = alloc::vec![
-        (Ok(json(401, "\"\"")), PullFailure::SignedOut),
+    let cases: Vec<(Answer, PageError)> = alloc::vec![
+        (Ok(json(401, "\"\"")), PageError::SignedOut),
         (
             Ok(json(403, "no")),
-            PullFailure::Forbidden("HTTP 403: no".into())
+            PageError::Forbidden("HTTP 403: no".into())
         ),
         (
             Ok(json(
                 400,
                 r#"{"resourceType":"OperationOutcome","issue":[{"severity":"fatal","code":"required","diagnostics":"category"}]}"#
             )),
-            PullFailure::Refused("HTTP 400: category".into())
+            PageError::Refused("HTTP 400: category".into())
         ),
         (
             Ok(answer(404, "text/html", "<html>")),
-            PullFailure::Refused("HTTP 404: a web page".into())
+            PageError::Refused("HTTP 404: a web page".into())
         ),
         (
             Ok(answer(503, "text/html", "<html>")),
-            PullFailure::ServerError("HTTP 503: a web page".into())
+            PageError::ServerError("HTTP 503: a web page".into())
         ),
         (
             Ok(answer(200, "text/html", "<html>")),
-            PullFailure::NotFhir("text/html".into())
+            PageError::NotFhir("text/html".into())
         ),
         (
             Ok(json(200, "\"\"")),
-            PullFailure::NotFhir("application/json".into())
+            PageError::NotFhir("application/json".into())
         ),
         (
             Ok(json(200, r#"{"resourceType":"Bundle","entry":[{"re"#)),
-            PullFailure::CutOff
+            PageError::CutOff
         ),
-        (Err(TransportError::CutOff), PullFailure::CutOff),
+        (Err(TransportError::CutOff), PageError::CutOff),
         (
             Err(TransportError::TimedOut),
-            PullFailure::Transport(TransportError::TimedOut)
+            PageError::Transport(TransportError::TimedOut)
         ),
     ];
     for (answer, reason) in cases {
@@ -252,10 +255,7 @@ fn a_next_link_out_of_the_base_is_not_followed() {
         let sent = perform(&mut run, pages(answers), stored);
         assert_eq!(sent.len(), 1);
         let error = run.ending().pull_error.unwrap();
-        assert!(
-            matches!(error.reason, PullFailure::NextRefused(_)),
-            "{link}"
-        );
+        assert!(matches!(error.reason, PageError::NextRefused(_)), "{link}");
     }
 }
 
@@ -269,7 +269,7 @@ fn a_next_link_to_a_page_that_was_read_ends_the_pull() {
     let sent = perform(&mut run, pages(answers), stored);
     assert_eq!(sent.len(), 2);
     let error = run.ending().pull_error.unwrap();
-    assert_eq!(error.reason, PullFailure::NextLoop);
+    assert_eq!(error.reason, PageError::NextLoop);
 }
 
 #[test]

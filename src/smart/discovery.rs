@@ -102,6 +102,7 @@ impl SmartConfiguration {
         // SMART: servers SHALL support S256 and SHALL NOT support `plain`. Many leave the list out: S256 is sent all
         // the same, and only a list that rules it out stops the launch.
         if !methods.is_empty() && !methods.iter().any(|method| method == "S256") {
+            let methods: Vec<&str> = methods.iter().map(String::as_str).collect();
             return Err(DiscoveryError::NoS256(methods.join(", ")));
         }
         let endpoint = |name| endpoint(name, body.get_string(name), issuer, page);
