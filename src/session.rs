@@ -1,5 +1,5 @@
-//! What survives the redirect and a reload, in this tab's storage only: the JHE token until the run ends, the pending
-//! sign-in until its answer comes, and the counts of a finished run. Never a record, never the EHR's token.
+//! What survives the redirect and a reload, in this tab's storage only: the JHE token and the pending sign-in until
+//! the callback page takes them out, and the counts of a run. Never a record, never the EHR's token.
 
 use alloc::string::String;
 use alloc::vec::Vec;

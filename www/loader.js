@@ -1,5 +1,5 @@
 // Template of `client-mychart.js`, the classic script of the drop-in. `cargo xtask dist` fills in the two names
-// in double underscores, copies the part marked as shared into page.js, and drops the comments.
+// in double underscores, copies the part marked as shared into page.js, and minifies the result.
 //
 // JHE's page calls one of the two functions right after this script has run, so both are defined at once, and
 // the module beside it is loaded when one is called. No markup is ever built from text, and no text is run as
@@ -32,6 +32,9 @@
     try {
       await module.default({ module_or_path: response });
     } catch (streamingError) {
+      if (codeOf(streamingError) === 'browser.no_webassembly') {
+        throw streamingError;
+      }
       // The glue itself copes with a wrong media type; this is for everything else that streaming minds and a
       // second, plain reading does not (a proxy that cut the first answer, a policy of an extension).
       console.warn('jhe-connect: reading the module again, because: ' + describe(streamingError));
@@ -64,7 +67,7 @@
   }
 
   function explain(out, error) {
-    const code = error && error.code in TEXTS ? error.code : 'browser.load_failed';
+    const code = codeOf(error);
     const exact = code + ': ' + describe(error);
     console.error('jhe-connect: ' + exact);
     // The module's own explanation is the better one.
@@ -76,14 +79,28 @@
     remedy.setAttribute('role', 'alert');
     append(remedy, 'h2', TEXTS[code].heading);
     append(remedy, 'p', TEXTS[code].explanation);
-    append(remedy, 'p', TEXTS[code].next_step);
+    append(remedy, 'p', TEXTS[code].next_step).className = 'jc-next-step';
     const details = append(remedy, 'details', '');
-    append(details, 'summary', 'Technical details');
+    append(details, 'summary', 'Details for the study team');
     append(details, 'code', exact);
     out.textContent = '';
+    out.classList.add('jhe-connect');
     out.appendChild(remedy);
     out.setAttribute('data-jhe-connect', 'failed');
     out.setAttribute('data-jhe-connect-code', code);
+  }
+
+  // What a browser says of WebAssembly that a policy or a protection mode forbids: a CompileError whose message names the
+  // policy.
+  function codeOf(error) {
+    const isForbidden =
+      typeof WebAssembly === 'object' &&
+      error instanceof WebAssembly.CompileError &&
+      /policy|CSP|eval|blocked/i.test(error.message);
+    if (isForbidden) {
+      return 'browser.no_webassembly';
+    }
+    return error && error.code in TEXTS ? error.code : 'browser.load_failed';
   }
 
   // Name and message only, without any query: a stack trace quotes the page's URL, which carries the invitation.

@@ -1,5 +1,5 @@
 // Template of the script of the plain pages, index.html and callback.html. `cargo xtask dist` puts the shared part
-// of loader.js in place of the name in double underscores and drops the comments.
+// of loader.js in place of the name in double underscores and minifies the result.
 //
 // A classic, deferred script like the drop-in's, so that both can share their code, `document.currentScript` included.
 (function () {

@@ -59,40 +59,16 @@ pub(crate) fn page_script(page: &str, loader: &str, texts: &str) -> Result<Strin
         "__SHARED__",
         &filled_in(shared, "__LOADER_TEXTS__", texts)?,
     )?;
-    finished(&script)
+    finished(script)
 }
 
-/// `www/loader.js` as it is deployed: with its texts and the folder that it loads from.
+/// `www/loader.js` with its texts and the folder that it loads from.
 pub(crate) fn loader_script(loader: &str, folder: &str, texts: &str) -> Result<String> {
     let script = filled_in(loader, "__LOADER_TEXTS__", texts)?;
-    finished(&filled_in(&script, "__ASSET_FOLDER__", folder)?)
+    finished(filled_in(&script, "__ASSET_FOLDER__", folder)?)
 }
 
-/// A script or style sheet without the lines that are only comments, and without indentation. wasm-bindgen copies every
-/// doc comment into its glue. References to source maps go too: Django's manifest storage fails on a map that is not
-/// deployed.
-///
-/// Enough for the files of this bundle, where no string goes over several lines.
-pub(crate) fn without_comments(text: &str) -> String {
-    let mut kept = String::new();
-    let mut inside = false;
-    for line in text.lines() {
-        let mut code = line.trim();
-        if inside || code.starts_with("/*") {
-            let end = code.split_once("*/");
-            inside = end.is_none();
-            code = end.map_or("", |(_, rest)| rest.trim());
-        }
-        if !code.is_empty() && !code.starts_with("//") {
-            kept.push_str(code);
-            kept.push('\n');
-        }
-    }
-    kept
-}
-
-fn finished(script: &str) -> Result<String> {
-    let script = without_comments(script);
+fn finished(script: String) -> Result<String> {
     match script.find("__") {
         None => Ok(script),
         Some(_) => Err("a name in double underscores was left in a script".into()),
@@ -114,12 +90,49 @@ fn between<'a>(text: &'a str, start: &str, end: &str) -> Result<&'a str> {
         .ok_or_else(|| format!("the loader has no part from {start} to {end}").into())
 }
 
+/// The module's types without what only wasm-bindgen's own glue knows: the names of raw exports, which are shortened,
+/// and the synchronous start, which is left out.
+pub(crate) fn public_types(types: &str) -> Result<String> {
+    let (public, rest) = types
+        .split_once("export interface InitOutput {")
+        .ok_or("the types have no InitOutput")?;
+    let (_, start) = rest
+        .rsplit_once("/**")
+        .ok_or("the types have no start function")?;
+    if !start.contains("export default function") {
+        return Err("the types do not end with the start function".into());
+    }
+    let inputs =
+        "export type InitInput = RequestInfo | URL | Response | BufferSource | WebAssembly.Module;";
+    if !public.contains(inputs) {
+        return Err("the types lack InitInput".into());
+    }
+    let start = start.replace("Promise<InitOutput>", "Promise<unknown>");
+    Ok(format!("{public}/**{start}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const PAGE: &str = "<html><head><link rel=\"stylesheet\" href=\"jhe-connect.css\">\
         <script type=\"application/json\" id=\"c\">{}</script><script src=\"page.js\" defer></script></head></html>";
+
+    #[test]
+    fn types_keep_the_public_functions_and_the_start() {
+        let types = "/** A */\nexport function ready(): Promise<Client>;\n\n\
+            export type InitInput = RequestInfo | URL | Response | BufferSource | WebAssembly.Module;\n\n\
+            export interface InitOutput {\n  readonly memory: WebAssembly.Memory;\n}\n\n\
+            export type SyncInitInput = BufferSource;\n\n/** S */\nexport function initSync(): InitOutput;\n\n\
+            /** I */\nexport default function __wbg_init (m?: InitInput): Promise<InitOutput>;\n";
+        let public = public_types(types).unwrap();
+        assert!(public.contains("export function ready(): Promise<Client>;"));
+        assert!(public.ends_with(
+            "/** I */\nexport default function __wbg_init (m?: InitInput): Promise<unknown>;\n"
+        ));
+        assert!(!public.contains("InitOutput") && !public.contains("initSync"));
+        assert!(public_types("export function ready(): void;").is_err());
+    }
 
     #[test]
     fn the_fingerprint_is_twelve_hex_digits_and_changes_with_any_file() {
@@ -184,7 +197,6 @@ mod tests {
         let deployed = loader_script(loader, "0123456789ab", "{\"a\":1}").expect("a loader");
         assert!(deployed.contains("'../wasm/0123456789ab/'"));
         assert!(deployed.contains("const TEXTS = {\"a\":1};"));
-        assert!(!deployed.contains("//"));
         let deployed = page_script(page, loader, "{\"a\":1}").expect("a page script");
         assert!(deployed.contains("const TEXTS = {\"a\":1};"));
         assert!(deployed.contains("async function loadModule"));
@@ -194,21 +206,5 @@ mod tests {
     fn a_template_with_a_name_left_over_is_refused() {
         assert!(loader_script("__LOADER_TEXTS__ __ASSET_FOLDER__ __OTHER__", "f", "{}").is_err());
         assert!(loader_script("__LOADER_TEXTS__", "f", "{}").is_err());
-    }
-
-    #[test]
-    fn comments_and_references_to_source_maps_go_and_code_stays() {
-        let script = "/**\n * Starts.\n */\nexport function a() {\n    // why\n    return 'a/*b'; // kept\n}\n\
-            //# sourceMappingURL=a.js.map\n";
-        assert_eq!(
-            without_comments(script),
-            "export function a() {\nreturn 'a/*b'; // kept\n}\n"
-        );
-        let style =
-            "/* Page.\n */ main {\n  color: red; /* kept */\n}\n/*# sourceMappingURL=a.css.map */";
-        assert_eq!(
-            without_comments(style),
-            "main {\ncolor: red; /* kept */\n}\n"
-        );
     }
 }

@@ -8,12 +8,13 @@ use crate::bundle;
 use crate::compression::Compressed;
 use crate::loader_texts;
 use crate::setup::Need;
+use crate::shrinking;
 use crate::workspace::{Result, Workspace, cargo_home, run, write};
 
 pub(crate) const NEEDS: &[Need] = &[
     Need::WasmTarget,
     Need::WasmBindgen,
-    Need::WasmOpt,
+    Need::Shrinking,
     Need::Trunk,
 ];
 
@@ -155,11 +156,16 @@ fn lay_out(workspace: &Workspace, built: &Path, target: &Path) -> Result {
     }
     let texts = loader_texts::as_javascript()?;
     let loader = workspace.read("www/loader.js")?;
-    let wasm = read(&built.join(WASM))?;
-    let glue = bundle::without_comments(&read_text(&built.join(GLUE))?);
-    let style = bundle::without_comments(&read_text(&built.join(STYLE))?);
-    let types = read_text(&built.join(TYPES))?;
+    let shrinking::Module { wasm, glue } = shrinking::module(
+        workspace,
+        &built.join(WASM),
+        &read_text(&built.join(GLUE))?,
+        &workspace.path("target/dist-shrinking"),
+    )?;
+    let style = shrinking::style(workspace, &read_text(&built.join(STYLE))?)?;
+    let types = bundle::public_types(&read_text(&built.join(TYPES))?)?;
     let page_script = bundle::page_script(&read_text(&built.join(PAGE_SCRIPT))?, &loader, &texts)?;
+    let page_script = shrinking::script(workspace, &page_script)?;
 
     let layout = Layout {
         root: target.to_owned(),
@@ -181,6 +187,7 @@ fn lay_out(workspace: &Workspace, built: &Path, target: &Path) -> Result {
     write(&plain.join(TYPES), types)?;
 
     let loader = bundle::loader_script(&loader, &layout.fingerprint, &texts)?;
+    let loader = shrinking::script(workspace, &loader)?;
     for (content, places) in [
         (&wasm[..], vec![plain.join(WASM), drop_in.join(WASM)]),
         (glue.as_bytes(), vec![plain.join(GLUE), drop_in.join(GLUE)]),
@@ -201,7 +208,8 @@ fn lay_out(workspace: &Workspace, built: &Path, target: &Path) -> Result {
     write(&layout.drop_in().join("README.md"), DROP_IN_README)
 }
 
-const OBSOLETE_LIBRARY: &str = "/* No longer needed: client-mychart.js brings its own module. Kept because JHE's page still asks for it. */\n";
+/// Kept because JHE's page still asks for it.
+const OBSOLETE_LIBRARY: &str = "/* Replaced by client-mychart.js. */\n";
 
 const DROP_IN_README: &str = "\
 # jhe-connect: MyChart client for JupyterHealth Exchange

@@ -18,7 +18,8 @@ pub(crate) enum Need {
     Components,
     WasmTarget,
     WasmBindgen,
-    WasmOpt,
+    /// wasm-opt and esbuild, with Node to run them.
+    Shrinking,
     Trunk,
     Browser,
     WasmPack,
@@ -29,7 +30,7 @@ impl Need {
         Need::Components,
         Need::WasmTarget,
         Need::WasmBindgen,
-        Need::WasmOpt,
+        Need::Shrinking,
         Need::Trunk,
         Need::Browser,
         Need::WasmPack,
@@ -42,7 +43,7 @@ pub(crate) fn install_missing(workspace: &Workspace, needs: &[Need]) -> Result {
             Need::Components => components(workspace)?,
             Need::WasmTarget => wasm_target::install_missing(workspace)?,
             Need::WasmBindgen => wasm_bindgen(workspace)?,
-            Need::WasmOpt => wasm_opt(workspace)?,
+            Need::Shrinking => shrinking(workspace)?,
             Need::Trunk => trunk(workspace)?,
             Need::Browser => browser(workspace)?,
             Need::WasmPack => wasm_pack(workspace)?,
@@ -136,8 +137,8 @@ fn cargo_install(
     run(&mut workspace.command("cargo", &arguments))
 }
 
-/// The JavaScript build of wasm-opt, as pinned in dev/xtask/tools: the same bytes on every machine.
-fn wasm_opt(workspace: &Workspace) -> Result {
+/// wasm-opt (its JavaScript build) and esbuild, as pinned in dev/xtask/tools: the same bytes on every machine.
+fn shrinking(workspace: &Workspace) -> Result {
     let node = installed_version(workspace, "node");
     if node.is_none_or(|found| found < NODE) || workspace.find_program("npm").is_none() {
         return Err(format!(
@@ -151,16 +152,22 @@ fn wasm_opt(workspace: &Workspace) -> Result {
     let tools = workspace.path("target/tools");
     // npm writes its own lock file into node_modules as the last step of a complete installation.
     let complete = tools.join("node_modules/.package-lock.json").is_file()
-        && tools.join("node_modules/.bin/wasm-opt").exists()
+        && ["wasm-opt", "esbuild"]
+            .iter()
+            .all(|program| tools.join("node_modules/.bin").join(program).exists())
         && workspace
             .read("target/tools/package-lock.json")
             .is_ok_and(|installed| installed == pinned);
-    let binaryen = pinned_binaryen(&pinned)?;
+    let what = format!(
+        "wasm-opt (binaryen {}) and esbuild {}",
+        pinned_version(&pinned, "binaryen")?,
+        pinned_version(&pinned, "esbuild")?
+    );
     if complete {
-        present(&format!("wasm-opt (binaryen {binaryen})"));
+        present(&what);
         return Ok(());
     }
-    installing(&format!("wasm-opt (binaryen {binaryen})"), "a few seconds");
+    installing(&what, "a few seconds");
     std::fs::create_dir_all(&tools)?;
     for file in ["package.json", "package-lock.json"] {
         std::fs::copy(
@@ -168,17 +175,17 @@ fn wasm_opt(workspace: &Workspace) -> Result {
             tools.join(file),
         )?;
     }
-    run(workspace
-        .command("npm", &["ci", "--no-audit", "--no-fund"])
-        .current_dir(&tools))
+    // esbuild's installation script only makes its start a little faster.
+    let arguments = ["ci", "--ignore-scripts", "--no-audit", "--no-fund"];
+    run(workspace.command("npm", &arguments).current_dir(&tools))
 }
 
-fn pinned_binaryen(lock_file: &str) -> Result<String> {
+fn pinned_version(lock_file: &str, package: &str) -> Result<String> {
     let lock: serde_json::Value = serde_json::from_str(lock_file)?;
-    lock["packages"]["node_modules/binaryen"]["version"]
+    lock["packages"][format!("node_modules/{package}")]["version"]
         .as_str()
         .map(str::to_owned)
-        .ok_or_else(|| "dev/xtask/tools/package-lock.json does not pin binaryen".into())
+        .ok_or_else(|| format!("dev/xtask/tools/package-lock.json does not pin {package}").into())
 }
 
 /// Browsers of the Chromium family that the tests can use, in order of preference.
@@ -271,10 +278,34 @@ fn installed_version(workspace: &Workspace, program: &str) -> Option<Version> {
 mod tests {
     use super::*;
 
+    const LOCK_FILE: &str = include_str!("../tools/package-lock.json");
+
     #[test]
-    fn the_optimiser_is_pinned_to_one_exact_version() {
-        let lock_file = include_str!("../tools/package-lock.json");
-        assert_eq!(pinned_binaryen(lock_file).expect("pinned"), "132.0.0");
-        assert!(include_str!("../tools/package.json").contains("\"binaryen\": \"132.0.0\""));
+    fn optimiser_and_minifier_are_pinned_to_one_exact_version() {
+        let manifest = include_str!("../tools/package.json");
+        for package in ["binaryen", "esbuild"] {
+            let version = pinned_version(LOCK_FILE, package).expect("pinned");
+            assert!(
+                manifest.contains(&format!("\"{package}\": \"{version}\"")),
+                "{package}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_minifier_is_pinned_for_each_kind_of_machine() {
+        let esbuild = pinned_version(LOCK_FILE, "esbuild").expect("pinned");
+        for machine in ["darwin-arm64", "darwin-x64", "linux-arm64", "linux-x64"] {
+            assert_eq!(
+                pinned_version(LOCK_FILE, &format!("@esbuild/{machine}")).expect("pinned"),
+                esbuild
+            );
+        }
+    }
+
+    /// npm then asks the registry that the machine is set up with.
+    #[test]
+    fn the_lock_file_names_no_registry() {
+        assert!(!LOCK_FILE.contains("\"resolved\""));
     }
 }

@@ -121,6 +121,29 @@ pub(crate) fn run_reading(command: &mut Command, mut on_line: impl FnMut(&str)) 
     Ok(child.wait()?.success())
 }
 
+/// What a command prints when it reads `input`; fails, with what it complained about on the terminal, unless it
+/// succeeds.
+pub(crate) fn output_given(command: &mut Command, input: &str) -> Result<String> {
+    announce(command);
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|error| format!("{} cannot be started: {error}", program_name(command)))?;
+    // Dropped at once: the end of the input is what such a command waits for before it answers.
+    child
+        .stdin
+        .take()
+        .ok_or("a child without input")?
+        .write_all(input.as_bytes())?;
+    let output = child.wait_with_output()?;
+    if !output.status.success() {
+        return Err(format!("{} ended with {}", program_name(command), output.status).into());
+    }
+    String::from_utf8(output.stdout)
+        .map_err(|_| format!("{} did not print text", program_name(command)).into())
+}
+
 /// What a command prints, silently; `None` if it cannot be started or fails.
 pub(crate) fn output_of(command: &mut Command) -> Option<String> {
     let output = command.stdin(Stdio::null()).output().ok()?;

@@ -9,6 +9,7 @@ use sandbox::{Fault, Layout, Match, Server};
 journeys!(
     both_layouts: [
         a_browser_without_webassembly_is_told_in_the_loaders_words,
+        a_policy_that_forbids_webassembly_is_told_in_the_loaders_words,
         a_module_that_does_not_arrive_is_told_in_the_loaders_words,
         a_browser_that_refuses_streaming_compilation_still_connects,
         an_insecure_context_is_told,
@@ -44,6 +45,19 @@ async fn a_browser_without_webassembly_is_told_in_the_loaders_words(
         .browser
         .prepare_pages("delete window.WebAssembly;")
         .await?;
+    journey
+        .stops_at_the_start("browser.no_webassembly")
+        .await
+        .map(drop)
+}
+
+async fn a_policy_that_forbids_webassembly_is_told_in_the_loaders_words(
+    journey: &Journey,
+) -> Result<()> {
+    // In Firefox's words: those of Chromium would count as a violation of this journey's own policy.
+    let forbid = "WebAssembly.instantiateStreaming = WebAssembly.instantiate = () => Promise.reject(\
+        new WebAssembly.CompileError('call to WebAssembly.instantiate() blocked by CSP'));";
+    journey.browser.prepare_pages(forbid).await?;
     journey
         .stops_at_the_start("browser.no_webassembly")
         .await

@@ -7,6 +7,7 @@ mod confinement;
 mod invitation;
 mod jhe_side;
 mod main_job;
+mod other_pages;
 mod pull;
 mod repetition;
 mod sign_in;

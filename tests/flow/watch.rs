@@ -1,0 +1,107 @@
+//! What must hold on every journey, whatever it is about. [`super::journey::Journey`] looks after it at its end.
+
+use std::collections::BTreeSet;
+
+use sandbox::{FHIR_BASE, LoggedRequest, Server};
+use url::form_urlencoded;
+
+/// Request headers that Epic's CORS list allows.
+const ALLOWED_AT_THE_EHR: [&str; 10] = [
+    "origin",
+    "authorization",
+    "accept",
+    "content-type",
+    "x-requested-with",
+    "prefer",
+    "epic-user-id",
+    "epic-user-idtype",
+    "epic-client-id",
+    "soapaction",
+];
+
+/// Headers that the way over the wire adds, here as in a browser. No CORS list needs to name them.
+const ADDED_ON_THE_WAY: [&str; 4] = [
+    "host",
+    "content-length",
+    "transfer-encoding",
+    "accept-encoding",
+];
+
+/// All of it. `left_behind` is what a journey shows and stores.
+pub(crate) fn check(log: &[LoggedRequest], left_behind: &[String]) {
+    nobody_else_is_spoken_to(log);
+    tokens_stay_where_they_were_issued_for(log);
+    the_ehr_is_sent_no_header_that_its_cors_list_lacks(log);
+    no_code_is_exchanged_twice(log);
+    let secrets = secrets(log);
+    let addresses = log.iter().map(|request| &request.target);
+    for text in addresses.chain(left_behind) {
+        let leaked = secrets.iter().find(|secret| text.contains(*secret));
+        assert_eq!(leaked, None, "a secret is in {text}");
+    }
+    for text in left_behind {
+        assert!(!text.contains("Quantity"), "a record is in {text}");
+    }
+}
+
+/// Tokens, codes and verifiers, as the servers saw them.
+pub(crate) fn secrets(log: &[LoggedRequest]) -> BTreeSet<String> {
+    let forms = log
+        .iter()
+        .flat_map(|request| form_urlencoded::parse(request.body.as_bytes()));
+    let in_forms = forms
+        .filter(|(name, _)| name == "code" || name == "code_verifier")
+        .map(|(_, value)| value.into_owned());
+    in_forms
+        .chain(bearers(log, Server::Jhe))
+        .chain(bearers(log, Server::Ehr))
+        .collect()
+}
+
+fn nobody_else_is_spoken_to(log: &[LoggedRequest]) {
+    let evil: Vec<_> = of(log, Server::Evil).collect();
+    assert!(evil.is_empty(), "a foreign server was spoken to: {evil:?}");
+}
+
+fn tokens_stay_where_they_were_issued_for(log: &[LoggedRequest]) {
+    for request in of(log, Server::Ehr).filter(|request| bearer(request).is_some()) {
+        let path = request.target.split('?').next().unwrap_or_default();
+        let rest = path.strip_prefix(FHIR_BASE);
+        let is_below = rest.is_some_and(|rest| rest.starts_with('/'));
+        assert!(is_below, "a token went to {}", request.target);
+    }
+    let (at_jhe, at_ehr) = (bearers(log, Server::Jhe), bearers(log, Server::Ehr));
+    assert!(at_jhe.is_disjoint(&at_ehr), "a token went to both servers");
+}
+
+fn the_ehr_is_sent_no_header_that_its_cors_list_lacks(log: &[LoggedRequest]) {
+    for request in of(log, Server::Ehr) {
+        let names = request.headers.iter().map(|(name, _)| name.as_str());
+        let foreign: Vec<_> = names
+            .filter(|name| !ADDED_ON_THE_WAY.contains(name) && !ALLOWED_AT_THE_EHR.contains(name))
+            .collect();
+        assert!(foreign.is_empty(), "{} carries {foreign:?}", request.target);
+    }
+}
+
+fn no_code_is_exchanged_twice(log: &[LoggedRequest]) {
+    let mut seen = BTreeSet::new();
+    for request in log {
+        for (name, code) in form_urlencoded::parse(request.body.as_bytes()) {
+            assert!(name != "code" || seen.insert(code), "a code went out twice");
+        }
+    }
+}
+
+fn bearers(log: &[LoggedRequest], server: Server) -> BTreeSet<String> {
+    let tokens = of(log, server).filter_map(bearer);
+    tokens.map(str::to_owned).collect()
+}
+
+fn bearer(request: &LoggedRequest) -> Option<&str> {
+    request.header("authorization")?.strip_prefix("Bearer ")
+}
+
+fn of(log: &[LoggedRequest], server: Server) -> impl Iterator<Item = &LoggedRequest> {
+    log.iter().filter(move |request| request.server == server)
+}
