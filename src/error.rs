@@ -5,6 +5,7 @@
 
 use alloc::borrow::ToOwned;
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt;
 
 use crate::config::ConfigError;
@@ -13,7 +14,7 @@ use crate::exchange::patient::IdentifierError;
 use crate::exchange::source::SourceError;
 use crate::fhir::pager::PageError;
 use crate::http::TransportError;
-use crate::import::{PullError, Stop};
+use crate::import::{Ending, PullError, Stop};
 use crate::oauth::authorization::{ResponseError, ServerError};
 use crate::oauth::token::TokenError;
 use crate::session::StoreError;
@@ -311,6 +312,20 @@ impl Error {
                 ServerError { error, .. }
             )))) if error == "access_denied"
         )
+    }
+}
+
+impl Ending {
+    /// What ended a run early, each once: a device that goes offline ends the reading and the writing.
+    pub fn errors(&self) -> Vec<Error> {
+        let mut errors: Vec<Error> = Vec::new();
+        let pull = self.pull_error.clone().map(Error::from);
+        for error in [pull, self.stop.map(Error::from)].into_iter().flatten() {
+            if errors.iter().all(|other| other.code() != error.code()) {
+                errors.push(error);
+            }
+        }
+        errors
     }
 }
 

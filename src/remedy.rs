@@ -456,6 +456,8 @@ pub fn loader_texts() -> [(&'static str, Remedy); 2] {
 mod tests {
     use super::*;
     use crate::http::TransportError;
+    use crate::import::Ending;
+    use crate::import::progress::Tally;
     use crate::oauth::authorization::ServerError;
 
     fn server(error: &str) -> ServerError {
@@ -556,6 +558,21 @@ mod tests {
             assert_eq!(error.code(), "browser.offline", "{error:?}");
             assert_eq!(Remedy::of(&error, "MyChart").heading, "You are offline");
         }
+    }
+
+    #[test]
+    fn going_offline_is_told_once() {
+        let offline = TransportError::Offline;
+        let ending = Ending {
+            tally: Tally::default(),
+            pull_error: Some(PullError {
+                page: 2,
+                reason: PageError::Transport(offline),
+            }),
+            stop: Some(Stop::JheUnreachable(offline)),
+        };
+        let codes: Vec<_> = ending.errors().iter().map(Error::code).collect();
+        assert_eq!(codes, ["browser.offline"]);
     }
 
     #[test]

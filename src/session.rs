@@ -46,6 +46,8 @@ pub struct RunRecord {
     pub is_finished: bool,
     /// The counts, without any reason: a reason may quote a record.
     pub tally: Tally,
+    /// The code of the error that ended it early, if one did.
+    pub code: Option<String>,
 }
 
 /// Keeps the JHE session over the redirect.
@@ -105,6 +107,9 @@ pub fn keep_run(store: &impl SessionStore, run: &RunRecord) -> Result<(), StoreE
     if run.is_finished {
         members.push(("is_finished", "true"));
     }
+    if let Some(code) = &run.code {
+        members.push(("code", code));
+    }
     store.write(RUN, &object(&members))
 }
 
@@ -121,6 +126,7 @@ pub fn run(store: &impl SessionStore) -> Result<Option<RunRecord>, StoreError> {
         Some(RunRecord {
             is_finished: stored.get("is_finished").is_some(),
             tally,
+            code: stored.get_string("code"),
         })
     })
 }
@@ -164,6 +170,7 @@ pub mod suite {
         let record = RunRecord {
             is_finished: true,
             tally: Tally::default(),
+            code: Some("pull.cut_off".into()),
         };
         assert_eq!(keep_run(store, &record), Ok(()));
         assert_eq!(run(store), Ok(Some(record)));
@@ -234,6 +241,7 @@ mod tests {
                 reasons: alloc::vec![("SECRET".into(), 1)],
                 ..Tally::default()
             },
+            code: None,
         };
         keep_run(&store, &run).unwrap();
         assert_eq!(

@@ -360,10 +360,11 @@ fn a_reload_of_a_finished_run_tells_its_counts_and_sends_nothing() {
     let import = journey.connect();
     let sent = journey.log().len();
 
-    let Ok(Landed::Recalled(tally)) = journey.reload() else {
+    let Ok(Landed::Recalled(run)) = journey.reload() else {
         panic!("the run was not remembered");
     };
-    assert_eq!(tally.stored, import.ending.tally.stored);
+    assert_eq!(run.tally.stored, import.ending.tally.stored);
+    assert_eq!(run.code, None);
     assert_eq!(journey.log().len(), sent);
 }
 
@@ -444,6 +445,17 @@ fn a_write_whose_answer_is_lost_is_unsettled_and_not_repeated() {
         assert_eq!((tally.stored, tally.unsettled, tally.unsent), (3, 1, 0));
         assert_eq!(journey.writes().len(), 4);
     }
+}
+
+#[test]
+fn a_web_page_in_place_of_jhes_answer_does_not_count_as_stored() {
+    let journey = Journey::begin();
+    journey.world().give_labs(CAMILA.user, 3);
+    journey.fail(writes().after(1).once(), web_page());
+    let tally = journey.connect().ending.tally;
+
+    assert_eq!((tally.stored, tally.unsettled), (2, 1));
+    assert_eq!(journey.rows().len(), 2);
 }
 
 #[test]
@@ -867,6 +879,8 @@ fn the_connect_page_stops(code: &str, provoke: Provoke) {
         matches!(session::take_launch(&journey.tab.store), Ok(None)),
         "a sign-in is pending"
     );
+    let left = journey.tab.store.dump();
+    assert!(!left.contains(":jhe"), "the JHE token stays: {left}");
     let mut log = journey.log();
     log.retain(|request| request.header("authorization").is_some());
     assert!(log.is_empty(), "a token was used: {log:?}");
@@ -911,6 +925,10 @@ fn the_first_page_is_kept(code: &str, provoke: Provoke) {
     let import = a_run_ends(&journey, code, provoke);
     assert_eq!(import.ending.verdict(), Verdict::Partly);
     journey.has_arrived(&journey.first_labs(PAGE));
+    let Ok(Landed::Recalled(run)) = journey.reload() else {
+        panic!("the run was not remembered");
+    };
+    assert_eq!(run.code.as_deref(), Some(code));
 }
 
 fn a_run_ends(journey: &Journey, code: &str, provoke: Provoke) -> Import {

@@ -41,6 +41,10 @@ pub(crate) async fn run(page: Page, view: View, config: String) {
         Page::Callback => callback(&view, &config).await,
     };
     if let Err(error) = result {
+        // Nobody goes on from here in this tab, so that no token has to wait for it.
+        if let Ok(store) = TabStore::open() {
+            session::forget_jhe(&store);
+        }
         fail(&view, &error);
     }
 }
@@ -120,6 +124,7 @@ async fn callback(view: &View, config: &str) -> Result<(), Error> {
     let begun = RunRecord {
         is_finished: false,
         tally: Tally::default(),
+        code: None,
     };
     session::keep_run(&store, &begun)?;
     let (pull, identity) = (config.deployment.pull, config.deployment.identity);
@@ -178,28 +183,26 @@ async fn register(
 /// Tells how a run ended, and remembers it for a reload.
 fn finish(view: &View, store: &TabStore, config: &PageConfig, ending: Ending) -> Result<(), Error> {
     let verdict = ending.verdict();
-    let errors = [
-        ending.pull_error.map(Error::from),
-        ending.stop.map(Error::from),
-    ];
     let portal = config.deployment.portal;
-    if verdict == Verdict::Failed {
-        session::forget_run(store);
-    } else {
-        let record = RunRecord {
-            is_finished: true,
-            tally: ending.tally.clone(),
-        };
-        session::keep_run(store, &record)?;
-    }
     view.summary(&Summary::of(
         &ending.tally,
         config.deployment.pull.label,
         portal,
     ));
-    for error in errors.iter().flatten() {
+    let errors = ending.errors();
+    for error in &errors {
         log(error);
         view.error(error, portal);
+    }
+    if verdict == Verdict::Failed {
+        session::forget_run(store);
+    } else {
+        let record = RunRecord {
+            is_finished: true,
+            tally: ending.tally,
+            code: errors.first().map(|error| error.code().into()),
+        };
+        session::keep_run(store, &record)?;
     }
     view.stage(match verdict {
         Verdict::Complete => Stage::Done,
@@ -215,12 +218,19 @@ fn recall(view: &View, store: &TabStore) -> Result<(), Error> {
     if !run.is_finished {
         return Err(CallbackError::Interrupted.into());
     }
-    view.step("This import is finished. Nothing was sent again.");
     let tally = &run.tally;
+    let is_whole = run.code.is_none() && tally.not_saved() == 0;
+    view.step(match is_whole {
+        true => "This import is finished. Nothing was sent again.",
+        false => "This import ended, but not everything arrived. Nothing was sent again.",
+    });
     view.summary(&Summary::of(tally, MYCHART.pull.label, MYCHART.portal));
-    view.stage(match tally.not_saved() {
-        0 => Stage::Done,
-        _ => Stage::Partly,
+    if let Some(code) = &run.code {
+        view.code(code);
+    }
+    view.stage(match is_whole {
+        true => Stage::Done,
+        false => Stage::Partly,
     });
     Ok(())
 }

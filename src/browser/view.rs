@@ -104,10 +104,15 @@ impl View {
         self.list(&section, "jc-notes", &summary.notes);
     }
 
+    /// Says to scripts what went wrong.
+    pub(crate) fn code(&self, code: &str) {
+        set(&self.root, "data-jhe-connect-code", code);
+    }
+
     /// Shows what went wrong and what to do.
     pub(crate) fn error(&self, error: &Error, portal: &str) {
         self.progress("");
-        set(&self.root, "data-jhe-connect-code", error.code());
+        self.code(error.code());
         let remedy = Remedy::of(error, portal);
         let Some(section) = self.add(&self.result, "section", "jc-remedy", "") else {
             return;

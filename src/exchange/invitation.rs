@@ -13,7 +13,7 @@ use crate::json::Json;
 use crate::oauth::authorization::AuthorizationCode;
 use crate::oauth::pkce::CodeVerifier;
 use crate::oauth::token::{TokenError, TokenResponse, code_exchange_request};
-use crate::text::{form_decode, percent_decode, single};
+use crate::text::{contains, form_decode, percent_decode, single};
 use crate::url::Url;
 
 /// The token of an invitation that was made for this page's host.
@@ -40,7 +40,8 @@ impl Invitation {
         let (host, token) = code.rsplit_once('_').ok_or(InvitationError::Malformed)?;
         let host = percent_decode(host);
         let is_token = token.len() == 32 && token.bytes().all(|b| b.is_ascii_alphanumeric());
-        if !is_token || host.is_empty() {
+        // A host holds no `@`: with one, an address would show a name and lead elsewhere.
+        if !is_token || host.is_empty() || contains(&host, "@") {
             return Err(InvitationError::Malformed);
         }
         if !host.eq_ignore_ascii_case(page_host) {
@@ -341,6 +342,7 @@ mod tests {
             "localhost%3A8010_short",
             "localhost%3A8010_0wYuXvhoyRfko9yFYl9inpBiNkHLVBM-",
             "_0wYuXvhoyRfko9yFYl9inpBiNkHLVBMy",
+            "jhe.example%40evil.example_0wYuXvhoyRfko9yFYl9inpBiNkHLVBMy",
             "a_0wYuXvhoyRfko9yFYl9inpBiNkHLVBMy&code=b",
         ] {
             assert_eq!(

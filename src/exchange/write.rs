@@ -37,7 +37,11 @@ impl Written {
     /// Reads what came back for [`write_request`].
     pub fn from_answer(answer: &Answer) -> Self {
         match answer {
-            Ok(response) if response.is_success() => Written::Stored,
+            Ok(response) if response.is_success() => match response.json() {
+                Some(stored) if stored.is_object() => Written::Stored,
+                // Not JHE's answer: a proxy's page, say.
+                _ => Written::Unsettled(reason(response)),
+            },
             Ok(response) if response.status == 401 => Written::SessionExpired,
             // A worker that is cut off after 30 s may have committed before.
             Ok(response) if response.status >= 500 => Written::Unsettled(reason(response)),
@@ -114,6 +118,16 @@ mod tests {
             Written::from_answer(&Ok(answer(500, "text/html", "<html>"))),
             Written::Unsettled("HTTP 500: a web page".into())
         );
+    }
+
+    #[test]
+    fn a_success_that_is_not_jhes_does_not_count_as_stored() {
+        for (content_type, body) in [("text/html", "<html>log in</html>"), ("", "")] {
+            assert!(matches!(
+                Written::from_answer(&Ok(answer(200, content_type, body))),
+                Written::Unsettled(_)
+            ));
+        }
     }
 
     #[test]

@@ -32,8 +32,13 @@ impl SearchPage {
             next: next_link(bundle),
             ..SearchPage::default()
         };
-        for entry in bundle.get("entry").into_iter().flat_map(Json::elements) {
-            page.sort(entry, selection);
+        if let Some(entries) = bundle.get("entry") {
+            if !entries.is_list() {
+                return None;
+            }
+            for entry in entries.elements() {
+                page.sort(entry, selection);
+            }
         }
         Some(page)
     }
@@ -139,6 +144,7 @@ mod tests {
             "<html>",
             "{}",
             r#"{"resourceType":"Patient"}"#,
+            r#"{"resourceType":"Bundle","entry":{}}"#,
             r#"{"resourceType":"Bundle","entry":[{"resource":{"resourceType":"Obs"#,
         ] {
             assert!(read(body).is_none(), "{body}");

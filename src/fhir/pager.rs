@@ -157,6 +157,10 @@ impl PageError {
     }
 
     fn from_unreadable(response: &HttpResponse) -> Self {
+        let outcome = response.json().and_then(OperationOutcome::read);
+        if let Some(outcome) = outcome {
+            return PageError::Refused(outcome.text());
+        }
         let is_json = response.json().is_some();
         let claims_json = contains(&response.content_type, "json");
         match claims_json && !is_json && !response.body.is_empty() {
@@ -210,6 +214,17 @@ mod tests {
         );
         assert!(pager.next_request(&token).unwrap().is_none());
         assert_eq!(pager.pages(), 1);
+    }
+
+    #[test]
+    fn an_outcome_in_place_of_a_page_is_quoted() {
+        let mut pager = pager();
+        let _request = pager.next_request(&AccessToken::new("E".into()));
+        let outcome = r#"{"resourceType":"OperationOutcome","issue":[{"severity":"error","diagnostics":"try tomorrow"}]}"#;
+        assert_eq!(
+            pager.receive(Ok(json(200, outcome))).unwrap_err(),
+            PageError::Refused("try tomorrow".into())
+        );
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub(crate) enum Landed {
     /// A run went to its end.
     Imported(Import),
     /// A run that ended before is told of again.
-    Recalled(Tally),
+    Recalled(RunRecord),
     /// The patient left in the middle.
     Left,
 }
@@ -43,6 +43,14 @@ pub(crate) struct Import {
 
 /// The connect page: from the invitation to the address of the hospital's sign-in.
 pub(crate) fn connect(tab: &Tab, config: &str, address: &str) -> Result<String, Error> {
+    let left = leave(tab, config, address);
+    if left.is_err() {
+        session::forget_jhe(&tab.store);
+    }
+    left
+}
+
+fn leave(tab: &Tab, config: &str, address: &str) -> Result<String, Error> {
     try_out(&tab.store)?;
     let page = page_url(address);
     let config = PageConfig::parse(config, &page)?;
@@ -84,6 +92,7 @@ pub(crate) fn callback(tab: &Tab, config: &str, address: &str) -> Result<Landed,
     let begun = RunRecord {
         is_finished: false,
         tally: Tally::default(),
+        code: None,
     };
     session::keep_run(&tab.store, &begun)?;
     let (pull, identity) = (config.deployment.pull, config.deployment.identity);
@@ -209,6 +218,7 @@ fn finish(tab: &Tab, ending: &Ending) -> Result<(), Error> {
     let record = RunRecord {
         is_finished: true,
         tally: ending.tally.clone(),
+        code: ending.errors().first().map(|error| error.code().into()),
     };
     Ok(session::keep_run(&tab.store, &record)?)
 }
@@ -218,7 +228,7 @@ fn recall(tab: &Tab) -> Result<Landed, Error> {
     if !run.is_finished {
         return Err(CallbackError::Interrupted.into());
     }
-    Ok(Landed::Recalled(run.tally))
+    Ok(Landed::Recalled(run))
 }
 
 fn page_url(address: &str) -> Url {
