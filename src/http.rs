@@ -9,7 +9,6 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::json::Json;
-use crate::oauth::token::AccessToken;
 use crate::text::contains;
 use crate::url::Url;
 
@@ -91,13 +90,6 @@ impl HttpRequest {
     pub fn with_header(mut self, name: &'static str, value: String) -> Self {
         self.headers.push((name, value));
         self
-    }
-
-    /// Adds the bearer token. RFC 6750 §2: in the header field, never in the query.
-    #[must_use]
-    pub fn with_bearer(self, token: &AccessToken) -> Self {
-        let value = ["Bearer ", token.secret()].concat();
-        self.with_header("Authorization", value)
     }
 
     /// Waits as long as a write may take.
@@ -255,7 +247,7 @@ mod tests {
                 "application/x-www-form-urlencoded",
                 "code_verifier=SECRET".into(),
             )
-            .with_bearer(&AccessToken::new("SECRET".into()));
+            .with_header("Authorization", "Bearer SECRET".into());
         assert_eq!(
             alloc::format!("{request:?}"),
             "POST https://jhe.example/o/token/"

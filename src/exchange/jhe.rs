@@ -30,15 +30,16 @@ impl JheSession {
     /// A GET of something below JHE's base.
     pub fn get(&self, path: &str) -> HttpRequest {
         // `*/*` would do; `application/fhir+json` is refused with 406.
-        HttpRequest::get(at(&self.base, path), "application/json").with_bearer(&self.token)
+        let request = HttpRequest::get(at(&self.base, path), "application/json");
+        self.token.authorize(request)
     }
 
     /// A POST of JSON to something below JHE's base. JHE takes `application/json` only, for FHIR as well (415).
     pub fn post(&self, path: &str, json: String) -> HttpRequest {
-        HttpRequest::post(at(&self.base, path))
+        let request = HttpRequest::post(at(&self.base, path))
             .with_body("application/json", json)
-            .with_bearer(&self.token)
-            .as_write()
+            .as_write();
+        self.token.authorize(request)
     }
 }
 

@@ -31,7 +31,7 @@ impl Search<'_> {
 ///
 /// No header field beyond `Accept` and `Authorization`: Epic's CORS list is short. Without `Accept` Epic sends XML.
 pub fn page_request(page: Url, token: &AccessToken) -> HttpRequest {
-    HttpRequest::get(page, "application/fhir+json").with_bearer(token)
+    token.authorize(HttpRequest::get(page, "application/fhir+json"))
 }
 
 #[cfg(test)]

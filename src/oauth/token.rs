@@ -19,9 +19,16 @@ impl AccessToken {
         AccessToken(text)
     }
 
-    /// The token's text, for the `Authorization` header and this tab's storage.
+    /// The token's text, for this tab's storage.
     pub fn secret(&self) -> &str {
         &self.0
+    }
+
+    /// Adds the token to a request. RFC 6750 §2: in the header field, never in the query.
+    #[must_use]
+    pub fn authorize(&self, request: HttpRequest) -> HttpRequest {
+        let value = ["Bearer ", &self.0].concat();
+        request.with_header("Authorization", value)
     }
 }
 

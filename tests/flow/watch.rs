@@ -2,22 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use sandbox::{FHIR_BASE, LoggedRequest, Server};
+use sandbox::{EHR_ALLOWED_HEADERS, FHIR_BASE, LoggedRequest, Server};
 use url::form_urlencoded;
-
-/// Request headers that Epic's CORS list allows.
-const ALLOWED_AT_THE_EHR: [&str; 10] = [
-    "origin",
-    "authorization",
-    "accept",
-    "content-type",
-    "x-requested-with",
-    "prefer",
-    "epic-user-id",
-    "epic-user-idtype",
-    "epic-client-id",
-    "soapaction",
-];
 
 /// Headers that the way over the wire adds, here as in a browser. No CORS list needs to name them.
 const ADDED_ON_THE_WAY: [&str; 4] = [
@@ -78,7 +64,7 @@ fn the_ehr_is_sent_no_header_that_its_cors_list_lacks(log: &[LoggedRequest]) {
     for request in of(log, Server::Ehr) {
         let names = request.headers.iter().map(|(name, _)| name.as_str());
         let foreign: Vec<_> = names
-            .filter(|name| !ADDED_ON_THE_WAY.contains(name) && !ALLOWED_AT_THE_EHR.contains(name))
+            .filter(|name| !ADDED_ON_THE_WAY.contains(name) && !EHR_ALLOWED_HEADERS.contains(name))
             .collect();
         assert!(foreign.is_empty(), "{} carries {foreign:?}", request.target);
     }

@@ -4,25 +4,11 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Result, bail, ensure};
-use sandbox::{LoggedRequest, Server};
+use sandbox::{EHR_ALLOWED_HEADERS, LoggedRequest, Server};
 use serde::Deserialize;
 
 use crate::browser::State;
 use crate::journey::{Journey, Page};
-
-/// Request headers that Epic's CORS list allows (lower case).
-const ALLOWED_AT_THE_EHR: [&str; 10] = [
-    "origin",
-    "authorization",
-    "accept",
-    "content-type",
-    "x-requested-with",
-    "prefer",
-    "epic-user-id",
-    "epic-user-idtype",
-    "epic-client-id",
-    "soapaction",
-];
 
 /// Headers that browsers add on their own, which no page can set and no CORS list needs to name.
 const ADDED_BY_BROWSERS: [&str; 9] = [
@@ -114,7 +100,7 @@ fn the_ehr_is_sent_no_header_that_its_cors_list_lacks(log: &[LoggedRequest]) -> 
             .collect();
         let foreign: Vec<_> = asked
             .into_iter()
-            .filter(|name| !ALLOWED_AT_THE_EHR.contains(name))
+            .filter(|name| !EHR_ALLOWED_HEADERS.contains(name))
             .collect();
         ensure!(
             foreign.is_empty(),
@@ -128,7 +114,7 @@ fn the_ehr_is_sent_no_header_that_its_cors_list_lacks(log: &[LoggedRequest]) -> 
         }
         let foreign: Vec<_> = (request.headers.iter().map(|(name, _)| name.as_str()))
             .filter(|name| !name.starts_with("sec-") && !ADDED_BY_BROWSERS.contains(name))
-            .filter(|name| !ALLOWED_AT_THE_EHR.contains(name))
+            .filter(|name| !EHR_ALLOWED_HEADERS.contains(name))
             .collect();
         ensure!(
             foreign.is_empty(),

@@ -34,6 +34,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 pub use clock::Timestamp;
+pub use ehr::cors::ALLOWED_HEADERS as EHR_ALLOWED_HEADERS;
 pub use ehr::{EhrPatient, EhrState, FHIR_BASE};
 pub use faults::{Fault, Match, Server};
 pub use jhe::{FhirSource, Identifier, Invitation, JhePatient, JheState, User};

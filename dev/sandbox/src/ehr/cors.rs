@@ -14,7 +14,8 @@ use super::TOKEN;
 use crate::exchange::{Incoming, empty, set};
 use crate::settings::Cors;
 
-const ALLOWED_HEADERS: [&str; 10] = [
+/// The request headers that Epic's CORS list allows, in lower case.
+pub const ALLOWED_HEADERS: [&str; 10] = [
     "origin",
     "authorization",
     "accept",
