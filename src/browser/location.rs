@@ -3,6 +3,7 @@
 use wasm_bindgen::JsValue;
 use web_sys::Window;
 
+use crate::oauth::authorization::AuthorizationResponse;
 use crate::url::{Url, UrlError};
 
 /// The page's own URL.
@@ -11,11 +12,14 @@ pub(crate) fn page_url() -> Result<Url, UrlError> {
     Url::parse(&href.unwrap_or_default())
 }
 
-/// Takes the query out of the address bar and out of the history, so that a code is in neither (RFC 9700 §4.2, §4.3).
+/// Takes the answer of a sign-in out of the address bar and out of the history, so that a code is in neither
+/// (RFC 9700 §4.2, §4.3).
 pub(crate) fn scrub(page: &Url) {
+    let rest = AuthorizationResponse::scrubbed(page.query());
+    let address = [page.path(), &rest].concat();
     if let Some(history) = web_sys::window().and_then(|window| window.history().ok()) {
         // It fails only where the URL is of another origin, which the page's own is not.
-        let _ = history.replace_state_with_url(&JsValue::NULL, "", Some(page.path()));
+        let _ = history.replace_state_with_url(&JsValue::NULL, "", Some(&address));
     }
 }
 

@@ -114,7 +114,11 @@ impl View {
         self.progress("");
         self.code(error.code());
         let remedy = Remedy::of(error, portal);
-        let Some(section) = self.add(&self.result, "section", "jc-remedy", "") else {
+        let class = match error.is_patients_choice() {
+            true => "jc-remedy jc-choice",
+            false => "jc-remedy",
+        };
+        let Some(section) = self.add(&self.result, "section", class, "") else {
             return;
         };
         self.add(&section, "h2", "", &remedy.heading);

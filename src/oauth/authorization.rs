@@ -7,7 +7,7 @@ use alloc::string::String;
 use core::fmt;
 
 use crate::oauth::pkce::{CodeChallenge, State};
-use crate::text::{Repeated, form_decode, single};
+use crate::text::{Repeated, form_decode, percent_decode, single};
 use crate::url::Url;
 
 /// Everything that an authorization request says (RFC 6749 §4.1.1, RFC 7636 §4.3).
@@ -82,6 +82,24 @@ impl AuthorizationResponse {
         form_decode(query)
             .iter()
             .any(|(name, _)| matches!(name.as_str(), "code" | "state" | "error"))
+    }
+
+    /// The query without what belongs to an answer: what may stay in the address bar. A page's own parameters stay as
+    /// they are written.
+    pub fn scrubbed(query: &str) -> String {
+        let mut rest = String::new();
+        for pair in query.trim_start_matches('?').split('&') {
+            let name = percent_decode(pair.split('=').next().unwrap_or_default());
+            let is_answer = matches!(
+                name.as_str(),
+                "" | "code" | "state" | "iss" | "error" | "error_description" | "error_uri"
+            );
+            if !is_answer {
+                rest.push(if rest.is_empty() { '?' } else { '&' });
+                rest.push_str(pair);
+            }
+        }
+        rest
     }
 
     /// Reads the query of the callback page's URL.
@@ -237,6 +255,19 @@ mod tests {
             panic!("{error:?}")
         };
         assert_eq!(error.describe(), "access_denied: No");
+    }
+
+    #[test]
+    fn only_the_pages_own_parameters_stay_in_the_address() {
+        let scrubbed = AuthorizationResponse::scrubbed;
+        assert_eq!(scrubbed("?code=SECRET&state=s&iss=i"), "");
+        assert_eq!(scrubbed("?%63ode=SECRET&%63%6Fde"), "");
+        assert_eq!(
+            scrubbed("?tab=1&error=e&error_description=d&error_uri=u&q=a%20b+c"),
+            "?tab=1&q=a%20b+c"
+        );
+        assert_eq!(scrubbed(""), "");
+        assert_eq!(scrubbed("?&code"), "");
     }
 
     #[test]
