@@ -34,14 +34,22 @@ pub fn contains(text: &str, needle: &str) -> bool {
     find(text, needle).is_some()
 }
 
-/// base64 with the URL-safe alphabet and without padding (RFC 4648 §5).
-pub(crate) fn base64url(octets: &[u8]) -> String {
-    URL_SAFE_NO_PAD.encode(octets)
+/// 32 octets in base64 with the URL-safe alphabet and without padding (RFC 4648 §5): 43 characters.
+pub(crate) fn base64url(octets: &[u8; 32]) -> String {
+    encode(&URL_SAFE_NO_PAD, octets)
 }
 
-/// base64 with the standard alphabet and without padding (RFC 4648 §4).
-pub(crate) fn base64(octets: &[u8]) -> String {
-    STANDARD_NO_PAD.encode(octets)
+/// 32 octets in base64 with the standard alphabet and without padding (RFC 4648 §4): 43 characters.
+pub(crate) fn base64(octets: &[u8; 32]) -> String {
+    encode(&STANDARD_NO_PAD, octets)
+}
+
+/// Into a buffer of the right length: base64's own `encode` brings 2 kB of error texts along for a case that can't be.
+fn encode(engine: &impl Engine, octets: &[u8; 32]) -> String {
+    let mut characters = [0; 43];
+    // It fails only where the buffer is too short.
+    let _ = engine.encode_slice(octets, &mut characters);
+    characters.into_iter().map(char::from).collect()
 }
 
 /// Percent-encodes everything but the unreserved characters of RFC 3986 §2.3: right in a query as in a form body.
@@ -150,6 +158,13 @@ mod tests {
         assert_eq!(find("json", "json"), Some(0));
         assert!(!contains("jso", "json"));
         assert!(!contains("", "json"));
+    }
+
+    #[test]
+    fn base64_has_the_two_alphabets_of_rfc4648() {
+        let octets = [0xfb; 32];
+        assert_eq!(base64(&octets), ["+/v7".repeat(10), "+/s".into()].concat());
+        assert_eq!(base64url(&octets), ["-_v7".repeat(10), "-_s".into()].concat());
     }
 
     #[test]

@@ -19,6 +19,7 @@ use crate::url::Url;
 /// The token of an invitation that was made for this page's host.
 pub struct Invitation {
     token: String,
+    octets: [u8; 32],
 }
 
 impl Invitation {
@@ -39,8 +40,10 @@ impl Invitation {
         // A token holds no `_`, a host may.
         let (host, token) = code.rsplit_once('_').ok_or(InvitationError::Malformed)?;
         let host = percent_decode(host);
-        let is_token = token.len() == 32 && token.bytes().all(|b| b.is_ascii_alphanumeric());
+        let octets = <[u8; 32]>::try_from(token.as_bytes());
+        let octets = octets.map_err(|_| InvitationError::Malformed)?;
         // A host holds no `@`: with one, an address would show a name and lead elsewhere.
+        let is_token = octets.iter().all(u8::is_ascii_alphanumeric);
         if !is_token || host.is_empty() || contains(&host, "@") {
             return Err(InvitationError::Malformed);
         }
@@ -52,6 +55,7 @@ impl Invitation {
         }
         Ok(Invitation {
             token: token.to_owned(),
+            octets,
         })
     }
 }
@@ -116,7 +120,7 @@ pub fn token_request(jhe: &Url, invitation: &Invitation, grant: Grant) -> HttpRe
         &grant.client_id,
         &grant.redirect_uri,
         grant.code,
-        CodeVerifier::from_invitation(&invitation.token),
+        CodeVerifier::from_invitation(&invitation.octets),
     )
 }
 

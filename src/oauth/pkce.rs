@@ -22,8 +22,8 @@ impl CodeVerifier {
     /// The verifier that belongs to an invitation token.
     ///
     /// DIFFERENCE: JHE derives it from the token that stands in the link; RFC 7636 §4.1 wants it random.
-    pub(crate) fn from_invitation(token: &str) -> Self {
-        CodeVerifier(base64(token.as_bytes()))
+    pub(crate) fn from_invitation(token: &[u8; 32]) -> Self {
+        CodeVerifier(base64(token))
     }
 
     /// A verifier that comes back from storage after the redirect.
@@ -33,7 +33,7 @@ impl CodeVerifier {
 
     /// The `S256` challenge (RFC 7636 §4.2). `plain` does not exist here: SMART forbids it.
     pub fn challenge(&self) -> CodeChallenge {
-        CodeChallenge(base64url(&Sha256::digest(self.0.as_bytes())))
+        CodeChallenge(base64url(&Sha256::digest(self.0.as_bytes()).into()))
     }
 
     /// The verifier's text. It belongs into the token request, and until then into this tab's storage.
@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn the_verifier_of_an_invitation_is_its_token_in_base64_without_padding() {
-        let verifier = CodeVerifier::from_invitation("0wYuXvhoyRfko9yFYl9inpBiNkHLVBMy");
+        let verifier = CodeVerifier::from_invitation(b"0wYuXvhoyRfko9yFYl9inpBiNkHLVBMy");
         assert_eq!(
             verifier.secret(),
             "MHdZdVh2aG95UmZrbzl5RllsOWlucEJpTmtITFZCTXk"

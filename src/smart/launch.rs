@@ -47,7 +47,7 @@ impl LaunchRequest<'_> {
     ///
     /// SMART App Launch 2.2: `aud` is the FHIR base URL; a standalone launch sends no `launch` parameter.
     pub fn begin(&self) -> (String, PendingLaunch) {
-        let mut parts = self.entropy.chunks_exact(32).map(base64url);
+        let mut parts = self.entropy.as_chunks().0.iter().map(base64url);
         let mut part = || parts.next().unwrap_or_default();
         let (state, verifier, nonce) = (
             State::restored(&part()),
