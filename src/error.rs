@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::config::ConfigError;
+use crate::exchange::inventory::InventoryError;
 use crate::exchange::invitation::{EnrolmentError, InvitationError, JheTokenError};
 use crate::exchange::patient::IdentifierError;
 use crate::exchange::source::SourceError;
@@ -42,6 +43,8 @@ pub enum Error {
     Identifier(IdentifierError),
     /// The source at JHE.
     Source(SourceError),
+    /// What JHE holds already.
+    Inventory(InventoryError),
     /// The hospital's pages.
     Pull(PullError),
     /// JHE while records are written.
@@ -186,6 +189,11 @@ impl Error {
                 SourceError::Refused(_) => "source.refused",
                 SourceError::Transport(_) => "source.unreachable",
             },
+            Error::Inventory(error) => match error {
+                InventoryError::SessionExpired => "jhe.session_expired",
+                InventoryError::Refused(_) => "inventory.refused",
+                InventoryError::Transport(_) => "inventory.unreachable",
+            },
             Error::Pull(error) => match error.reason {
                 PageError::SignedOut => "pull.signed_out",
                 PageError::Forbidden(_) => "pull.forbidden",
@@ -263,6 +271,11 @@ impl Error {
                 SourceError::SessionExpired => JHE_401.into(),
                 SourceError::Transport(error) => error.detail().into(),
             },
+            Error::Inventory(error) => match error {
+                InventoryError::SessionExpired => JHE_401.into(),
+                InventoryError::Refused(said) => said.clone(),
+                InventoryError::Transport(error) => error.detail().into(),
+            },
             Error::Pull(error) => {
                 let page = number(u64::from(error.page));
                 ["page ", &page, ": ", &pull_detail(&error.reason)].concat()
@@ -293,6 +306,7 @@ impl Error {
             | Error::SignIn(SignInError::Transport(error))
             | Error::Identifier(IdentifierError::Transport(error))
             | Error::Source(SourceError::Transport(error))
+            | Error::Inventory(InventoryError::Transport(error))
             | Error::Pull(PullError {
                 reason: PageError::Transport(error),
                 ..
@@ -450,6 +464,7 @@ from! {
     ContextError => Context,
     IdentifierError => Identifier,
     SourceError => Source,
+    InventoryError => Inventory,
     PullError => Pull,
     Stop => Stop,
     BrowserError => Browser,

@@ -7,6 +7,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use crate::exchange::deployment::Pull;
+use crate::exchange::inventory::Held;
 use crate::exchange::jhe::JheSession;
 use crate::exchange::source::SourceId;
 use crate::exchange::write::{Written, write_request};
@@ -60,6 +61,7 @@ pub struct ImportRun {
     last_task: u32,
     lost_in_a_row: u32,
     seen: Texts,
+    held: Held,
     tally: Tally,
     pull_error: Option<PullError>,
     stop: Option<Stop>,
@@ -106,11 +108,12 @@ pub fn pages(ehr: &LaunchContext, search: &Search<'_>) -> Pager {
 impl ImportRun {
     /// A run that pulls what `ehr`'s patient authorized and files it under `source`.
     ///
-    /// The tokens stay inside, each bound to its server.
+    /// What JHE `held` before is not sent again. The tokens stay inside, each bound to its server.
     pub fn new(
         jhe: JheSession,
         ehr: LaunchContext,
         source: SourceId,
+        held: Held,
         pull: Pull,
         identity: Identity,
     ) -> Self {
@@ -127,6 +130,7 @@ impl ImportRun {
             last_task: 0,
             lost_in_a_row: 0,
             seen: Texts::default(),
+            held,
             tally: Tally::default(),
             pull_error: None,
             stop: None,
@@ -223,9 +227,11 @@ impl ImportRun {
             self.tally.found += 1;
             // A record may be listed twice; one without an id can't be recognised.
             let is_new = record.id().is_none_or(|id| self.seen.insert(id));
-            match is_new {
-                true => self.queue.push_back(record),
-                false => self.tally.repeated += 1,
+            let is_held = record.id().is_some_and(|id| self.held.contains(id));
+            match (is_new, is_held) {
+                (false, _) => self.tally.repeated += 1,
+                (true, true) => self.tally.already_there += 1,
+                (true, false) => self.queue.push_back(record),
             }
         }
     }
@@ -282,7 +288,8 @@ impl Ending {
         let is_whole = self.pull_error.is_none()
             && self.stop.is_none()
             && tally.refused + tally.unsettled + tally.unsent == 0;
-        match (is_whole, tally.stored + tally.unsettled + tally.refused) {
+        let arrived = tally.stored + tally.already_there + tally.unsettled + tally.refused;
+        match (is_whole, arrived) {
             (true, _) => Verdict::Complete,
             (false, 0) => Verdict::Failed,
             (false, _) => Verdict::Partly,

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use crate::config::ConfigError;
 use crate::error::{BrowserError, CallbackError, Error, JheRefusal, SignInError};
+use crate::exchange::inventory::InventoryError;
 use crate::exchange::invitation::{EnrolmentError, InvitationError, JheTokenError};
 use crate::exchange::patient::IdentifierError;
 use crate::exchange::source::SourceError;
@@ -90,6 +91,12 @@ impl Remedy {
             ),
             Error::Identifier(error) => of_identifier(error),
             Error::Source(error) => of_source(error),
+            Error::Inventory(InventoryError::SessionExpired) => jhe_session_expired(),
+            Error::Inventory(_) => remedy(
+                "We could not check what is already there",
+                "The study's server did not say which of your records it has. So that none is stored twice, nothing was sent.",
+                LATER,
+            ),
             Error::Pull(error) => of_pull(error),
             Error::Stop(Stop::JheSessionExpired) => jhe_session_expired(),
             Error::Stop(Stop::JheUnreachable(_)) => remedy(
@@ -281,7 +288,7 @@ fn of_callback(error: &CallbackError) -> Remedy {
         CallbackError::Interrupted => remedy(
             "The import was interrupted",
             "The page was closed or reloaded before it was done. What arrived until then is kept.",
-            "Please tell your study team that the import was interrupted, before you start again: they can see what arrived.",
+            "Please open the link in your invitation again: only what is missing is sent.",
         ),
         CallbackError::NoJheSession => remedy(
             "The study's session is not in this tab",
@@ -495,6 +502,7 @@ mod tests {
             ContextError::NoPatient.into(),
             IdentifierError::Conflict.into(),
             SourceError::DataSourceMissing("x".into()).into(),
+            InventoryError::Refused("x".into()).into(),
             PullError {
                 page: 3,
                 reason: PageError::CutOff
@@ -535,7 +543,7 @@ mod tests {
         let texts = |index: usize| Remedy::of(&errors[index], "MyChart").explanation;
         assert!(texts(0).contains("iss, dataSourceId"));
         assert!(texts(1).contains("a:1") && texts(1).contains("b:2"));
-        assert!(texts(20).contains("from page 3 on"));
+        assert!(texts(21).contains("from page 3 on"));
     }
 
     #[test]
@@ -548,6 +556,7 @@ mod tests {
             SignInError::Transport(offline).into(),
             IdentifierError::Transport(offline).into(),
             SourceError::Transport(offline).into(),
+            InventoryError::Transport(offline).into(),
             PullError {
                 page: 2,
                 reason: PageError::Transport(offline),

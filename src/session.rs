@@ -246,7 +246,7 @@ mod tests {
         keep_run(&store, &run).unwrap();
         assert_eq!(
             store.read(RUN).unwrap().unwrap(),
-            r#"{"pages":"0","found":"0","repeated":"0","stored":"7","refused":"0","unsettled":"0","unsent":"0","of_other_type":"0","of_other_subject":"0","malformed":"0","is_finished":"true"}"#
+            r#"{"pages":"0","found":"0","repeated":"0","already_there":"0","stored":"7","refused":"0","unsettled":"0","unsent":"0","of_other_type":"0","of_other_subject":"0","malformed":"0","is_finished":"true"}"#
         );
     }
 

@@ -9,7 +9,7 @@ use crate::text::number;
 /// A run in words. A count is never shown without its failures.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Summary {
-    /// `Labs: 12 records`.
+    /// `Labs: 12 records`, or `Labs: 2 new records` where JHE held some before.
     pub headline: String,
     /// `(2 records could not be saved)`, if any.
     pub not_saved: Option<String>,
@@ -33,6 +33,7 @@ impl Summary {
                 notes.push([&number(u64::from(count)), noun, &text.concat()].concat());
             }
         };
+        note(tally.already_there, &[" already there, not sent again."]);
         note(
             tally.unsettled,
             &[" may have arrived all the same: the answer was lost."],
@@ -51,7 +52,16 @@ impl Summary {
             notes.push([portal, " said: ", text].concat());
         }
         Summary {
-            headline: [label, ": ", &records(tally.stored)].concat(),
+            headline: match tally.already_there {
+                0 => [label, ": ", &records(tally.stored)].concat(),
+                _ => [
+                    label,
+                    ": ",
+                    &number(u64::from(tally.stored)),
+                    " new records",
+                ]
+                .concat(),
+            },
             not_saved: (not_saved > 0)
                 .then(|| ["(", &records(not_saved), " could not be saved)"].concat()),
             reasons: tally
@@ -69,6 +79,11 @@ pub fn progress_line(tally: &Tally, label: &str) -> String {
     let stored = number(u64::from(tally.stored));
     let found = records(tally.found.saturating_sub(tally.repeated));
     let mut line = [label, ": ", &found, " found so far, ", &stored, " saved"].concat();
+    if tally.already_there > 0 {
+        line.push_str(", ");
+        line.push_str(&number(u64::from(tally.already_there)));
+        line.push_str(" already there");
+    }
     if tally.not_saved() > 0 {
         line.push_str(", ");
         line.push_str(&number(u64::from(tally.not_saved())));
@@ -100,10 +115,27 @@ mod tests {
     }
 
     #[test]
+    fn a_later_run_tells_new_records_from_those_that_were_there() {
+        let tally = Tally {
+            stored: 12,
+            already_there: 236,
+            found: 248,
+            ..Tally::default()
+        };
+        let summary = Summary::of(&tally, "Labs", "MyChart");
+        assert_eq!(summary.headline, "Labs: 12 new records");
+        assert_eq!(
+            summary.notes,
+            ["236 records already there, not sent again."]
+        );
+    }
+
+    #[test]
     fn what_was_not_saved_is_told_with_reasons() {
         let tally = Tally {
             stored: 10,
             found: 14,
+            already_there: 1,
             refused: 2,
             unsettled: 1,
             unsent: 1,
@@ -120,6 +152,7 @@ mod tests {
         assert_eq!(
             summary.notes,
             [
+                "1 record already there, not sent again.",
                 "1 record may have arrived all the same: the answer was lost.",
                 "1 record not sent any more.",
                 "MyChart said: may not contain entire record"
@@ -127,7 +160,7 @@ mod tests {
         );
         assert_eq!(
             progress_line(&tally, "Labs"),
-            "Labs: 14 records found so far, 10 saved, 4 could not be saved"
+            "Labs: 14 records found so far, 10 saved, 1 already there, 4 could not be saved"
         );
     }
 }

@@ -164,7 +164,10 @@ mod tests {
     fn base64_has_the_two_alphabets_of_rfc4648() {
         let octets = [0xfb; 32];
         assert_eq!(base64(&octets), ["+/v7".repeat(10), "+/s".into()].concat());
-        assert_eq!(base64url(&octets), ["-_v7".repeat(10), "-_s".into()].concat());
+        assert_eq!(
+            base64url(&octets),
+            ["-_v7".repeat(10), "-_s".into()].concat()
+        );
     }
 
     #[test]

@@ -14,10 +14,15 @@ pub(crate) struct Texts {
 const RUN: usize = 512;
 
 impl Texts {
+    /// Is `text` there?
+    pub(crate) fn contains(&self, text: &str) -> bool {
+        let run = self.runs.get(self.run_of(text));
+        run.is_some_and(|run| run.binary_search_by(|known| (**known).cmp(text)).is_ok())
+    }
+
     /// Adds `text`; `false` if it was there.
     pub(crate) fn insert(&mut self, text: &str) -> bool {
-        let begins_before = |run: &Vec<String>| run.first().is_some_and(|first| &**first <= text);
-        let index = self.runs.partition_point(begins_before).saturating_sub(1);
+        let index = self.run_of(text);
         let Some(run) = self.runs.get_mut(index) else {
             self.runs.push(alloc::vec![text.to_owned()]);
             return true;
@@ -31,6 +36,12 @@ impl Texts {
             self.runs.insert(index + 1, second_half);
         }
         true
+    }
+
+    /// The index of the only run that may hold `text`.
+    fn run_of(&self, text: &str) -> usize {
+        let begins_before = |run: &Vec<String>| run.first().is_some_and(|first| &**first <= text);
+        self.runs.partition_point(begins_before).saturating_sub(1)
     }
 }
 
@@ -66,6 +77,7 @@ mod tests {
             let mut texts = Texts::default();
             let mut expected = BTreeSet::new();
             for text in added {
+                prop_assert_eq!(texts.contains(&text), expected.contains(&text));
                 prop_assert_eq!(texts.insert(&text), expected.insert(text));
             }
         }

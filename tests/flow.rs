@@ -37,7 +37,6 @@ use serde_json::{Value, json};
 use flow::hospital::{CAMILA, DERRICK, Decision, between};
 use flow::journey::Journey;
 use flow::pages::{Import, Landed};
-use flow::records::{arrived, id_of, identifier};
 use flow::tab::{Tab, network};
 use flow::watch;
 
@@ -309,21 +308,47 @@ fn fewer_scopes_than_asked_are_enough_with_observation_among_them() {
 // Patients do things twice.
 
 #[test]
-fn a_second_run_finds_the_source_of_the_first() {
+fn a_second_run_finds_the_source_of_the_first_and_sends_nothing_again() {
     let journey = Journey::begin();
     let first = journey.connect();
     let second = journey.connect();
 
-    assert!(first.source.is_new && !second.source.is_new);
+    assert!(first.source.is_new() && !second.source.is_new());
     assert_eq!(first.source.id, second.source.id);
     assert_eq!(journey.world().jhe.sources.len(), 1);
-    // By its identifier a row of the second run is recognised as the same lab.
-    let (iss, rows) = (journey.iss(), journey.rows());
-    for lab in journey.labs() {
-        let identifier = identifier(id_of(&lab), &iss);
-        let same = rows.iter().filter(|row| row.sent.contains(&identifier));
-        assert_eq!(same.count(), 2);
+    let labs = journey.labs();
+    let tally = second.ending.tally;
+    assert_eq!(
+        (tally.stored, tally.already_there as usize),
+        (0, labs.len())
+    );
+    journey.has_arrived(&labs);
+}
+
+#[test]
+fn a_later_run_sends_what_is_new_and_nothing_else() {
+    let journey = Journey::begin();
+    journey.world().give_labs(CAMILA.user, 20);
+    journey.connect();
+    journey.world().give_labs(CAMILA.user, 32);
+    let tally = journey.connect().ending.tally;
+
+    assert_eq!((tally.stored, tally.already_there), (12, 20));
+    journey.has_arrived(&journey.labs());
+}
+
+#[test]
+fn rows_under_an_earlier_source_of_the_same_hospital_are_not_sent_again() {
+    let journey = Journey::begin();
+    journey.connect();
+    for source in &mut journey.world().jhe.sources {
+        source.data_source = 70_005;
     }
+    let second = journey.connect();
+
+    assert!(second.source.is_new());
+    assert_eq!(second.ending.tally.stored, 0);
+    journey.has_arrived(&journey.labs());
 }
 
 #[test]
@@ -350,7 +375,7 @@ fn the_lowest_source_of_this_hospital_and_data_source_is_taken() {
     let import = journey.connect();
 
     assert_eq!(import.source.id.header_value(), expected.to_string());
-    assert!(!import.source.is_new);
+    assert!(!import.source.is_new());
     assert!(journey.rows().iter().all(|row| row.source == expected));
 }
 
@@ -639,7 +664,7 @@ fn a_jhe_session_that_ends_while_importing_keeps_what_arrived() {
 }
 
 #[test]
-fn the_link_opened_again_after_a_session_ended_imports_everything_again() {
+fn the_link_opened_again_after_a_session_ended_brings_the_rest() {
     let journey = Journey::begin();
     journey.tab.before("/FHIR/R5/", 13, end_jhe_session);
     let first = journey.connect();
@@ -647,8 +672,8 @@ fn the_link_opened_again_after_a_session_ended_imports_everything_again() {
 
     assert_eq!(second.ending.verdict(), Verdict::Complete);
     assert_eq!(first.source.id, second.source.id);
-    let again = journey.rows().split_off(13);
-    arrived(&again, &journey.labs(), &journey.iss());
+    assert_eq!(second.ending.tally.already_there, 13);
+    journey.has_arrived(&journey.labs());
 }
 
 #[test]
@@ -797,6 +822,10 @@ provoked!(BEFORE_ANY_RECORD, the_callback_page_stops, {
     a_refused_source_is_told: "source.refused", |j| j.fail(registration(), json_answer(415, r#"{"detail":"Unsupported media type."}"#));
     a_list_of_sources_that_is_no_json_is_told: "source.refused", |j| j.fail(sources(), web_page());
     an_unreachable_source_endpoint_is_told: "source.unreachable", |j| j.fail(registration(), Fault::DropConnection);
+
+    an_inventory_that_is_refused_is_told: "inventory.refused", |j| with_earlier_source(j, maintenance());
+    an_inventory_that_is_no_json_is_told: "inventory.refused", |j| with_earlier_source(j, web_page());
+    an_inventory_that_is_cut_off_is_told: "inventory.unreachable", |j| with_earlier_source(j, Fault::CutOff);
 
     a_device_that_goes_offline_before_the_source_is_told: "browser.offline", |j| j.tab.before("/fhir_sources", 0, Tab::go_offline);
 
@@ -968,6 +997,21 @@ fn attachment() -> Match {
 
 fn profile() -> Match {
     Match::on(Server::Jhe).path("/api/v1/users/profile")
+}
+
+/// There is a source of this hospital, and what is under it can't be read back.
+fn with_earlier_source(journey: &Journey, fault: Fault) {
+    let iss = journey.iss();
+    let mut world = journey.world();
+    let now = world.now();
+    let jhe = &mut world.jhe;
+    jhe.add_source(FIRST_PATIENT, 70_006, "Epic / MyChart", &iss, now);
+    drop(world);
+    journey.fail(rows_read_back(), fault);
+}
+
+fn rows_read_back() -> Match {
+    Match::on(Server::Jhe).method("GET").path("/FHIR/R5/")
 }
 
 fn sources() -> Match {

@@ -14,6 +14,7 @@ use crate::browser::{location, platform};
 use crate::config::{AuthorizeOptions, PageConfig};
 use crate::error::{CallbackError, Error};
 use crate::exchange::deployment::MYCHART;
+use crate::exchange::inventory::{Held, Inventory};
 use crate::exchange::invitation::{Enrolment, Invitation};
 use crate::exchange::jhe::JheSession;
 use crate::exchange::patient::{Identification, PatientIdentifier};
@@ -116,10 +117,11 @@ async fn callback(view: &View, config: &str) -> Result<(), Error> {
     identify(&config, &jhe, &context).await?;
     view.step(&["Stored ", portal, " patient id in JHE"].concat());
     let source = register(&config, &jhe, &context).await?;
-    view.step(match source.is_new {
+    view.step(match source.is_new() {
         true => "Registered your hospital as a source in JHE",
         false => "Found your hospital among your sources in JHE",
     });
+    let held = take_inventory(view, &config, &jhe, &context, &source).await?;
 
     let begun = RunRecord {
         is_finished: false,
@@ -128,7 +130,7 @@ async fn callback(view: &View, config: &str) -> Result<(), Error> {
     };
     session::keep_run(&store, &begun)?;
     let (pull, identity) = (config.deployment.pull, config.deployment.identity);
-    let mut run = ImportRun::new(jhe, context, source.id, pull, identity);
+    let mut run = ImportRun::new(jhe, context, source.id, held, pull, identity);
     view.step("Copying your records");
     let ending = perform(&mut run, |run| {
         view.progress(&progress_line(run.tally(), run.label()));
@@ -178,6 +180,28 @@ async fn register(
     let mut registration = SourceRegistration::new(jhe, description);
     converse(&mut registration).await;
     Ok(registration.finish()?)
+}
+
+/// Reads back what JHE holds of this hospital's records. Sources that were just registered hold none.
+async fn take_inventory(
+    view: &View,
+    config: &PageConfig,
+    jhe: &JheSession,
+    context: &LaunchContext,
+    source: &Source,
+) -> Result<Held, Error> {
+    if source.earlier.is_empty() {
+        return Ok(Held::default());
+    }
+    view.step("Looking at what JHE has already");
+    let mut inventory = Inventory::new(
+        jhe,
+        config.deployment.pull.search.resource_type,
+        context.issuer.as_str().into(),
+        source.earlier.clone(),
+    );
+    converse(&mut inventory).await;
+    Ok(inventory.finish()?)
 }
 
 /// Tells how a run ended, and remembers it for a reload.

@@ -2,6 +2,7 @@
 
 use alloc::borrow::ToOwned;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use crate::exchange::jhe::JheSession;
 use crate::http::{Answer, Conversation, HttpRequest, HttpResponse, TransportError};
@@ -18,6 +19,11 @@ const LIST_PAGES: u32 = 20;
 pub struct SourceId(u64);
 
 impl SourceId {
+    /// Reads a source's number.
+    pub(crate) fn read(number: Json<'_>) -> Option<Self> {
+        number.whole_number().map(SourceId)
+    }
+
     /// As it stands in the `X-JHE-FHIR-Source-ID` header.
     pub fn header_value(self) -> String {
         number(self.0)
@@ -57,7 +63,7 @@ pub fn registered(response: &HttpResponse) -> Result<SourceId, SourceError> {
 }
 
 fn source_id(source: Json<'_>) -> Option<SourceId> {
-    source.get("id")?.whole_number().map(SourceId)
+    source.get("id").and_then(SourceId::read)
 }
 
 /// Finds the patient's source for an EHR, or registers one.
@@ -68,6 +74,7 @@ pub struct SourceRegistration<'a> {
     jhe: &'a JheSession,
     description: SourceDescription,
     lowest: Option<SourceId>,
+    same_base: Vec<SourceId>,
     pages_left: u32,
     step: Step,
 }
@@ -82,12 +89,20 @@ enum Step {
 }
 
 /// The source of this run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
     /// Its number.
     pub id: SourceId,
-    /// Was it there before? A new one holds no records yet.
-    pub is_new: bool,
+    /// All sources of the same base URL that were there before, this one among them unless it is new. Records of this
+    /// hospital may be filed under any of them.
+    pub earlier: Vec<SourceId>,
+}
+
+impl Source {
+    /// Was it registered just now?
+    pub fn is_new(&self) -> bool {
+        !self.earlier.contains(&self.id)
+    }
 }
 
 impl<'a> SourceRegistration<'a> {
@@ -97,6 +112,7 @@ impl<'a> SourceRegistration<'a> {
             jhe,
             description,
             lowest: None,
+            same_base: Vec::new(),
             pages_left: LIST_PAGES,
             step: Step::List(PATH.to_owned()),
         }
@@ -118,21 +134,34 @@ impl<'a> SourceRegistration<'a> {
         let Some((list, sources)) = list.and_then(|list| Some((list, list.get("results")?))) else {
             return Step::End(Err(SourceError::from_refusal(response)));
         };
-        let fitting = sources.elements().filter(|source| self.fits(*source));
-        let lowest = fitting.filter_map(source_id).min();
+        let same_base = |source: &Json<'_>| {
+            source.get_string("fhirBaseUrl").as_ref() == Some(&self.description.fhir_base_url)
+        };
+        let same_base = sources.elements().filter(same_base);
+        let earlier = same_base.clone().filter_map(source_id);
+        let lowest = same_base
+            .filter(|source| self.fits(*source))
+            .filter_map(source_id)
+            .min();
+        self.same_base.extend(earlier);
         self.lowest = [self.lowest, lowest].into_iter().flatten().min();
         self.pages_left = self.pages_left.saturating_sub(1);
         match (list.get_string("next").and_then(next_path), self.lowest) {
             (Some(path), _) if self.pages_left > 0 => Step::List(path),
-            (_, Some(id)) => Step::End(Ok(Source { id, is_new: false })),
+            (_, Some(id)) => Step::End(Ok(self.source(id))),
             (_, None) => Step::Register,
         }
     }
 
     fn fits(&self, source: Json<'_>) -> bool {
-        let data_source = source.get("dataSource").map(Json::text);
-        source.get_string("fhirBaseUrl").as_ref() == Some(&self.description.fhir_base_url)
-            && data_source == Some(&self.description.data_source)
+        source.get("dataSource").map(Json::text) == Some(&self.description.data_source)
+    }
+
+    fn source(&mut self, id: SourceId) -> Source {
+        Source {
+            id,
+            earlier: core::mem::take(&mut self.same_base),
+        }
     }
 }
 
@@ -162,8 +191,7 @@ impl Conversation for SourceRegistration<'_> {
         self.step = match (answer, &self.step) {
             (Err(error), _) => Step::End(Err(SourceError::Transport(error))),
             (Ok(answer), Step::AwaitRegistered) => {
-                let source = registered(&answer);
-                Step::End(source.map(|id| Source { id, is_new: true }))
+                Step::End(registered(&answer).map(|id| self.source(id)))
             }
             (Ok(answer), _) => self.after_list(&answer),
         };
@@ -205,7 +233,6 @@ impl SourceError {
 #[cfg(test)]
 mod tests {
     use alloc::string::ToString;
-    use alloc::vec::Vec;
 
     use super::*;
     use crate::exchange::jhe::testing::jhe;
@@ -252,7 +279,9 @@ mod tests {
         assert_eq!(asked, ["https://jhe.example/api/v1/fhir_sources"]);
         let source = source.unwrap();
         assert_eq!(source.id.header_value(), "90004");
-        assert!(!source.is_new);
+        assert!(!source.is_new());
+        let earlier = [90_009, 90_004, 90_001].map(SourceId);
+        assert_eq!(source.earlier, earlier);
     }
 
     #[test]
@@ -268,7 +297,7 @@ mod tests {
             asked[1],
             "https://jhe.example/api/v1/fhir_sources{\"label\":\"Epic / MyChart\",\"fhir_base_url\":\"https://ehr.example/R4\",\"data_source\":\"70006\"}"
         );
-        assert!(source.unwrap().is_new);
+        assert!(source.unwrap().is_new());
     }
 
     #[test]

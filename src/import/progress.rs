@@ -14,6 +14,8 @@ pub struct Tally {
     pub found: u32,
     /// Records that the EHR listed more than once.
     pub repeated: u32,
+    /// Records that JHE held before, and that were not sent again.
+    pub already_there: u32,
     /// Records that JHE stored.
     pub stored: u32,
     /// Records that JHE refused.
@@ -40,11 +42,12 @@ const OTHER: &str = "other";
 
 impl Tally {
     /// The counts by name, without reasons and notices: the form in which they may be stored.
-    pub(crate) fn counts(&mut self) -> [(&'static str, &mut u32); 10] {
+    pub(crate) fn counts(&mut self) -> [(&'static str, &mut u32); 11] {
         [
             ("pages", &mut self.pages),
             ("found", &mut self.found),
             ("repeated", &mut self.repeated),
+            ("already_there", &mut self.already_there),
             ("stored", &mut self.stored),
             ("refused", &mut self.refused),
             ("unsettled", &mut self.unsettled),

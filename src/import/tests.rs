@@ -9,10 +9,11 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::exchange::deployment::MYCHART;
+use crate::exchange::inventory::{Held, Inventory};
 use crate::exchange::jhe::testing::jhe;
 use crate::exchange::source::registered;
-use crate::http::Method;
 use crate::http::testing::{answer, header, json};
+use crate::http::{Conversation, Method};
 use crate::oauth::token::TokenResponse;
 use crate::smart::discovery::Issuer;
 use crate::smart::launch::Launched;
@@ -21,6 +22,10 @@ use crate::url::Url;
 const BASE: &str = "https://ehr.example/R4";
 
 fn run() -> ImportRun {
+    run_with(Held::default())
+}
+
+fn run_with(held: Held) -> ImportRun {
     let page = Url::parse("https://jhe.example/").unwrap();
     let launched = Launched {
         issuer: Issuer::parse(BASE, &page).unwrap(),
@@ -32,6 +37,7 @@ fn run() -> ImportRun {
         jhe(),
         LaunchContext::new(launched, token, 0).unwrap(),
         registered(&json(201, r#"{"id":9}"#)).unwrap(),
+        held,
         MYCHART.pull,
         MYCHART.identity,
     )
@@ -138,6 +144,31 @@ fn every_page_is_read_and_every_record_written_once() {
     assert!(sent[0].contains("7.10"));
     let tally = run.tally();
     assert_eq!((tally.stored, tally.found, tally.repeated), (3, 4, 1));
+    assert_eq!(run.ending().verdict(), Verdict::Complete);
+}
+
+#[test]
+fn what_jhe_held_before_is_counted_and_not_sent_again() {
+    let jhe = jhe();
+    let source = registered(&json(201, r#"{"id":9}"#)).unwrap();
+    let mut inventory = Inventory::new(&jhe, "Observation", BASE.into(), alloc::vec![source]);
+    let row = r#"{"resourceType":"Bundle","total":1,"entry":[{"resource":{"extension":[{"url":
+        "https://jupyterhealth.org/fhir/StructureDefinition/fhir-source-id","valueInteger":9}],
+        "identifier":[{"system":"https://ehr.example/R4","value":"b"}]}}]}"#;
+    assert!(inventory.next_request().is_some());
+    inventory.receive(Ok(json(200, row)));
+    let mut run = run_with(inventory.finish().unwrap());
+    let sent = perform(
+        &mut run,
+        |_| Ok(json(200, &page(&["a", "b", "b"], None))),
+        stored,
+    );
+    assert_eq!(sent.len(), 1);
+    let tally = run.tally();
+    assert_eq!(
+        (tally.stored, tally.already_there, tally.repeated),
+        (1, 1, 1)
+    );
     assert_eq!(run.ending().verdict(), Verdict::Complete);
 }
 

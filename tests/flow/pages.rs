@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use jhe_connect::config::{AuthorizeOptions, PageConfig};
 use jhe_connect::error::{CallbackError, Error, SignInError};
+use jhe_connect::exchange::inventory::{Held, Inventory};
 use jhe_connect::exchange::invitation::{Enrolment, Invitation};
 use jhe_connect::exchange::jhe::JheSession;
 use jhe_connect::exchange::patient::{Identification, PatientIdentifier};
@@ -88,6 +89,7 @@ pub(crate) fn callback(tab: &Tab, config: &str, address: &str) -> Result<Landed,
 
     identify(tab, &config, &jhe, &context)?;
     let source = register(tab, &config, &jhe, &context)?;
+    let held = take_inventory(tab, &config, &jhe, &context, &source)?;
 
     let begun = RunRecord {
         is_finished: false,
@@ -96,7 +98,7 @@ pub(crate) fn callback(tab: &Tab, config: &str, address: &str) -> Result<Landed,
     };
     session::keep_run(&tab.store, &begun)?;
     let (pull, identity) = (config.deployment.pull, config.deployment.identity);
-    let mut run = ImportRun::new(jhe, context, source.id, pull, identity);
+    let mut run = ImportRun::new(jhe, context, source.id, held, pull, identity);
     let Some(ending) = perform(tab, &mut run) else {
         return Ok(Landed::Left);
     };
@@ -188,6 +190,26 @@ fn register(
     let mut registration = SourceRegistration::new(jhe, description);
     tab.converse(&mut registration);
     Ok(registration.finish()?)
+}
+
+fn take_inventory(
+    tab: &Tab,
+    config: &PageConfig,
+    jhe: &JheSession,
+    context: &LaunchContext,
+    source: &Source,
+) -> Result<Held, Error> {
+    if source.earlier.is_empty() {
+        return Ok(Held::default());
+    }
+    let mut inventory = Inventory::new(
+        jhe,
+        config.deployment.pull.search.resource_type,
+        context.issuer.as_str().into(),
+        source.earlier.clone(),
+    );
+    tab.converse(&mut inventory);
+    Ok(inventory.finish()?)
 }
 
 /// Performs a run to its end, as `src/browser/driver.rs` does, but one task after the other. `None` if the patient

@@ -4,6 +4,7 @@ use anyhow::{Result, ensure};
 use e2e::browser::State;
 use e2e::journey::{CAMILA, Journey, Page};
 use e2e::journeys;
+use e2e::records::expect_arrival;
 use sandbox::{Fault, Match, Server};
 
 journeys!(both_layouts: [
@@ -11,8 +12,8 @@ journeys!(both_layouts: [
     a_callback_opened_twice_does_not_import_again,
     a_callback_opened_again_in_another_tab_does_nothing,
     a_reload_of_the_connect_page_works,
-    a_reload_while_importing_says_what_to_do,
-    a_second_run_files_under_the_same_source,
+    a_reload_while_importing_says_what_to_do_and_a_second_run_brings_the_rest,
+    a_second_run_sends_nothing_again,
 ]);
 
 async fn a_reload_of_the_finished_page_does_not_import_again(journey: &Journey) -> Result<()> {
@@ -54,7 +55,9 @@ async fn a_reload_of_the_connect_page_works(journey: &Journey) -> Result<()> {
     journey.connect().await?.expect_done()
 }
 
-async fn a_reload_while_importing_says_what_to_do(journey: &Journey) -> Result<()> {
+async fn a_reload_while_importing_says_what_to_do_and_a_second_run_brings_the_rest(
+    journey: &Journey,
+) -> Result<()> {
     let writes = Match::on(Server::Jhe)
         .method("POST")
         .path("/FHIR/R5/Observation");
@@ -68,17 +71,31 @@ async fn a_reload_while_importing_says_what_to_do(journey: &Journey) -> Result<(
         .browser
         .wait_for_state(State::Failed, Some("callback.interrupted"))
         .await?;
-    screen.expect_texts(&["interrupted", "study team"])?;
+    screen.expect_texts(&["interrupted", "only what is missing is sent"])?;
     ensure!(
         journey.requests(Server::Ehr, "POST", "/token").len() == 1,
         "the code was sent twice"
     );
-    Ok(())
+
+    journey.world().clear_faults();
+    journey.connect().await?.expect_done()?;
+    expect_arrival(
+        &journey.rows(),
+        &journey.labs_of(CAMILA),
+        &journey.sandbox.iss(),
+    )
 }
 
-async fn a_second_run_files_under_the_same_source(journey: &Journey) -> Result<()> {
+async fn a_second_run_sends_nothing_again(journey: &Journey) -> Result<()> {
+    let labs = journey.labs_of(CAMILA);
     journey.connect().await?.expect_done()?;
-    journey.connect().await?.expect_done()?;
+    let again = journey.connect().await?;
+    again.expect_done()?;
+    again.expect_texts(&[
+        "Labs: 0 new records",
+        &format!("{} records already there, not sent again.", labs.len()),
+    ])?;
+    expect_arrival(&journey.rows(), &labs, &journey.sandbox.iss())?;
     let registered = journey.requests(Server::Jhe, "POST", "/fhir_sources").len();
     ensure!(registered == 1, "expected one source, found {registered}");
     Ok(())
