@@ -136,7 +136,8 @@ async fn callback(view: &View, config: &str) -> Result<(), Error> {
         view.progress(&progress_line(run.tally(), run.label()));
     })
     .await;
-    finish(view, &store, &config, ending)
+    finish(view, &store, &config, ending);
+    Ok(())
 }
 
 /// The configuration and the JHE session, which leaves the tab's storage: whatever comes of this page, the next one
@@ -205,7 +206,7 @@ async fn take_inventory(
 }
 
 /// Tells how a run ended, and remembers it for a reload.
-fn finish(view: &View, store: &TabStore, config: &PageConfig, ending: Ending) -> Result<(), Error> {
+fn finish(view: &View, store: &TabStore, config: &PageConfig, ending: Ending) {
     let verdict = ending.verdict();
     let portal = config.deployment.portal;
     view.summary(&Summary::of(
@@ -226,14 +227,14 @@ fn finish(view: &View, store: &TabStore, config: &PageConfig, ending: Ending) ->
             tally: ending.tally,
             code: errors.first().map(|error| error.code().into()),
         };
-        session::keep_run(store, &record)?;
+        // If the tab can't keep it, only a reload knows less: the run itself is over.
+        let _ = session::keep_run(store, &record);
     }
     view.stage(match verdict {
         Verdict::Complete => Stage::Done,
         Verdict::Partly => Stage::Partly,
         Verdict::Failed => Stage::Failed,
     });
-    Ok(())
 }
 
 /// The callback page without an answer: a reload. A run that ended is told of again, and never repeated.
