@@ -5,7 +5,6 @@
 
 use alloc::borrow::ToOwned;
 use alloc::string::String;
-use alloc::vec::Vec;
 use core::fmt;
 
 use crate::config::ConfigError;
@@ -197,6 +196,7 @@ impl Error {
             Error::Pull(error) => match error.reason {
                 PageError::SignedOut => "pull.signed_out",
                 PageError::Forbidden(_) => "pull.forbidden",
+                PageError::Busy(_) => "pull.busy",
                 PageError::Refused(_) => "pull.refused",
                 PageError::ServerError(_) => "pull.server_error",
                 PageError::NotFhir(_) => "pull.not_fhir",
@@ -331,15 +331,13 @@ impl Error {
 
 impl Ending {
     /// What ended a run early, each once: a device that goes offline ends the reading and the writing.
-    pub fn errors(&self) -> Vec<Error> {
-        let mut errors: Vec<Error> = Vec::new();
+    pub fn errors(&self) -> [Option<Error>; 2] {
         let pull = self.pull_error.clone().map(Error::from);
-        for error in [pull, self.stop.map(Error::from)].into_iter().flatten() {
-            if errors.iter().all(|other| other.code() != error.code()) {
-                errors.push(error);
-            }
+        let stop = self.stop.map(Error::from);
+        match (&pull, &stop) {
+            (Some(pull_error), Some(stop)) if pull_error.code() == stop.code() => [pull, None],
+            _ => [pull, stop],
         }
-        errors
     }
 }
 
@@ -392,9 +390,10 @@ fn callback_detail(error: &CallbackError) -> String {
 fn pull_detail(reason: &PageError) -> String {
     match reason {
         PageError::SignedOut => "the EHR answered 401: its token is over".into(),
-        PageError::Forbidden(said) | PageError::Refused(said) | PageError::ServerError(said) => {
-            said.clone()
-        }
+        PageError::Forbidden(said)
+        | PageError::Busy(said)
+        | PageError::Refused(said)
+        | PageError::ServerError(said) => said.clone(),
         PageError::NotFhir(content_type) => {
             ["expected a FHIR Bundle, found ", content_type].concat()
         }

@@ -114,6 +114,9 @@ pub struct HttpResponse {
     pub status: u16,
     /// The `Content-Type` field, empty where there is none.
     pub content_type: String,
+    /// The milliseconds that `Retry-After` asks for, as seconds or as a date (RFC 9110 §10.2.3), where there is one and
+    /// CORS shows it.
+    pub retry_after_ms: Option<u64>,
     /// The body's bytes.
     pub body: Vec<u8>,
 }
@@ -215,6 +218,7 @@ pub(crate) mod testing {
         HttpResponse {
             status,
             content_type: content_type.into(),
+            retry_after_ms: None,
             body: body.as_bytes().to_vec(),
         }
     }

@@ -20,8 +20,10 @@ use crate::smart::context::LaunchContext;
 use crate::texts::Texts;
 
 pub mod progress;
+mod retry;
 
 use progress::Tally;
+use retry::Backoff;
 
 /// The next page is asked for when no more records than this wait to be written.
 const READ_AHEAD: usize = 50;
@@ -42,6 +44,8 @@ pub enum Action {
     Perform(TaskId, HttpRequest),
     /// Nothing to do until a task under way is finished.
     AwaitFinish,
+    /// Nothing to do until this time, in milliseconds since the Unix epoch, or until a task under way is finished.
+    AwaitTime(u64),
     /// Nothing is left, nothing is under way.
     Complete,
 }
@@ -56,6 +60,7 @@ pub struct ImportRun {
     identity: Identity,
     pager: Pager,
     reading: Reading,
+    backoff: Backoff,
     queue: VecDeque<Record>,
     writing: Vec<TaskId>,
     last_task: u32,
@@ -73,6 +78,8 @@ enum Reading {
     Ready,
     /// A page is under way.
     UnderWay(TaskId),
+    /// A page failed, and is asked for again at this time.
+    Waiting(u64),
     /// Nothing more is read.
     Ended,
 }
@@ -108,7 +115,8 @@ pub fn pages(ehr: &LaunchContext, search: &Search<'_>) -> Pager {
 impl ImportRun {
     /// A run that pulls what `ehr`'s patient authorized and files it under `source`.
     ///
-    /// What JHE `held` before is not sent again. The tokens stay inside, each bound to its server.
+    /// What JHE `held` before is not sent again. `seed` is any number but 0, for the jitter of waits. The tokens stay
+    /// inside, each bound to its server.
     pub fn new(
         jhe: JheSession,
         ehr: LaunchContext,
@@ -116,6 +124,7 @@ impl ImportRun {
         held: Held,
         pull: Pull,
         identity: Identity,
+        seed: u64,
     ) -> Self {
         ImportRun {
             pager: pages(&ehr, &pull.search),
@@ -125,6 +134,7 @@ impl ImportRun {
             pull,
             identity,
             reading: Reading::Ready,
+            backoff: Backoff::new(seed),
             queue: VecDeque::new(),
             writing: Vec::new(),
             last_task: 0,
@@ -137,8 +147,13 @@ impl ImportRun {
         }
     }
 
-    /// What to do next.
-    pub fn next_action(&mut self) -> Action {
+    /// What to do at the time `now`, in milliseconds since the Unix epoch.
+    pub fn next_action(&mut self, now: u64) -> Action {
+        match self.reading {
+            Reading::Waiting(_) if self.stop.is_some() => self.reading = Reading::Ended,
+            Reading::Waiting(until) if now >= until => self.reading = Reading::Ready,
+            _ => {}
+        }
         if self.stop.is_none() {
             if self.queue.len() <= READ_AHEAD && matches!(self.reading, Reading::Ready) {
                 match self.pager.next_request(&self.ehr.access_token) {
@@ -163,26 +178,35 @@ impl ImportRun {
             }
         }
         match (&self.reading, self.writing.is_empty()) {
+            (Reading::Waiting(until), _) => Action::AwaitTime(*until),
             (Reading::UnderWay(_), _) | (_, false) => Action::AwaitFinish,
             _ => Action::Complete,
         }
     }
 
     /// Takes the outcome of a task. One that is not under way is not asked for any more and changes nothing.
-    pub fn finish(&mut self, task: TaskId, answer: Answer) {
+    pub fn finish(&mut self, task: TaskId, answer: Answer, now: u64) {
         if let Some(index) = self.writing.iter().position(|writing| *writing == task) {
             self.writing.swap_remove(index);
             return self.finish_write(&answer);
         }
         if matches!(self.reading, Reading::UnderWay(reading) if reading == task) {
             self.reading = Reading::Ready;
-            self.finish_read(answer);
+            self.finish_read(answer, now);
         }
     }
 
     /// What has happened so far.
     pub fn tally(&self) -> &Tally {
         &self.tally
+    }
+
+    /// Until when the next page is waited for, if a page failed and is tried again.
+    pub fn waits_until(&self) -> Option<u64> {
+        match self.reading {
+            Reading::Waiting(until) => Some(until),
+            _ => None,
+        }
     }
 
     /// The name of what is pulled, as in `Labs: 12 records`.
@@ -207,17 +231,29 @@ impl ImportRun {
         TaskId(self.last_task)
     }
 
+    fn retry_or_end(&mut self, reason: PageError, now: u64) {
+        let wait = match reason.is_transient() {
+            true => self.backoff.wait(self.pager.retry_after_ms()),
+            false => None,
+        };
+        match wait {
+            Some(wait) => self.reading = Reading::Waiting(now.saturating_add(wait)),
+            None => self.end_reading(reason),
+        }
+    }
+
     fn end_reading(&mut self, reason: PageError) {
         self.reading = Reading::Ended;
         let page = self.pager.pages() + 1;
         self.pull_error = Some(PullError { page, reason });
     }
 
-    fn finish_read(&mut self, answer: Answer) {
+    fn finish_read(&mut self, answer: Answer, now: u64) {
         let found = match self.pager.receive(answer) {
             Ok(found) => found,
-            Err(reason) => return self.end_reading(reason),
+            Err(reason) => return self.retry_or_end(reason, now),
         };
+        self.backoff.reset();
         self.tally.pages = self.pager.pages();
         self.tally.add_left_out(&found.left_out);
         for outcome in &found.outcomes {

@@ -59,6 +59,11 @@ impl<'a> Json<'a> {
         }
     }
 
+    /// The elements of the list that is the member `name` of an object; none where there is no such list.
+    pub fn list(self, name: &str) -> Elements<'a> {
+        self.get(name).unwrap_or(Json("")).elements()
+    }
+
     /// Is it a list?
     pub fn is_list(self) -> bool {
         self.0.starts_with('[')
@@ -340,6 +345,8 @@ mod tests {
         assert_eq!(value.get("t").map(Json::text), Some("true"));
         assert_eq!(value.get("s").and_then(Json::whole_number), Some(3600));
         assert_eq!(json("[]").elements().count(), 0);
+        assert_eq!(value.get("a").unwrap().list("b").count(), 3);
+        assert_eq!(value.list("a").count() + value.list("missing").count(), 0);
         assert_eq!(json("7").get("a"), None);
     }
 

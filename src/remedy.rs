@@ -236,7 +236,7 @@ fn of_discovery(error: &DiscoveryError) -> Remedy {
     remedy(
         "This hospital's sign-in can't be used yet",
         explanation,
-        "Please check your connection and open the link in your invitation again later. If it happens again, tell your study team.",
+        LATER,
     )
 }
 
@@ -370,6 +370,7 @@ fn of_pull(error: &PullError) -> Remedy {
         PageError::Forbidden(_) => {
             "@ does not allow this app to read these records; the scope may not be enabled there."
         }
+        PageError::Busy(_) => "@ has too many visitors at the moment.",
         PageError::Refused(_) => "@ did not accept the question for your records.",
         PageError::ServerError(_) => "@ has a problem of its own at the moment.",
         PageError::NotFhir(_) => "@ answered with something else than records.",
@@ -580,7 +581,7 @@ mod tests {
             }),
             stop: Some(Stop::JheUnreachable(offline)),
         };
-        let codes: Vec<_> = ending.errors().iter().map(Error::code).collect();
+        let codes: Vec<_> = ending.errors().iter().flatten().map(Error::code).collect();
         assert_eq!(codes, ["browser.offline"]);
     }
 

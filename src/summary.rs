@@ -92,6 +92,18 @@ pub fn progress_line(tally: &Tally, label: &str) -> String {
     line
 }
 
+/// `MyChart does not answer right now. Trying again in 20 s.`
+pub fn waiting_line(wait_ms: u64, portal: &str) -> String {
+    let seconds = number(wait_ms.div_ceil(1000));
+    [
+        portal,
+        " does not answer right now. Trying again in ",
+        &seconds,
+        " s.",
+    ]
+    .concat()
+}
+
 /// Always in the plural, as JHE's own documentation words it: `(1 records could not be saved)`.
 fn records(count: u32) -> String {
     [&number(u64::from(count)), " records"].concat()

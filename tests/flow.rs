@@ -677,6 +677,22 @@ fn the_link_opened_again_after_a_session_ended_brings_the_rest() {
 }
 
 #[test]
+fn a_hospital_that_fails_for_a_while_costs_nothing_but_time() {
+    let journey = Journey::begin();
+    journey.fail(pages_of_search().after(1).times(3), maintenance());
+    journey.fail(pages_of_search().after(6).once(), Fault::CutOff);
+    let before = journey.tab.now();
+    let import = journey.connect();
+
+    assert_eq!(import.ending.verdict(), Verdict::Complete);
+    assert!(
+        journey.tab.now() - before >= 3_500,
+        "no wait between the tries"
+    );
+    journey.has_arrived(&journey.labs());
+}
+
+#[test]
 fn a_session_at_the_hospital_that_ends_while_importing_keeps_what_was_fetched() {
     let journey = Journey::begin();
     journey.tab.before("sessionID=", 0, |tab| {
@@ -847,6 +863,7 @@ provoked!(ON_THE_FIRST_PAGE, nothing_is_fetched, {
 provoked!(ON_A_LATER_PAGE, the_first_page_is_kept, {
     a_page_link_that_expired_keeps_what_was_fetched: "pull.refused", |j| j.world().settings.ehr.page_link_seconds = -1;
     a_hospital_with_an_internal_error_keeps_what_was_fetched: "pull.server_error", |j| j.fail(pages_of_search().after(1), maintenance());
+    a_hospital_that_is_too_busy_keeps_what_was_fetched: "pull.busy", |j| j.fail(pages_of_search().after(1), json_answer(429, "{}"));
     a_page_that_is_html_keeps_what_was_fetched: "pull.not_fhir", |j| j.fail(pages_of_search().after(1), web_page());
     a_page_that_is_an_empty_string_keeps_what_was_fetched: "pull.not_fhir", |j| j.fail(pages_of_search().after(1), json_answer(200, "\"\""));
     a_page_that_is_cut_off_keeps_what_was_fetched: "pull.cut_off", |j| j.fail(pages_of_search().after(1), Fault::CutOff);

@@ -14,10 +14,10 @@ use js_sys::{Object, Promise, Reflect};
 use wasm_bindgen::closure::Closure;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
-use wasm_bindgen_futures::future_to_promise;
 
 use crate::browser::facade::json;
 use crate::browser::fetch::send;
+use crate::browser::platform::spawn;
 use crate::browser::sign_in::{answered, begin_sign_in, complete_sign_in, page_url};
 use crate::browser::storage::TabStore;
 use crate::browser::{location, platform};
@@ -152,7 +152,21 @@ pub fn ready(
 type Outcome = Pin<Box<dyn Future<Output = Result<JsValue, Error>>>>;
 
 fn promise(outcome: Outcome) -> Promise {
-    future_to_promise(async move { outcome.await.map_err(|error| rejection(&error)) })
+    let mut outcome = Some(outcome);
+    Promise::new(&mut |resolve, reject| {
+        // Called once, and before this returns.
+        let Some(outcome) = outcome.take() else {
+            return;
+        };
+        spawn(Box::pin(async move {
+            let (settle, value) = match outcome.await {
+                Ok(value) => (resolve, value),
+                Err(error) => (reject, rejection(&error)),
+            };
+            // These two functions do not throw.
+            let _ = settle.call1(&JsValue::NULL, &value);
+        }));
+    })
 }
 
 fn rejection(error: &Error) -> JsValue {

@@ -1,5 +1,6 @@
 //! What JHE's pages and the plain pages call. Other pages have [`client`](crate::browser::client).
 
+use alloc::boxed::Box;
 use alloc::string::String;
 
 use wasm_bindgen::JsValue;
@@ -7,6 +8,7 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use web_sys::Element;
 
 use crate::browser::pages::{Page, run};
+use crate::browser::platform::spawn;
 use crate::browser::view::View;
 
 /// Starts the connect page of JHE's MyChart client in `out`; `config` is `MYCHART_CONFIG`.
@@ -41,7 +43,7 @@ pub fn finish_page(out: Element, config: String) {
 
 fn begin(page: Page, out: Element, config: String) {
     if let Some(view) = View::new(out) {
-        wasm_bindgen_futures::spawn_local(run(page, view, config));
+        spawn(Box::pin(run(page, view, config)));
     }
 }
 

@@ -10,7 +10,7 @@ use web_sys::{
     RequestInit, RequestRedirect,
 };
 
-use crate::browser::platform::{Timer, is_offline};
+use crate::browser::platform::{Timer, is_offline, now};
 use crate::http::{Answer, Conversation, HttpRequest, HttpResponse, TransportError};
 
 /// Sends a request and reads the whole answer.
@@ -27,8 +27,23 @@ pub(crate) async fn send(request: HttpRequest) -> Answer {
     Ok(HttpResponse {
         status: response.status(),
         content_type: response.headers().get("Content-Type").unwrap_or_default(),
+        retry_after_ms: response
+            .headers()
+            .get("Retry-After")
+            .and_then(|field| retry_after_ms(&field)),
         body,
     })
+}
+
+/// Seconds, or a date: the browser knows the forms of HTTP's dates.
+fn retry_after_ms(field: &str) -> Option<u64> {
+    match field.trim().parse::<u32>() {
+        Ok(seconds) => Some(u64::from(seconds) * 1000),
+        Err(_) => {
+            let date = js_sys::Date::parse(field);
+            (date > 0.0).then(|| (date as u64).saturating_sub(now()))
+        }
+    }
 }
 
 /// Performs a conversation to its end.

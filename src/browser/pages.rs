@@ -14,7 +14,7 @@ use crate::browser::{location, platform};
 use crate::config::{AuthorizeOptions, PageConfig};
 use crate::error::{CallbackError, Error};
 use crate::exchange::deployment::MYCHART;
-use crate::exchange::inventory::{Held, Inventory};
+use crate::exchange::inventory::Inventory;
 use crate::exchange::invitation::{Enrolment, Invitation};
 use crate::exchange::jhe::JheSession;
 use crate::exchange::patient::{Identification, PatientIdentifier};
@@ -25,7 +25,7 @@ use crate::oauth::authorization::AuthorizationResponse;
 use crate::session::{self, RunRecord};
 use crate::smart::context::LaunchContext;
 use crate::smart::discovery::Issuer;
-use crate::summary::{Summary, progress_line};
+use crate::summary::{Summary, progress_line, waiting_line};
 use crate::url::Url;
 
 /// Which of the two pages this is.
@@ -114,14 +114,21 @@ async fn callback(view: &View, config: &str) -> Result<(), Error> {
     context.require_search(config.deployment.pull.search.resource_type)?;
     view.step(&[portal, " patient id: ", &context.patient].concat());
 
-    identify(&config, &jhe, &context).await?;
+    let mut identification = identification(&config, &jhe, &context);
+    converse(&mut identification).await;
+    identification.finish()?;
     view.step(&["Stored ", portal, " patient id in JHE"].concat());
-    let source = register(&config, &jhe, &context).await?;
+    let mut registration = registration(&config, &jhe, &context);
+    converse(&mut registration).await;
+    let source = registration.finish()?;
     view.step(match source.is_new() {
         true => "Registered your hospital as a source in JHE",
         false => "Found your hospital among your sources in JHE",
     });
-    let held = take_inventory(view, &config, &jhe, &context, &source).await?;
+    view.step("Looking at what JHE has already");
+    let mut inventory = inventory(&config, &jhe, &context, &source);
+    converse(&mut inventory).await;
+    let held = inventory.finish()?;
 
     let begun = RunRecord {
         is_finished: false,
@@ -130,10 +137,21 @@ async fn callback(view: &View, config: &str) -> Result<(), Error> {
     };
     session::keep_run(&store, &begun)?;
     let (pull, identity) = (config.deployment.pull, config.deployment.identity);
-    let mut run = ImportRun::new(jhe, context, source.id, held, pull, identity);
+    let mut run = ImportRun::new(
+        jhe,
+        context,
+        source.id,
+        held,
+        pull,
+        identity,
+        platform::now(),
+    );
     view.step("Copying your records");
     let ending = perform(&mut run, |run| {
-        view.progress(&progress_line(run.tally(), run.label()));
+        view.progress(&match run.waits_until() {
+            Some(until) => waiting_line(until.saturating_sub(platform::now()), portal),
+            None => progress_line(run.tally(), run.label()),
+        });
     })
     .await;
     finish(view, &store, &config, ending);
@@ -153,56 +171,45 @@ fn take_jhe(store: &TabStore, config: &str, page: &Url) -> Result<(PageConfig, J
 }
 
 /// Tells JHE who the patient is at the hospital.
-async fn identify(
+fn identification<'a>(
     config: &PageConfig,
-    jhe: &JheSession,
+    jhe: &'a JheSession,
     context: &LaunchContext,
-) -> Result<(), Error> {
+) -> Identification<'a> {
     let identifier = PatientIdentifier {
         system: context.issuer.as_str().into(),
         value: context.patient.clone(),
     };
-    let mut identification = Identification::new(jhe, config.deployment, identifier);
-    converse(&mut identification).await;
-    Ok(identification.finish()?)
+    Identification::new(jhe, config.deployment, identifier)
 }
 
 /// Finds or registers the source under which the records are filed.
-async fn register(
+fn registration<'a>(
     config: &PageConfig,
-    jhe: &JheSession,
+    jhe: &'a JheSession,
     context: &LaunchContext,
-) -> Result<Source, Error> {
+) -> SourceRegistration<'a> {
     let description = SourceDescription {
         label: config.deployment.source_label.into(),
         fhir_base_url: context.issuer.as_str().into(),
         data_source: config.data_source_id.clone(),
     };
-    let mut registration = SourceRegistration::new(jhe, description);
-    converse(&mut registration).await;
-    Ok(registration.finish()?)
+    SourceRegistration::new(jhe, description)
 }
 
-/// Reads back what JHE holds of this hospital's records. Sources that were just registered hold none.
-async fn take_inventory(
-    view: &View,
+/// Reads back what JHE holds of this hospital's records.
+fn inventory<'a>(
     config: &PageConfig,
-    jhe: &JheSession,
+    jhe: &'a JheSession,
     context: &LaunchContext,
     source: &Source,
-) -> Result<Held, Error> {
-    if source.earlier.is_empty() {
-        return Ok(Held::default());
-    }
-    view.step("Looking at what JHE has already");
-    let mut inventory = Inventory::new(
+) -> Inventory<'a> {
+    Inventory::new(
         jhe,
         config.deployment.pull.search.resource_type,
         context.issuer.as_str().into(),
         source.earlier.clone(),
-    );
-    converse(&mut inventory).await;
-    Ok(inventory.finish()?)
+    )
 }
 
 /// Tells how a run ended, and remembers it for a reload.
@@ -215,7 +222,7 @@ fn finish(view: &View, store: &TabStore, config: &PageConfig, ending: Ending) {
         portal,
     ));
     let errors = ending.errors();
-    for error in &errors {
+    for error in errors.iter().flatten() {
         log(error);
         view.error(error, portal);
     }
@@ -225,7 +232,11 @@ fn finish(view: &View, store: &TabStore, config: &PageConfig, ending: Ending) {
         let record = RunRecord {
             is_finished: true,
             tally: ending.tally,
-            code: errors.first().map(|error| error.code().into()),
+            code: errors
+                .iter()
+                .flatten()
+                .next()
+                .map(|error| error.code().into()),
         };
         // If the tab can't keep it, only a reload knows less: the run itself is over.
         let _ = session::keep_run(store, &record);

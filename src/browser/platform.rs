@@ -1,7 +1,13 @@
 //! Clock, randomness, timers and the browser's state.
 
+use alloc::boxed::Box;
+use core::future::Future;
+use core::pin::Pin;
+
+use js_sys::Promise;
 use wasm_bindgen::closure::Closure;
 use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
 
 use crate::error::BrowserError;
 
@@ -61,6 +67,24 @@ impl Drop for Timer {
             window.clear_timeout_with_handle(self.id);
         }
     }
+}
+
+/// Starts something that goes on by itself. Boxed: each kind of future would bring a copy of the executor along.
+pub(crate) fn spawn(future: Pin<Box<dyn Future<Output = ()>>>) {
+    wasm_bindgen_futures::spawn_local(future);
+}
+
+/// Lets some milliseconds pass.
+pub(crate) fn pause(milliseconds: u32) -> JsFuture {
+    let milliseconds = i32::try_from(milliseconds).unwrap_or(i32::MAX);
+    let passed = Promise::new(&mut |resolve, _| {
+        if let Some(window) = web_sys::window() {
+            // Fails only where there are no timers.
+            let _ = window
+                .set_timeout_with_callback_and_timeout_and_arguments_0(&resolve, milliseconds);
+        }
+    });
+    JsFuture::from(passed)
 }
 
 /// A line for maintainers. Never a token, never a record.

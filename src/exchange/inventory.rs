@@ -53,13 +53,18 @@ enum Step {
 }
 
 impl<'a> Inventory<'a> {
-    /// The inventory of one type under `sources`; `system` is the hospital's FHIR base URL, verbatim.
+    /// The inventory of one type under `sources`; `system` is the hospital's FHIR base URL, verbatim. Without earlier
+    /// sources there is nothing to read back.
     pub fn new(
         jhe: &'a JheSession,
         resource_type: &'static str,
         system: String,
         sources: Vec<SourceId>,
     ) -> Self {
+        let step = match sources.is_empty() {
+            true => Step::End(Ok(())),
+            false => Step::Ask,
+        };
         Inventory {
             jhe,
             resource_type,
@@ -68,7 +73,7 @@ impl<'a> Inventory<'a> {
             held: Held::default(),
             rows: 0,
             page: 1,
-            step: Step::Ask,
+            step,
         }
     }
 
@@ -96,7 +101,7 @@ impl<'a> Inventory<'a> {
             return Step::End(Err(InventoryError::Refused(response.describe())));
         };
         let before = self.rows;
-        for entry in bundle.get("entry").into_iter().flat_map(Json::elements) {
+        for entry in bundle.list("entry") {
             self.rows += 1;
             if let Some(row) = entry.get("resource") {
                 self.note(row);
@@ -114,8 +119,7 @@ impl<'a> Inventory<'a> {
     }
 
     fn note(&mut self, row: Json<'_>) {
-        let mut extensions = row.get("extension").into_iter().flat_map(Json::elements);
-        let is_ours = extensions.any(|extension| {
+        let is_ours = row.list("extension").any(|extension| {
             let source = extension.get("valueInteger").and_then(SourceId::read);
             extension.get_string("url").as_deref() == Some(SOURCE_EXTENSION)
                 && source.is_some_and(|source| self.sources.contains(&source))
@@ -123,7 +127,7 @@ impl<'a> Inventory<'a> {
         if !is_ours {
             return;
         }
-        for identifier in row.get("identifier").into_iter().flat_map(Json::elements) {
+        for identifier in row.list("identifier") {
             if identifier.get_string("system").as_ref() == Some(&self.system)
                 && let Some(id) = identifier.get_string("value")
             {
@@ -250,6 +254,15 @@ mod tests {
         assert!(held.unwrap().contains("a"));
         let (_, held) = take(&[full(), (404, "{}".into())]);
         assert!(held.unwrap().contains("a"));
+    }
+
+    #[test]
+    fn without_an_earlier_source_nothing_is_asked() {
+        let jhe = jhe();
+        let system = "https://ehr/R4".into();
+        let mut inventory = Inventory::new(&jhe, "Observation", system, Vec::new());
+        assert!(inventory.next_request().is_none());
+        assert!(inventory.finish().is_ok());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use alloc::string::String;
 use crate::exchange::deployment::Deployment;
 use crate::exchange::jhe::JheSession;
 use crate::http::{Answer, Conversation, HttpRequest, HttpResponse, TransportError};
-use crate::json::{Json, object};
+use crate::json::object;
 use crate::text::contains;
 
 /// The patient's id at the EHR, as JHE stores it. Both parts are compared as exact strings there.
@@ -65,8 +65,7 @@ pub fn identifier_owned(
         return Err(IdentifierError::Refused(response.describe()));
     };
     let patient = profile.get("patient").ok_or(IdentifierError::NotAPatient)?;
-    let identifiers = patient.get("identifiers").into_iter();
-    let is_owned = identifiers.flat_map(Json::elements).any(|owned| {
+    let is_owned = patient.list("identifiers").any(|owned| {
         owned.get_string("system").as_ref() == Some(&identifier.system)
             && owned.get_string("value").as_ref() == Some(&identifier.value)
     });

@@ -47,9 +47,8 @@ impl OperationOutcome {
     }
 
     fn read_issues(outcome: Json<'_>) -> Self {
-        let issues = outcome.get("issue").into_iter().flat_map(Json::elements);
         OperationOutcome {
-            issues: issues.map(Issue::read).collect(),
+            issues: outcome.list("issue").map(Issue::read).collect(),
         }
     }
 

@@ -19,6 +19,7 @@ pub struct Pager {
     next: Next,
     visited: Texts,
     pages: u32,
+    retry_after_ms: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -49,12 +50,18 @@ impl Pager {
             next,
             visited,
             pages: 0,
+            retry_after_ms: None,
         }
     }
 
     /// How many pages were read.
     pub fn pages(&self) -> u32 {
         self.pages
+    }
+
+    /// How long the answer that was received last asks to wait, in milliseconds.
+    pub fn retry_after_ms(&self) -> Option<u64> {
+        self.retry_after_ms
     }
 
     /// The request for the next page; `None` after the last one, and while an answer is awaited.
@@ -78,7 +85,8 @@ impl Pager {
     /// Reads the page that was asked for last.
     ///
     /// # Errors
-    /// [`PageError`]; there is no further page then.
+    /// [`PageError`]. After a [transient](PageError::is_transient) one the same page may be asked for again, after any
+    /// other there is no further page.
     pub fn receive(&mut self, answer: Answer) -> Result<SearchPage, PageError> {
         let page = match core::mem::replace(&mut self.next, Next::End) {
             Next::UnderWay(page) => page,
@@ -87,20 +95,34 @@ impl Pager {
                 return Ok(SearchPage::default());
             }
         };
-        let response = answer.map_err(|error| match error {
-            TransportError::CutOff => PageError::CutOff,
-            other => PageError::Transport(other),
-        })?;
-        if !response.is_success() {
-            return Err(PageError::from_refusal(&response));
-        }
-        let found = SearchPage::from_response(&response, &self.selection)
-            .ok_or_else(|| PageError::from_unreadable(&response))?;
+        self.retry_after_ms = None;
+        let found = match self.read(answer) {
+            Ok(found) => found,
+            Err(error) => {
+                if error.is_transient() {
+                    self.next = Next::Page(page);
+                }
+                return Err(error);
+            }
+        };
         self.pages += 1;
         if let Some(link) = &found.next {
             self.next = self.follow(link, &page);
         }
         Ok(found)
+    }
+
+    fn read(&mut self, answer: Answer) -> Result<SearchPage, PageError> {
+        let response = answer.map_err(|error| match error {
+            TransportError::CutOff => PageError::CutOff,
+            other => PageError::Transport(other),
+        })?;
+        if !response.is_success() {
+            self.retry_after_ms = response.retry_after_ms;
+            return Err(PageError::from_refusal(&response));
+        }
+        SearchPage::from_response(&response, &self.selection)
+            .ok_or_else(|| PageError::from_unreadable(&response))
     }
 
     fn follow(&mut self, link: &str, page: &Url) -> Next {
@@ -123,6 +145,8 @@ pub enum PageError {
     SignedOut,
     /// 403: the app may not read this.
     Forbidden(String),
+    /// 429: too many requests.
+    Busy(String),
     /// Another 4xx; what the EHR said.
     Refused(String),
     /// 5xx; what the EHR said.
@@ -140,6 +164,17 @@ pub enum PageError {
 }
 
 impl PageError {
+    /// May it be gone at the next try?
+    pub fn is_transient(&self) -> bool {
+        matches!(
+            self,
+            PageError::Busy(_)
+                | PageError::ServerError(_)
+                | PageError::CutOff
+                | PageError::Transport(_)
+        )
+    }
+
     /// Status first, body second: an EHR's 401 may have `""` as its body, its 404 a web page.
     fn from_refusal(response: &HttpResponse) -> Self {
         let outcome = OperationOutcome::from_response(response).map(|outcome| outcome.text());
@@ -151,6 +186,7 @@ impl PageError {
         match response.status {
             401 => PageError::SignedOut,
             403 => PageError::Forbidden(said),
+            429 => PageError::Busy(said),
             500.. => PageError::ServerError(said),
             _ => PageError::Refused(said),
         }
@@ -214,6 +250,21 @@ mod tests {
         );
         assert!(pager.next_request(&token).unwrap().is_none());
         assert_eq!(pager.pages(), 1);
+    }
+
+    #[test]
+    fn after_a_passing_failure_the_same_page_is_asked_for_again() {
+        let token = AccessToken::new("E".into());
+        let mut pager = pager();
+        let first = pager.next_request(&token).unwrap().unwrap();
+        let mut busy = json(429, "");
+        busy.retry_after_ms = Some(7_000);
+        assert!(pager.receive(Ok(busy)).unwrap_err().is_transient());
+        assert_eq!(pager.retry_after_ms(), Some(7_000));
+        let again = pager.next_request(&token).unwrap().unwrap();
+        assert_eq!(first.url, again.url);
+        assert!(pager.receive(Ok(json(403, ""))).is_err());
+        assert!(pager.next_request(&token).unwrap().is_none());
     }
 
     #[test]

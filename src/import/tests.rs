@@ -20,6 +20,7 @@ use crate::smart::launch::Launched;
 use crate::url::Url;
 
 const BASE: &str = "https://ehr.example/R4";
+const NOW: u64 = 1_000_000;
 
 fn run() -> ImportRun {
     run_with(Held::default())
@@ -40,6 +41,7 @@ fn run_with(held: Held) -> ImportRun {
         held,
         MYCHART.pull,
         MYCHART.identity,
+        7,
     )
 }
 
@@ -67,8 +69,9 @@ fn perform(
 ) -> Vec<String> {
     let mut sent = Vec::new();
     let mut under_way = Vec::new();
+    let mut now = NOW;
     for _ in 0..10_000 {
-        match run.next_action() {
+        match run.next_action(now) {
             Action::Perform(task, request) => {
                 let token = header(&request, "Authorization").unwrap();
                 let answer = match request.method {
@@ -89,7 +92,15 @@ fn perform(
             }
             Action::AwaitFinish => {
                 let (task, answer) = under_way.remove(0);
-                run.finish(task, answer);
+                run.finish(task, answer, now);
+            }
+            Action::AwaitTime(until) if under_way.is_empty() => {
+                assert!(until > now, "a wait that is over");
+                now = until;
+            }
+            Action::AwaitTime(_) => {
+                let (task, answer) = under_way.remove(0);
+                run.finish(task, answer, now);
             }
             Action::Complete => {
                 assert!(under_way.is_empty());
@@ -216,54 +227,133 @@ fn a_refused_record_does_not_stop_the_others() {
 
 #[test]
 fn each_failure_of_a_later_page_keeps_what_came_before_and_has_its_name() {
-    let cases: Vec<(Answer, PageError)> = alloc::vec![
-        (Ok(json(401, "\"\"")), PageError::SignedOut),
+    type Case = (fn() -> Answer, u32, PageError);
+    let cases: [Case; 11] = [
+        (|| Ok(json(401, "\"\"")), 1, PageError::SignedOut),
         (
-            Ok(json(403, "no")),
-            PageError::Forbidden("HTTP 403: no".into())
+            || Ok(json(403, "no")),
+            1,
+            PageError::Forbidden("HTTP 403: no".into()),
         ),
         (
-            Ok(json(
-                400,
-                r#"{"resourceType":"OperationOutcome","issue":[{"severity":"fatal","code":"required","diagnostics":"category"}]}"#
-            )),
-            PageError::Refused("HTTP 400: category".into())
+            || {
+                Ok(json(
+                    400,
+                    r#"{"resourceType":"OperationOutcome","issue":[{"severity":"fatal","code":"required","diagnostics":"category"}]}"#,
+                ))
+            },
+            1,
+            PageError::Refused("HTTP 400: category".into()),
         ),
         (
-            Ok(answer(404, "text/html", "<html>")),
-            PageError::Refused("HTTP 404: a web page".into())
+            || Ok(answer(404, "text/html", "<html>")),
+            1,
+            PageError::Refused("HTTP 404: a web page".into()),
         ),
         (
-            Ok(answer(503, "text/html", "<html>")),
-            PageError::ServerError("HTTP 503: a web page".into())
+            || Ok(json(429, "slow down")),
+            5,
+            PageError::Busy("HTTP 429: slow down".into()),
         ),
         (
-            Ok(answer(200, "text/html", "<html>")),
-            PageError::NotFhir("text/html".into())
+            || Ok(answer(503, "text/html", "<html>")),
+            5,
+            PageError::ServerError("HTTP 503: a web page".into()),
         ),
         (
-            Ok(json(200, "\"\"")),
-            PageError::NotFhir("application/json".into())
+            || Ok(answer(200, "text/html", "<html>")),
+            1,
+            PageError::NotFhir("text/html".into()),
         ),
         (
-            Ok(json(200, r#"{"resourceType":"Bundle","entry":[{"re"#)),
-            PageError::CutOff
+            || Ok(json(200, "\"\"")),
+            1,
+            PageError::NotFhir("application/json".into()),
         ),
-        (Err(TransportError::CutOff), PageError::CutOff),
         (
-            Err(TransportError::TimedOut),
-            PageError::Transport(TransportError::TimedOut)
+            || Ok(json(200, r#"{"resourceType":"Bundle","entry":[{"re"#)),
+            5,
+            PageError::CutOff,
+        ),
+        (|| Err(TransportError::CutOff), 5, PageError::CutOff),
+        (
+            || Err(TransportError::TimedOut),
+            5,
+            PageError::Transport(TransportError::TimedOut),
         ),
     ];
-    for (answer, reason) in cases {
+    for (failure, tries, reason) in cases {
         let mut run = run();
-        let first = Ok(json(200, &page(&["a", "b"], Some("?page=2"))));
-        let sent = perform(&mut run, pages(alloc::vec![first, answer]), stored);
+        let mut asked = 0;
+        let sent = perform(
+            &mut run,
+            |_| {
+                asked += 1;
+                match asked {
+                    1 => Ok(json(200, &page(&["a", "b"], Some("?page=2")))),
+                    _ => failure(),
+                }
+            },
+            stored,
+        );
         assert_eq!(sent.len(), 2, "{reason:?}");
+        assert_eq!(asked, 1 + tries, "{reason:?}");
         let ending = run.ending();
         assert_eq!(ending.verdict(), Verdict::Partly);
         assert_eq!(ending.pull_error, Some(PullError { page: 2, reason }));
     }
+}
+
+#[test]
+fn a_page_that_fails_for_a_while_costs_nothing_but_time() {
+    let mut run = run();
+    let mut asked = 0;
+    let sent = perform(
+        &mut run,
+        |_| {
+            asked += 1;
+            match asked {
+                1 => Ok(json(200, &page(&["a"], Some("?page=2")))),
+                2 => Err(TransportError::Offline),
+                3 => Ok(json(502, "")),
+                4 => Err(TransportError::CutOff),
+                _ => Ok(json(200, &page(&["b"], None))),
+            }
+        },
+        stored,
+    );
+    assert_eq!(sent.len(), 2);
+    assert_eq!(run.ending().verdict(), Verdict::Complete);
+}
+
+#[test]
+fn the_wait_that_a_server_asks_for_is_obeyed_and_told() {
+    let mut run = run();
+    let Action::Perform(task, _) = run.next_action(NOW) else {
+        panic!("no page is asked for")
+    };
+    let mut busy = json(503, "");
+    busy.retry_after_ms = Some(20_000);
+    run.finish(task, Ok(busy), NOW);
+    assert_eq!(run.waits_until(), Some(NOW + 20_000));
+    assert!(matches!(run.next_action(NOW), Action::AwaitTime(until) if until == NOW + 20_000));
+    assert!(matches!(run.next_action(NOW + 20_000), Action::Perform(..)));
+    assert_eq!(run.waits_until(), None);
+}
+
+#[test]
+fn records_are_written_while_a_page_is_waited_for() {
+    let mut run = run();
+    let first = page(&["a", "b"], Some("?page=2"));
+    let mut answers = alloc::vec![Ok(json(200, &first)), Err(TransportError::CutOff)].into_iter();
+    while let Action::Perform(task, request) = run.next_action(NOW) {
+        if request.method == Method::Post {
+            assert!(run.waits_until().is_some());
+            return;
+        }
+        run.finish(task, answers.next().unwrap(), NOW);
+    }
+    panic!("nothing was written");
 }
 
 #[test]
@@ -365,21 +455,21 @@ fn reading_runs_ahead_by_a_bounded_number_of_records() {
         .map(|chunk| chunk.iter().map(String::as_str).collect())
         .collect();
     loop {
-        match run.next_action() {
+        match run.next_action(NOW) {
             Action::Perform(task, request) if request.method == Method::Get => {
                 pages_before_first_write += u32::from(!has_written);
                 let next = format!("?page={}", page_number + 2);
                 let is_last = page_number + 1 == chunks.len();
                 let body = page(&chunks[page_number], (!is_last).then_some(next.as_str()));
                 page_number += 1;
-                run.finish(task, Ok(json(200, &body)));
+                run.finish(task, Ok(json(200, &body)), NOW);
                 assert!(run.queue.len() <= READ_AHEAD + 40);
             }
             Action::Perform(task, _) => {
                 has_written = true;
-                run.finish(task, Ok(json(201, "{}")));
+                run.finish(task, Ok(json(201, "{}")), NOW);
             }
-            Action::AwaitFinish => panic!("every task is finished at once"),
+            Action::AwaitFinish | Action::AwaitTime(_) => panic!("every task is finished at once"),
             Action::Complete => break,
         }
     }
@@ -390,9 +480,9 @@ fn reading_runs_ahead_by_a_bounded_number_of_records() {
 #[test]
 fn an_answer_to_a_task_that_is_not_under_way_changes_nothing() {
     let mut run = run();
-    run.finish(TaskId(77), Ok(json(200, &page(&["a"], None))));
+    run.finish(TaskId(77), Ok(json(200, &page(&["a"], None))), NOW);
     assert_eq!(run.tally().found, 0);
-    assert!(matches!(run.next_action(), Action::Perform(..)));
+    assert!(matches!(run.next_action(NOW), Action::Perform(..)));
 }
 
 proptest! {
@@ -409,16 +499,15 @@ proptest! {
         perform(
             &mut run,
             |_| {
+                if broken == Some(page_number) {
+                    return Err(TransportError::CutOff);
+                }
                 let ids: Vec<String> = (0..sizes[page_number]).map(|n| format!("{page_number}-{n}")).collect();
                 let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
                 let next = format!("?page={}", page_number + 1);
                 let is_last = page_number + 1 == total;
-                let is_broken = broken == Some(page_number);
                 page_number += 1;
-                match is_broken {
-                    true => Err(TransportError::CutOff),
-                    false => Ok(json(200, &page(&ids, (!is_last).then_some(next.as_str())))),
-                }
+                Ok(json(200, &page(&ids, (!is_last).then_some(next.as_str()))))
             },
             |_| match statuses.next() {
                 Some(0) | None => Err(TransportError::TimedOut),

@@ -128,16 +128,18 @@ impl SmartConfiguration {
         page: &Url,
     ) -> Result<Self, DiscoveryError> {
         let statement = document(response)?;
-        let security = list(statement, "rest").filter_map(|rest| rest.get("security"));
-        let oauth_uris = security
-            .flat_map(|security| list(security, "extension"))
-            .filter(|extension| {
+        let mut uris = Vec::new();
+        for rest in statement.list("rest") {
+            let Some(security) = rest.get("security") else {
+                continue;
+            };
+            for extension in security.list("extension") {
                 let url = extension.get_string("url").unwrap_or_default();
-                url.ends_with("/oauth-uris")
-            });
-        let uris: Vec<Json<'_>> = oauth_uris
-            .flat_map(|extension| list(extension, "extension"))
-            .collect();
+                if url.ends_with("/oauth-uris") {
+                    uris.extend(extension.list("extension"));
+                }
+            }
+        }
         let uri = |name: &str| {
             let named = |uri: &&Json<'_>| uri.get_string("url").as_deref() == Some(name);
             uris.iter().find(named)?.get_string("valueUri")
@@ -151,12 +153,8 @@ impl SmartConfiguration {
     }
 }
 
-fn list<'a>(json: Json<'a>, name: &str) -> impl Iterator<Item = Json<'a>> {
-    json.get(name).into_iter().flat_map(Json::elements)
-}
-
 fn strings(json: Json<'_>, name: &str) -> Vec<String> {
-    list(json, name).filter_map(Json::string).collect()
+    json.list(name).filter_map(Json::string).collect()
 }
 
 fn document(response: &HttpResponse) -> Result<Json<'_>, DiscoveryError> {

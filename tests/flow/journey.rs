@@ -236,7 +236,7 @@ impl Journey {
     pub(crate) fn error_of(&self, import: &Import) -> Error {
         let ending = &import.ending;
         assert_ne!(ending.verdict(), Verdict::Complete);
-        let mut errors = ending.errors().into_iter();
+        let mut errors = ending.errors().into_iter().flatten();
         let error = errors.next().expect("an error");
         assert_eq!(errors.next(), None, "a second error beside {error}");
         self.tell_of(&error);

@@ -98,7 +98,7 @@ pub(crate) fn callback(tab: &Tab, config: &str, address: &str) -> Result<Landed,
     };
     session::keep_run(&tab.store, &begun)?;
     let (pull, identity) = (config.deployment.pull, config.deployment.identity);
-    let mut run = ImportRun::new(jhe, context, source.id, held, pull, identity);
+    let mut run = ImportRun::new(jhe, context, source.id, held, pull, identity, tab.now());
     let Some(ending) = perform(tab, &mut run) else {
         return Ok(Landed::Left);
     };
@@ -199,9 +199,6 @@ fn take_inventory(
     context: &LaunchContext,
     source: &Source,
 ) -> Result<Held, Error> {
-    if source.earlier.is_empty() {
-        return Ok(Held::default());
-    }
     let mut inventory = Inventory::new(
         jhe,
         config.deployment.pull.search.resource_type,
@@ -217,15 +214,16 @@ fn take_inventory(
 fn perform(tab: &Tab, run: &mut ImportRun) -> Option<Ending> {
     let mut under_way = VecDeque::new();
     loop {
-        match run.next_action() {
+        match run.next_action(tab.now()) {
             Action::Perform(task, request) => under_way.push_back((task, request)),
-            Action::AwaitFinish => {
+            Action::AwaitTime(until) if under_way.is_empty() => tab.let_pass(until - tab.now()),
+            Action::AwaitFinish | Action::AwaitTime(_) => {
                 let (task, request) = under_way.pop_front().expect("a task under way");
                 let answer = tab.send(request);
                 if tab.is_closed() {
                     return None;
                 }
-                run.finish(task, answer);
+                run.finish(task, answer, tab.now());
             }
             Action::Complete => return Some(run.ending()),
         }
@@ -240,7 +238,12 @@ fn finish(tab: &Tab, ending: &Ending) -> Result<(), Error> {
     let record = RunRecord {
         is_finished: true,
         tally: ending.tally.clone(),
-        code: ending.errors().first().map(|error| error.code().into()),
+        code: ending
+            .errors()
+            .iter()
+            .flatten()
+            .next()
+            .map(|error| error.code().into()),
     };
     Ok(session::keep_run(&tab.store, &record)?)
 }

@@ -13,7 +13,7 @@ use sandbox::Sandbox;
 use ureq::Agent;
 use ureq::config::IpFamily;
 use ureq::http::Request;
-use ureq::http::header::CONTENT_TYPE;
+use ureq::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 
 /// When every tab is opened, in milliseconds since the Unix epoch.
 const OPENED_AT: u64 = 1_790_000_000_000;
@@ -90,13 +90,15 @@ impl Tab {
             return Err(TransportError::Unreachable);
         }
         let (head, mut body) = answer.into_parts();
-        let content_type = head.headers.get(CONTENT_TYPE);
+        let field = |name| {
+            let value = head.headers.get(name).map(HeaderValue::to_str);
+            value.and_then(Result::ok).unwrap_or_default().to_owned()
+        };
         Ok(HttpResponse {
             status: head.status.as_u16(),
-            content_type: content_type
-                .and_then(|value| value.to_str().ok())
-                .unwrap_or_default()
-                .to_owned(),
+            content_type: field(CONTENT_TYPE),
+            // The sandbox writes seconds.
+            retry_after_ms: field(RETRY_AFTER).parse().ok().map(|s: u64| s * 1000),
             body: body
                 .read_to_vec()
                 .map_err(|error| failure(&error, TransportError::CutOff))?,
