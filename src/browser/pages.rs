@@ -68,6 +68,7 @@ async fn connect(view: &View, config: &str) -> Result<(), Error> {
     let store = TabStore::open()?;
     let page = page_url()?;
     let config = PageConfig::parse(config, &page)?;
+    // Looked at before the invitation is used; the sign-in reads it again.
     Issuer::parse(&config.iss, &page)?;
     let invitation = Invitation::parse(page.query(), page.host())?;
     reload_when_restored();

@@ -156,11 +156,6 @@ impl Enrolment {
         }
     }
 
-    /// Was the invitation redeemed, so that only the token is missing?
-    pub fn is_redeemed(&self) -> bool {
-        matches!(self.step, Step::Exchange(_) | Step::AwaitToken)
-    }
-
     /// The session.
     ///
     /// # Errors

@@ -64,7 +64,7 @@ impl SearchPage {
 }
 
 fn next_link(bundle: Json<'_>) -> Option<String> {
-    let mut links = bundle.get("link")?.elements();
+    let mut links = bundle.list("link");
     let next = links.find(|link| link.get_string("relation").as_deref() == Some("next"));
     next?.get_string("url")
 }

@@ -57,8 +57,6 @@ pub struct SmartConfiguration {
     pub token_endpoint: Url,
     /// For the check of the answer's `iss` (RFC 9207).
     pub issuer: ExpectedIssuer,
-    /// `capabilities`, as hints: absence is not refusal.
-    pub capabilities: Vec<String>,
 }
 
 /// The request for the SMART configuration: appended to the base path, with and without trailing slash alike.
@@ -98,7 +96,8 @@ impl SmartConfiguration {
         page: &Url,
     ) -> Result<Self, DiscoveryError> {
         let body = document(response)?;
-        let methods = strings(body, "code_challenge_methods_supported");
+        let methods = body.list("code_challenge_methods_supported");
+        let methods: Vec<String> = methods.filter_map(Json::string).collect();
         // SMART: servers SHALL support S256 and SHALL NOT support `plain`. Many leave the list out: S256 is sent all
         // the same, and only a list that rules it out stops the launch.
         if !methods.is_empty() && !methods.iter().any(|method| method == "S256") {
@@ -114,7 +113,6 @@ impl SmartConfiguration {
                 advertised: body.get_string("issuer"),
                 required: iss_is_promised.is_some_and(|value| value.text() == "true"),
             },
-            capabilities: strings(body, "capabilities"),
         })
     }
 
@@ -148,13 +146,8 @@ impl SmartConfiguration {
             authorization_endpoint: endpoint("authorize", uri("authorize"), issuer, page)?,
             token_endpoint: endpoint("token", uri("token"), issuer, page)?,
             issuer: ExpectedIssuer::default(),
-            capabilities: Vec::new(),
         })
     }
-}
-
-fn strings(json: Json<'_>, name: &str) -> Vec<String> {
-    json.list(name).filter_map(Json::string).collect()
 }
 
 fn document(response: &HttpResponse) -> Result<Json<'_>, DiscoveryError> {

@@ -208,6 +208,18 @@ impl Journey {
         self.connect_as(CAMILA).await
     }
 
+    /// From the invitation link into the middle of Camila's import: three records are in JHE, and each further one takes a
+    /// second.
+    pub async fn reach_the_middle(&self) -> Result<()> {
+        let writes = Match::on(Server::Jhe)
+            .method("POST")
+            .path("/FHIR/R5/Observation");
+        self.fail(writes.after(3), Fault::Delay { millis: 1_000 });
+        self.reach_login().await?;
+        self.agree_as(CAMILA).await?;
+        self.rows_reach(3).await
+    }
+
     /// Opens the invitation link, and the connect page stops with this code.
     pub async fn stops_at_the_start(&self, code: &str) -> Result<Screen> {
         self.open_invitation().await?;

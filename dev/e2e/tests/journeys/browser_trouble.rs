@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 use e2e::browser::{Habits, Storage};
-use e2e::journey::{CAMILA, Journey, run_with};
+use e2e::journey::{Journey, run_with};
 use e2e::journeys;
 use sandbox::{Fault, Layout, Match, Server};
 
@@ -97,13 +97,7 @@ async fn an_insecure_context_is_told(journey: &Journey) -> Result<()> {
 }
 
 async fn a_network_lost_while_importing_is_told(journey: &Journey) -> Result<()> {
-    let writes = Match::on(Server::Jhe)
-        .method("POST")
-        .path("/FHIR/R5/Observation");
-    journey.fail(writes.after(3), Fault::Delay { millis: 1_000 });
-    journey.reach_login().await?;
-    journey.agree_as(CAMILA).await?;
-    journey.rows_reach(3).await?;
+    journey.reach_the_middle().await?;
 
     journey.browser.go_offline().await?;
     let screen = journey.browser.wait_until_settled().await?;

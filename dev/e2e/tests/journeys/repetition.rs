@@ -5,7 +5,7 @@ use e2e::browser::State;
 use e2e::journey::{CAMILA, Journey, Page};
 use e2e::journeys;
 use e2e::records::expect_arrival;
-use sandbox::{Fault, Match, Server};
+use sandbox::Server;
 
 journeys!(both_layouts: [
     a_reload_of_the_finished_page_does_not_import_again,
@@ -58,13 +58,7 @@ async fn a_reload_of_the_connect_page_works(journey: &Journey) -> Result<()> {
 async fn a_reload_while_importing_says_what_to_do_and_a_second_run_brings_the_rest(
     journey: &Journey,
 ) -> Result<()> {
-    let writes = Match::on(Server::Jhe)
-        .method("POST")
-        .path("/FHIR/R5/Observation");
-    journey.fail(writes.after(3), Fault::Delay { millis: 1_000 });
-    journey.reach_login().await?;
-    journey.agree_as(CAMILA).await?;
-    journey.rows_reach(3).await?;
+    journey.reach_the_middle().await?;
 
     journey.browser.reload().await?;
     let screen = journey
