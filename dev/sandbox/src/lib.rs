@@ -41,7 +41,7 @@ pub use jhe::{FhirSource, Identifier, Invitation, JhePatient, JheState, User};
 pub use sample::{Peculiarity, lab, peculiar_lab};
 pub use settings::{
     AuthorizeError, Cors, Discovery, Document, EHR_CLIENT_ID, EhrClient, EhrSettings, JheSettings,
-    NextLink, PageConfig, SEED_SCOPES, Settings,
+    NextLink, PageConfig, RefreshTokens, SEED_SCOPES, Settings,
 };
 pub use world::{
     FIRST_PATIENT, Layout, LoggedRequest, Origins, PATIENT_WITHOUT_LOGIN, Row, SECOND_PATIENT,

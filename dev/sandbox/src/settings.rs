@@ -78,6 +78,8 @@ pub struct EhrSettings {
     pub code_seconds: i64,
     /// How long an access token lives (`expires_in`).
     pub token_seconds: i64,
+    /// Who is given a refresh token.
+    pub refresh_tokens: RefreshTokens,
     /// The registered apps.
     pub clients: Vec<EhrClient>,
     /// A query that the authorization endpoint has of its own (`tenant=7`). A request without it
@@ -105,6 +107,18 @@ pub struct EhrSettings {
     /// Whether good searches carry informational OperationOutcome entries (59204 on the first
     /// page, 4119 on the last).
     pub outcome_entries: bool,
+}
+
+/// Who is given a refresh token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RefreshTokens {
+    /// Nobody, as at Epic for an app without a secret.
+    Off,
+    /// Who was granted `offline_access` or `online_access`.
+    On,
+    /// Everybody.
+    Always,
 }
 
 /// An app registered at the EHR.
@@ -217,6 +231,7 @@ impl Settings {
                 page_link_seconds: 600,
                 code_seconds: 300,
                 token_seconds: 3_600,
+                refresh_tokens: RefreshTokens::Off,
                 clients: vec![EhrClient {
                     client_id: EHR_CLIENT_ID.to_owned(),
                     name: "JupyterHealth Exchange".to_owned(),

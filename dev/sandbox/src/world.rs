@@ -252,6 +252,16 @@ impl World {
         self.jhe.expire_tokens(past);
     }
 
+    /// Ends every access token that the EHR has issued. Refresh tokens stay good.
+    pub fn expire_ehr_tokens(&mut self) {
+        self.ehr.expire_tokens();
+    }
+
+    /// Ends every `next` link that the EHR has given out.
+    pub fn expire_page_links(&mut self) {
+        self.ehr.expire_page_links();
+    }
+
     /// Attaches an EHR patient id to a JHE patient.
     pub fn attach_identifier(&mut self, patient: u64, system: &str, value: &str) {
         self.jhe.attach_identifier(patient, system, value);
@@ -320,13 +330,9 @@ impl World {
     }
 
     pub(crate) fn log_status(&mut self, serial: u64, status: u16) {
-        if let Some(entry) = self
-            .log
-            .iter_mut()
-            .rev()
-            .find(|entry| entry.serial == serial)
-        {
-            entry.status = Some(status);
+        // The serials ascend, so that a long log is no hindrance.
+        if let Ok(position) = self.log.binary_search_by_key(&serial, |entry| entry.serial) {
+            self.log[position].status = Some(status);
         }
     }
 }
