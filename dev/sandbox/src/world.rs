@@ -7,13 +7,12 @@ use std::time::SystemTime;
 
 use axum::http::HeaderMap;
 use serde::Serialize;
-use serde_json::Value;
 use tokio::sync::Semaphore;
 
 use crate::clock::Timestamp;
 use crate::ehr::EhrState;
 use crate::faults::{Fault, Faults, Match, Server};
-use crate::jhe::JheState;
+use crate::jhe::{JheState, Row};
 use crate::sample::{self, Peculiarity};
 use crate::settings::Settings;
 
@@ -88,21 +87,6 @@ impl LoggedRequest {
             .find(|(other, _)| other == name)
             .map(|(_, value)| value.as_str())
     }
-}
-
-/// A FHIR record that JHE has stored.
-#[derive(Clone, Debug, Serialize)]
-pub struct Row {
-    /// JHE's own id, a UUID.
-    pub id: String,
-    /// The JHE patient who owns it (through the source).
-    pub patient: u64,
-    /// The FhirSource it was posted under.
-    pub source: u64,
-    /// The request's body, byte for byte.
-    pub sent: String,
-    /// What JHE made of it and gives back.
-    pub stored: Value,
 }
 
 /// The state of both servers.
@@ -262,7 +246,7 @@ impl World {
         self.ehr.expire_page_links();
     }
 
-    /// Attaches an EHR patient id to a JHE patient.
+    /// Attaches an EHR patient id to a JHE patient, unless some patient has it.
     pub fn attach_identifier(&mut self, patient: u64, system: &str, value: &str) {
         self.jhe.attach_identifier(patient, system, value);
     }
