@@ -320,3 +320,34 @@ impl World {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_request_of_a_long_log_gets_its_own_status() {
+        let mut world = World::seeded(Origins {
+            jhe: String::new(),
+            ehr: String::new(),
+            evil: String::new(),
+        });
+        let mut log = |target: &str| {
+            world.log_request(
+                Server::Jhe,
+                "GET",
+                target.to_owned(),
+                &HeaderMap::new(),
+                b"",
+            )
+        };
+        let forgotten = log("/before");
+        let serials: Vec<u64> = (0..20_000).map(|_| log("/")).collect();
+        world.log.remove(0);
+        for serial in serials {
+            world.log_status(serial, 200);
+        }
+        world.log_status(forgotten, 500);
+        assert!(world.log.iter().all(|entry| entry.status == Some(200)));
+    }
+}
