@@ -409,7 +409,7 @@ impl ImportRun {
         let mut tally = self.tally();
         tally.unsent += self.queue.len() as u32;
         for parcel in &self.unsettled {
-            tally.add_unsettled(parcel.reason.clone());
+            tally.add_unsettled(&parcel.reason);
         }
         Ending {
             tally,
@@ -526,7 +526,7 @@ impl ImportRun {
             tally.pages = 1;
             tally.add_left_out(&found.left_out);
             for outcome in &found.outcomes {
-                tally.add_notice(outcome.text());
+                tally.add_notice(&outcome.text());
             }
         }
         let mut parcels = Vec::new();
@@ -946,8 +946,8 @@ impl ImportRun {
         }
         self.accounts.close(page, &|tally| match written {
             Written::Stored => tally.stored += 1,
-            Written::Adjusted(change) => tally.add_adjusted(change.clone()),
-            Written::Refused(reason) => tally.add_refused(reason.clone()),
+            Written::Adjusted(change) => tally.add_adjusted(change),
+            Written::Refused(reason) => tally.add_refused(reason),
         });
     }
 

@@ -123,25 +123,24 @@ pub fn take_launch(store: &impl SessionStore) -> Result<Option<PendingLaunch>, S
 /// [`StoreError`].
 pub fn keep_run(store: &impl SessionStore, run: &RunRecord) -> Result<(), StoreError> {
     let mut tally = run.checkpoint.tally.clone();
-    let mut numbers: Vec<(&str, u32)> = Vec::new();
-    numbers.extend(tally.counts().map(|(name, count)| (name, *count)));
-    let known = |name, count: Option<u32>| count.map(|count| (name, count));
-    numbers.extend(known("held_before", run.checkpoint.held_before));
-    numbers.extend(known("new_rows", run.new_rows));
-    let numbers: Vec<(&str, String)> = numbers
-        .into_iter()
-        .map(|(name, count)| (name, number(u64::from(count))))
-        .collect();
-    let mut members: Vec<(&str, &str)> = Vec::new();
-    members.extend(numbers.iter().map(|(name, count)| (*name, count.as_str())));
+    let mut counts = String::new();
+    for count in tally.counts() {
+        counts.push_str(&number(u64::from(*count)));
+        counts.push(' ');
+    }
+    let optional = |count: Option<u32>| count.map(|count| number(u64::from(count)));
+    let (held_before, new_rows) = (optional(run.checkpoint.held_before), optional(run.new_rows));
+    let mut members = alloc::vec![("counts", counts.as_str())];
+    for (name, text) in [
+        ("held_before", &held_before),
+        ("new_rows", &new_rows),
+        ("page", &run.checkpoint.page),
+        ("code", &run.code),
+    ] {
+        members.extend(text.as_ref().map(|text| (name, text.as_str())));
+    }
     if run.is_finished {
         members.push(("is_finished", "true"));
-    }
-    if let Some(page) = &run.checkpoint.page {
-        members.push(("page", page));
-    }
-    if let Some(code) = &run.code {
-        members.push(("code", code));
     }
     store.write(RUN, &object(&members))
 }
@@ -152,10 +151,11 @@ pub fn keep_run(store: &impl SessionStore, run: &RunRecord) -> Result<(), StoreE
 /// [`StoreError`].
 pub fn run(store: &impl SessionStore) -> Result<Option<RunRecord>, StoreError> {
     read(store, RUN, |stored| {
-        let count = |name| u32::try_from(stored.get(name)?.whole_number()?).ok();
+        let count = |name| stored.get(name)?.whole_number()?.try_into().ok();
         let mut tally = Tally::default();
-        for (name, sum) in tally.counts() {
-            *sum = count(name)?;
+        let counts = stored.get_string("counts")?;
+        for (sum, count) in tally.counts().into_iter().zip(counts.split(' ')) {
+            *sum = count.parse().ok()?;
         }
         Some(RunRecord {
             is_finished: stored.get("is_finished").is_some(),
@@ -308,7 +308,7 @@ mod tests {
         keep_run(&store, &run).unwrap();
         assert_eq!(
             store.read(RUN).unwrap().unwrap(),
-            r#"{"pages":"0","found":"0","repeated":"0","already_there":"0","stored":"7","adjusted":"0","refused":"0","unsettled":"0","unsent":"0","of_other_type":"0","of_other_subject":"0","malformed":"0","held_before":"3","new_rows":"4","is_finished":"true","page":"https://ehr.example/R4?page=2"}"#
+            r#"{"counts":"0 0 0 0 7 0 0 0 0 0 0 0 ","held_before":"3","new_rows":"4","page":"https://ehr.example/R4?page=2","is_finished":"true"}"#
         );
         let mut without_reasons = run.clone();
         without_reasons.checkpoint.tally.reasons.clear();

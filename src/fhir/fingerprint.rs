@@ -3,38 +3,35 @@
 //! JHE gives a row an id of its own, adds extensions, orders members anew, writes numbers as floats (`7.10` comes back
 //! as `7.1`) and spells some names in another way. None of that counts here.
 
-use alloc::string::String;
-
 use crate::json::Json;
-use crate::text::{find, number};
-use crate::texts::digest;
+use crate::texts::{digest, joined};
 
 /// Extensions that JHE adds begin so.
 const JHE: &str = "https://jupyterhealth.org/";
 /// Nesting beyond this is compared as it is written.
 const DEPTH: u32 = 64;
-/// A float keeps this many digits of a number.
-const DIGITS: usize = 15;
+/// A float keeps as many digits of a number as are below this.
+const DIGITS: u64 = 1_000_000_000_000_000;
 
 /// The fingerprint of a record; an identifier of `system`, which the import may have added, does not count.
 pub(crate) fn fingerprint(record: Json<'_>, system: &str) -> u128 {
     let mut sum = 0_u128;
     for member in record.members() {
-        let counts = |element: &Json<'_>| match member.name {
-            "extension" => !element
+        let is_added = |element: &Json<'_>| match member.name {
+            "extension" => element
                 .get_string("url")
                 .is_some_and(|url| url.starts_with(JHE)),
-            "identifier" => element.get_string("system").as_deref() != Some(system),
-            _ => true,
+            _ => element.get_string("system").as_deref() == Some(system),
         };
         let value = match member.name {
             "id" | "resourceType" => continue,
             "extension" | "identifier" => {
-                let mut elements = member.value.elements().filter(counts).peekable();
-                if elements.peek().is_none() {
-                    continue;
+                let kept = member.value.elements().filter(|it| !is_added(it));
+                match kept.fold(LIST, |digest, element| joined(digest, of(element, DEPTH))) {
+                    // A list of nothing else is no list.
+                    LIST => continue,
+                    digest => digest,
                 }
-                elements.fold(0, |digest, element| joined(digest, of(element, DEPTH)))
             }
             _ => of(member.value, DEPTH),
         };
@@ -43,61 +40,67 @@ pub(crate) fn fingerprint(record: Json<'_>, system: &str) -> u128 {
     sum
 }
 
+const OBJECT: u128 = 1;
+const LIST: u128 = 2;
+
 fn of(value: Json<'_>, depth: u32) -> u128 {
     let text = value.text();
-    let Some(depth) = depth.checked_sub(1) else {
-        return digest(text.as_bytes());
-    };
     match text.as_bytes().first() {
         // Added up, so that the order does not count.
-        Some(b'{') => value.members().fold(1, |sum: u128, member| {
-            sum.wrapping_add(joined(of_name(member.name), of(member.value, depth)))
+        Some(b'{') if depth > 0 => value.members().fold(OBJECT, |sum, member| {
+            sum.wrapping_add(joined(of_name(member.name), of(member.value, depth - 1)))
         }),
-        Some(b'[') => value
-            .elements()
-            .fold(2, |digest, element| joined(digest, of(element, depth))),
-        Some(b'"') => digest(value.string().unwrap_or_default().as_bytes()),
-        Some(b'-' | b'0'..=b'9') => digest(normalised(text).as_bytes()),
-        _ => digest(text.as_bytes()),
+        Some(b'[') if depth > 0 => value.elements().fold(LIST, |digest, element| {
+            joined(digest, of(element, depth - 1))
+        }),
+        Some(b'"') => digest(value.string().unwrap_or_default().bytes()),
+        Some(b'-' | b'0'..=b'9') => of_number(text),
+        _ => digest(text.bytes()),
     }
 }
 
 /// JHE spells `_effectiveDateTime` as `EffectiveDateTime`, and `carrierHRF` as `carrierHrf`.
 fn of_name(name: &str) -> u128 {
     let letters = name.bytes().filter(|letter| *letter != b'_');
-    let lower: alloc::vec::Vec<u8> = letters.map(|letter| letter.to_ascii_lowercase()).collect();
-    digest(&lower)
+    digest(letters.map(|letter| letter.to_ascii_lowercase()))
 }
 
-fn joined(first: u128, second: u128) -> u128 {
-    let mut octets = [0; 32];
-    let (left, right) = octets.split_at_mut(16);
-    left.copy_from_slice(&first.to_le_bytes());
-    right.copy_from_slice(&second.to_le_bytes());
-    digest(&octets)
-}
-
-/// A number without what its notation adds: `-7.10`, `-71e-1` and `-7.1` are the same text.
-fn normalised(text: &str) -> String {
-    let (sign, text) = match text.strip_prefix('-') {
-        Some(rest) => ("-", rest),
-        None => ("", text),
-    };
-    let (mantissa, exponent) = text.split_at(text.find(['e', 'E']).unwrap_or(text.len()));
-    let exponent = exponent.trim_start_matches(['e', 'E', '+']);
-    let point = find(mantissa, ".").unwrap_or(mantissa.len());
-    let digits: String = mantissa.split('.').collect();
-    // The place of the point behind the first digit that counts.
-    let leading = digits.len() - digits.trim_start_matches('0').len();
-    let significant = digits.trim_start_matches('0');
-    let significant = significant.get(..DIGITS).unwrap_or(significant);
-    let significant = significant.trim_end_matches('0');
-    if significant.is_empty() {
-        return "0".into();
+/// A number by its value: `-7.10`, `-71e-1` and `-7.1` are the same.
+fn of_number(text: &str) -> u128 {
+    let (mut digits, mut place) = (0_u64, 0_i64);
+    let (mut exponent, mut sign) = (0_i64, 1);
+    let (mut is_behind_point, mut is_exponent) = (false, false);
+    for byte in text.bytes() {
+        match byte {
+            b'e' | b'E' => is_exponent = true,
+            b'-' if is_exponent => sign = -1,
+            b'.' => is_behind_point = true,
+            b'0'..=b'9' if is_exponent => {
+                exponent = exponent.saturating_mul(10) + i64::from(byte - b'0');
+            }
+            b'0'..=b'9' => {
+                let counts = digits < DIGITS / 10;
+                if counts {
+                    digits = digits * 10 + u64::from(byte - b'0');
+                }
+                place += i64::from(!counts) - i64::from(is_behind_point);
+            }
+            _ => {}
+        }
     }
-    let place = exponent.parse().unwrap_or(0_i64) + point as i64 - leading as i64;
-    let place_sign = if place < 0 { "e-" } else { "e" };
-    [sign, significant, place_sign, &number(place.unsigned_abs())].concat()
+    while digits > 0 && digits % 10 == 0 {
+        digits /= 10;
+        place += 1;
+    }
+    if digits == 0 {
+        return 0;
+    }
+    let is_negative = text.starts_with('-');
+    let place = place.saturating_add(exponent.saturating_mul(sign));
+    joined(
+        u128::from(digits) << 1 | u128::from(is_negative),
+        place as u128,
+    )
 }
 
 #[cfg(test)]
@@ -165,7 +168,8 @@ mod tests {
             ["120", "120.0"],
             ["0.1000000000000000055", "0.1"],
         ] {
-            assert_eq!(normalised(equal[0]), normalised(equal[1]), "{equal:?}");
+            assert_eq!(of_number(equal[0]), of_number(equal[1]), "{equal:?}");
+            assert_ne!(of_number(equal[0]), of_number("7"));
         }
     }
 

@@ -45,37 +45,45 @@ const REASONS: usize = 100;
 const OTHER: &str = "other";
 
 impl Tally {
-    /// The counts by name, without reasons and notices: the form in which they may be stored.
-    pub(crate) fn counts(&mut self) -> [(&'static str, &mut u32); 12] {
+    /// The counts, without reasons and notices: the form in which they may be stored. The order is part of that form.
+    pub(crate) fn counts(&mut self) -> [&mut u32; 12] {
         [
-            ("pages", &mut self.pages),
-            ("found", &mut self.found),
-            ("repeated", &mut self.repeated),
-            ("already_there", &mut self.already_there),
-            ("stored", &mut self.stored),
-            ("adjusted", &mut self.adjusted),
-            ("refused", &mut self.refused),
-            ("unsettled", &mut self.unsettled),
-            ("unsent", &mut self.unsent),
-            ("of_other_type", &mut self.of_other_type),
-            ("of_other_subject", &mut self.of_other_subject),
-            ("malformed", &mut self.malformed),
+            &mut self.pages,
+            &mut self.found,
+            &mut self.repeated,
+            &mut self.already_there,
+            &mut self.stored,
+            &mut self.adjusted,
+            &mut self.refused,
+            &mut self.unsettled,
+            &mut self.unsent,
+            &mut self.of_other_type,
+            &mut self.of_other_subject,
+            &mut self.malformed,
         ]
     }
 
     /// Adds another's counts.
     pub(super) fn add(&mut self, other: &Tally) {
-        let mut other = other.clone();
-        for ((_, sum), (_, count)) in self.counts().into_iter().zip(other.counts()) {
-            *sum += *count;
-        }
+        self.pages += other.pages;
+        self.found += other.found;
+        self.repeated += other.repeated;
+        self.already_there += other.already_there;
+        self.stored += other.stored;
+        self.adjusted += other.adjusted;
+        self.refused += other.refused;
+        self.unsettled += other.unsettled;
+        self.unsent += other.unsent;
+        self.of_other_type += other.of_other_type;
+        self.of_other_subject += other.of_other_subject;
+        self.malformed += other.malformed;
         for (sums, counts) in [
-            (&mut self.reasons, other.reasons),
-            (&mut self.changes, other.changes),
-            (&mut self.notices, other.notices),
+            (&mut self.reasons, &other.reasons),
+            (&mut self.changes, &other.changes),
+            (&mut self.notices, &other.notices),
         ] {
             for (text, number) in counts {
-                count(sums, text, number);
+                count(sums, text, *number);
             }
         }
     }
@@ -96,23 +104,23 @@ impl Tally {
         self.of_other_type + self.of_other_subject + self.malformed
     }
 
-    pub(super) fn add_adjusted(&mut self, change: String) {
+    pub(super) fn add_adjusted(&mut self, change: &str) {
         self.stored += 1;
         self.adjusted += 1;
         count(&mut self.changes, change, 1);
     }
 
-    pub(super) fn add_refused(&mut self, reason: String) {
+    pub(super) fn add_refused(&mut self, reason: &str) {
         self.refused += 1;
         count(&mut self.reasons, reason, 1);
     }
 
-    pub(super) fn add_unsettled(&mut self, reason: String) {
+    pub(super) fn add_unsettled(&mut self, reason: &str) {
         self.unsettled += 1;
         count(&mut self.reasons, reason, 1);
     }
 
-    pub(super) fn add_notice(&mut self, notice: String) {
+    pub(super) fn add_notice(&mut self, notice: &str) {
         count(&mut self.notices, notice, 1);
     }
 
@@ -141,12 +149,13 @@ pub fn frequent(counts: &[(String, u32)], limit: usize) -> Vec<(&str, u32)> {
     frequent
 }
 
-fn count(counts: &mut Vec<(String, u32)>, text: String, number: u32) {
-    let is_full = counts.len() >= REASONS && counts.iter().all(|(known, _)| *known != text);
-    let text = if is_full { OTHER.into() } else { text };
-    match counts.iter_mut().find(|(known, _)| *known == text) {
+fn count(counts: &mut Vec<(String, u32)>, text: &str, number: u32) {
+    let is_full = counts.len() >= REASONS;
+    let place = counts.iter().position(|(known, _)| known == text);
+    match place.and_then(|place| counts.get_mut(place)) {
         Some((_, count)) => *count += number,
-        None => counts.push((text, number)),
+        None if is_full && text != OTHER => count(counts, OTHER, number),
+        None => counts.push((text.into(), number)),
     }
 }
 
@@ -158,7 +167,7 @@ mod tests {
     fn equal_reasons_are_counted_together_and_the_most_frequent_come_first() {
         let mut tally = Tally::default();
         for reason in ["a", "b", "b", "__proto__"] {
-            tally.add_refused(reason.into());
+            tally.add_refused(reason);
         }
         assert_eq!(frequent(&tally.reasons, 2), [("b", 2), ("a", 1)]);
         assert_eq!(tally.not_saved(), 4);
@@ -168,7 +177,7 @@ mod tests {
     fn the_number_of_different_reasons_is_bounded() {
         let mut tally = Tally::default();
         for number in 0..1000 {
-            tally.add_refused(crate::text::number(number));
+            tally.add_refused(&crate::text::number(number));
         }
         assert_eq!(tally.reasons.len(), REASONS + 1);
         assert_eq!(tally.reasons.last(), Some(&(OTHER.into(), 900)));

@@ -1,15 +1,14 @@
-//! How long to wait before a page is asked for again, and when to give up.
-//!
-//! Reads may always be repeated (RFC 9110 §9.2.1). Writes are never repeated here.
+//! How long to wait before something is asked for again, and when to give up. What may be asked for again is not decided
+//! here.
 
-/// So often is one page asked for again.
+/// So often is one thing asked for again.
 const TRIES: u32 = 4;
 /// The first wait; each further one is twice as long.
 const FIRST_MS: u64 = 1_000;
 /// A server that asks for more patience than this is given up: the patient stands and waits.
 const LONGEST_MS: u64 = 60_000;
 
-/// Exponential backoff with jitter, for one page.
+/// Exponential backoff with jitter.
 #[derive(Debug)]
 pub(super) struct Backoff {
     tries: u32,
@@ -22,7 +21,7 @@ impl Backoff {
         Backoff { tries: 0, seed }
     }
 
-    /// Starts anew, after a page that came.
+    /// Starts anew, after a success.
     pub(super) fn reset(&mut self) {
         self.tries = 0;
     }
