@@ -302,6 +302,11 @@ impl Error {
         }
     }
 
+    /// Code and detail in one line.
+    pub fn line(&self) -> String {
+        [self.code(), ": ", &self.detail()].concat()
+    }
+
     /// Is it, whatever the phase, that the device has no connection?
     pub fn is_offline(&self) -> bool {
         let transport = match self {
@@ -456,9 +461,7 @@ impl JheRefusal {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.code())?;
-        f.write_str(": ")?;
-        f.write_str(&self.detail())
+        f.write_str(&self.line())
     }
 }
 

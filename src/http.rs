@@ -12,11 +12,11 @@ use crate::json::Json;
 use crate::text::contains;
 use crate::url::Url;
 
-/// What the page waits for an answer to a read or to a protocol step, in milliseconds.
-pub const READ_LIMIT_MS: u32 = 30_000;
-/// What the page waits for an answer to a write, in milliseconds. JHE's worker time-out is 30 s, and its first
-/// write in a process is slow.
-pub const WRITE_LIMIT_MS: u32 = 90_000;
+/// What the page waits for an answer to a protocol step, in milliseconds.
+pub const STEP_LIMIT_MS: u32 = 30_000;
+/// What the page waits for records on their way, in milliseconds: a megabyte takes a minute and a half where reception is
+/// bad, JHE's worker time-out is 30 s, and its first write in a process is slow.
+pub const RECORDS_LIMIT_MS: u32 = 120_000;
 
 /// The two methods that this crate uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +62,7 @@ impl HttpRequest {
             url,
             headers: alloc::vec![("Accept", media_type.into())],
             body: None,
-            limit_ms: READ_LIMIT_MS,
+            limit_ms: STEP_LIMIT_MS,
         }
     }
 
@@ -73,7 +73,7 @@ impl HttpRequest {
             url,
             headers: alloc::vec![("Accept", "application/json".into())],
             body: None,
-            limit_ms: READ_LIMIT_MS,
+            limit_ms: STEP_LIMIT_MS,
         }
     }
 
@@ -92,10 +92,10 @@ impl HttpRequest {
         self
     }
 
-    /// Waits as long as a write may take.
+    /// Waits as long as records may take.
     #[must_use]
-    pub fn as_write(mut self) -> Self {
-        self.limit_ms = WRITE_LIMIT_MS;
+    pub fn with_records(mut self) -> Self {
+        self.limit_ms = RECORDS_LIMIT_MS;
         self
     }
 }

@@ -6,7 +6,6 @@
 //! to begin anew; code verifier, nonce and identity token are gone by then.
 
 use alloc::string::String;
-use alloc::vec::Vec;
 
 use crate::exchange::jhe::JheSession;
 use crate::import::Checkpoint;

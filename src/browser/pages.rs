@@ -2,7 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::rc::Rc;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use wasm_bindgen::JsCast;
@@ -65,7 +65,7 @@ fn fail(view: &View, error: &Error) {
 }
 
 fn log(error: &Error) {
-    platform::log_error(&["jhe-connect ", error.code(), ": ", &error.detail()].concat());
+    platform::log_error(&["jhe-connect ", &error.line()].concat());
 }
 
 /// A reload goes on where the run ended, and the browser does it itself when it is online again.
@@ -288,9 +288,9 @@ async fn finish(
         log(error);
         view.error(error, deployment.portal);
     }
-    let lines: Vec<String> = errors.clone().map(ToString::to_string).collect();
+    let lines: Vec<String> = errors.clone().map(Error::line).collect();
     let servers = [&config.jhe.origin(), ehr.issuer.as_str()];
-    view.report(&report(&ending.tally, &lines, deployment, servers));
+    let report = report(&ending.tally, &lines, deployment, servers);
     match way_on {
         WayOn::None => {
             let record = RunRecord {
@@ -323,6 +323,7 @@ async fn finish(
             offer_sign_in(view, config);
         }
     }
+    view.report(&report);
     view.stage(match verdict {
         Verdict::Complete => Stage::Done,
         Verdict::Partly => Stage::Partly,

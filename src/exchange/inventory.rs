@@ -198,7 +198,7 @@ impl Conversation for Inventory {
             return None;
         }
         self.step = Step::Await;
-        Some(self.jhe.get(&self.path()).as_write())
+        Some(self.jhe.get(&self.path()).with_records())
     }
 
     fn receive(&mut self, answer: Answer) {

@@ -68,7 +68,7 @@ impl JheSession {
     pub fn post(&self, path: &str, json: String) -> HttpRequest {
         let request = HttpRequest::post(at(&self.base, path))
             .with_body("application/json", json)
-            .as_write();
+            .with_records();
         self.token.authorize(request)
     }
 }

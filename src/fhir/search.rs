@@ -31,7 +31,7 @@ impl Search<'_> {
 ///
 /// No header field beyond `Accept` and `Authorization`: Epic's CORS list is short. Without `Accept` Epic sends XML.
 pub fn page_request(page: Url, token: &AccessToken) -> HttpRequest {
-    token.authorize(HttpRequest::get(page, "application/fhir+json"))
+    token.authorize(HttpRequest::get(page, "application/fhir+json").with_records())
 }
 
 #[cfg(test)]
