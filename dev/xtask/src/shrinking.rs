@@ -10,19 +10,21 @@ use crate::workspace::{Result, Workspace, output_given, write};
 /// more when it was added.
 const WASM_OPT: &[&str] = &[
     "-Oz",
-    // A function inlined into its only caller is lost to the merging of equal functions.
-    "--one-caller-inline-max-function-size=0",
-    // The size up to which a body is hardly longer than the call to it: 5 and 7 give more bytes.
-    "--always-inline-max-function-size=6",
+    // The size up to which a body is hardly longer than the call to it: 3 and 5 give more bytes.
+    "--always-inline-max-function-size=4",
     // An expression that stands twice compresses better than the local that would keep its value.
     "--skip-pass=local-cse",
     // Code that keeps its locals as LLVM numbered them repeats itself more than code with nested expressions.
     "--skip-pass=simplify-locals",
-    // Builds the control flow anew from its basic blocks, with less nesting than it came with.
+    // Locals that were merged by their values live longer, so that fewer of them can share a number.
+    "--skip-pass=merge-locals",
+    // Builds the control flow anew from its basic blocks, with less nesting than it came with. Flat code is long: the
+    // run that follows makes it short again. Twice, as the second time begins with simpler blocks.
     "--flatten",
     "--rereloop",
-    // Flat code is long: the first run makes it short again, the second finds what that leaves.
     "-Oz",
+    "--flatten",
+    "--rereloop",
     "-Oz",
     // Code of one crate and type stands together: the compressor finds more repetitions. Needs the names, thus first.
     "--reorder-functions-by-name",
