@@ -10,6 +10,7 @@ mod counts;
 mod demo;
 mod dist;
 mod loader_texts;
+mod panics;
 mod renaming;
 mod setup;
 mod shrinking;

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use crate::panics;
 use crate::renaming::{Renaming, without_synchronous_start};
 use crate::workspace::{Result, Workspace, output_given, write};
 
@@ -59,7 +60,12 @@ pub(crate) fn module(
 ) -> Result<Module> {
     let optimised = scratch.join("module.wasm");
     std::fs::create_dir_all(scratch)?;
-    let (from, to) = (wasm.display().to_string(), optimised.display().to_string());
+    let silent = scratch.join("silent.wasm");
+    write(&silent, &panics::without_texts(&std::fs::read(wasm)?)?)?;
+    let (from, to) = (
+        silent.display().to_string(),
+        optimised.display().to_string(),
+    );
     let mut arguments = vec![from.as_str(), "-o", to.as_str()];
     arguments.extend(WASM_OPT);
     let report = output_given(&mut workspace.command("wasm-opt", &arguments), "")?;

@@ -1,0 +1,254 @@
+//! Takes the texts of panics out of the module, and with them all that would print them.
+//!
+//! A panic ends the module at once (`panic = "abort"`), and nobody ever sees its text: a browser has no standard error.
+//! Rust formats it all the same, and only a nightly compiler can be told not to. So the functions that begin a panic, of
+//! which none returns, trap here without a word; wasm-opt then drops what nobody calls any more.
+
+use std::collections::BTreeSet;
+
+use wasm_encoder::{CodeSection, Function, Instruction, Module, RawSection};
+use wasmparser::{KnownCustom, Name, Operator, Parser, Payload};
+
+use crate::workspace::Result;
+
+/// Without this one something else became of the names, and nothing would be gained.
+const FIRST: &str = "core::panicking::panic_fmt";
+
+/// Functions of the standard library that never return (`-> !`), by their paths.
+const NEVER_RETURN: &[&str] = &[
+    FIRST,
+    "core::panicking::panic",
+    "core::panicking::panic_bounds_check",
+    "core::panicking::assert_failed_inner",
+    "core::option::expect_failed",
+    "core::option::unwrap_failed",
+    "core::result::unwrap_failed",
+    "core::cell::panic_already_borrowed",
+    "core::cell::panic_already_mutably_borrowed",
+    "core::slice::index::slice_index_fail",
+    "core::slice::copy_from_slice_impl::len_mismatch_fail",
+    "core::str::slice_error_fail",
+    "core::str::slice_error_fail_rt",
+    "alloc::raw_vec::capacity_overflow",
+    "alloc::raw_vec::handle_error",
+    "alloc::alloc::handle_alloc_error",
+];
+
+/// All formatting goes through this one.
+const FORMATTER: &str = "core::fmt::write";
+
+/// The module with panics that only trap. It must have its names.
+pub(crate) fn without_texts(wasm: &[u8]) -> Result<Vec<u8>> {
+    let names = names(wasm)?;
+    let of = |paths: &dyn Fn(&str) -> bool| -> BTreeSet<u32> {
+        let named = names.iter().filter(|(_, path)| paths(path));
+        named.map(|(index, _)| *index).collect()
+    };
+    if of(&|path| path == FIRST).is_empty() {
+        return Err(format!("the module has no function {FIRST}").into());
+    }
+    let beginning = of(&|path| NEVER_RETURN.contains(&path));
+    let mut silent = with_traps(wasm, &beginning)?;
+    // Tables of functions keep what formats a value, even if nothing formats any more.
+    let formatter = of(&|path| path == FORMATTER);
+    let formatting = of(&|path| path.contains("core::fmt::"));
+    if !is_called(&silent, &formatter, &formatting)? {
+        silent = with_traps(&silent, &formatting)?;
+    }
+    Ok(silent)
+}
+
+fn with_traps(wasm: &[u8], indices: &BTreeSet<u32>) -> Result<Vec<u8>> {
+    let mut module = Module::new();
+    let mut index = imported_functions(wasm)?;
+    let end = code_end(wasm)?;
+    let mut code = CodeSection::new();
+    for payload in Parser::new(0).parse_all(wasm) {
+        match payload? {
+            Payload::CodeSectionEntry(body) => {
+                if indices.contains(&index) {
+                    let mut trap = Function::new([]);
+                    trap.instruction(&Instruction::Unreachable);
+                    trap.instruction(&Instruction::End);
+                    code.function(&trap);
+                } else {
+                    code.raw(&wasm[body.range()]);
+                }
+                index += 1;
+                if body.range().end == end {
+                    module.section(&code);
+                }
+            }
+            Payload::CodeSectionStart { .. } => {}
+            payload => {
+                if let Some((id, range)) = payload.as_section() {
+                    let data = &wasm[range];
+                    module.section(&RawSection { id, data });
+                }
+            }
+        }
+    }
+    Ok(module.finish())
+}
+
+/// Is one of the functions `targets` called by a function that is none of `but`?
+fn is_called(wasm: &[u8], targets: &BTreeSet<u32>, but: &BTreeSet<u32>) -> Result<bool> {
+    let mut index = imported_functions(wasm)?;
+    for payload in Parser::new(0).parse_all(wasm) {
+        let Payload::CodeSectionEntry(body) = payload? else {
+            continue;
+        };
+        for operator in body.get_operators_reader()? {
+            if let Operator::Call { function_index } = operator?
+                && targets.contains(&function_index)
+                && !but.contains(&index)
+            {
+                return Ok(true);
+            }
+        }
+        index += 1;
+    }
+    Ok(false)
+}
+
+/// Indices and paths of the functions.
+fn names(wasm: &[u8]) -> Result<Vec<(u32, String)>> {
+    let mut found = Vec::new();
+    for payload in Parser::new(0).parse_all(wasm) {
+        let Payload::CustomSection(section) = payload? else {
+            continue;
+        };
+        let KnownCustom::Name(names) = section.as_known() else {
+            continue;
+        };
+        for subsection in names {
+            let Name::Function(functions) = subsection? else {
+                continue;
+            };
+            for function in functions {
+                let function = function?;
+                found.push((function.index, without_hashes(function.name)));
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn imported_functions(wasm: &[u8]) -> Result<u32> {
+    let mut count = 0;
+    for payload in Parser::new(0).parse_all(wasm) {
+        if let Payload::ImportSection(imports) = payload? {
+            for import in imports.into_imports() {
+                count += u32::from(matches!(import?.ty, wasmparser::TypeRef::Func(_)));
+            }
+        }
+    }
+    Ok(count)
+}
+
+fn code_end(wasm: &[u8]) -> Result<usize> {
+    for payload in Parser::new(0).parse_all(wasm) {
+        if let Payload::CodeSectionStart { range, .. } = payload? {
+            return Ok(range.end);
+        }
+    }
+    Err("the module has no code".into())
+}
+
+/// `core[c5930c85a12de822]::option::expect_failed::h0123456789abcdef` as `core::option::expect_failed`.
+fn without_hashes(name: &str) -> String {
+    let mut path = String::new();
+    let mut rest = name;
+    while let Some((before, after)) = rest.split_once('[') {
+        path.push_str(before);
+        rest = match after.split_once(']') {
+            Some((hash, behind)) if hash.chars().all(|c| c.is_ascii_hexdigit()) => behind,
+            _ => {
+                path.push('[');
+                after
+            }
+        };
+    }
+    path.push_str(rest);
+    match path.rsplit_once("::h") {
+        Some((before, hash)) if hash.len() == 16 => before.to_owned(),
+        _ => path,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wasm_encoder::{
+        EntityType, FunctionSection, ImportSection, NameMap, NameSection, TypeSection,
+    };
+
+    use super::*;
+
+    /// A module with one import and two functions: one that begins a panic, and one of ours.
+    fn module(names: [&str; 2]) -> Vec<u8> {
+        let mut module = Module::new();
+        let mut types = TypeSection::new();
+        types.ty().function([], []);
+        let mut imports = ImportSection::new();
+        imports.import("m", "f", EntityType::Function(0));
+        let mut functions = FunctionSection::new();
+        let mut code = CodeSection::new();
+        for _ in names {
+            functions.function(0);
+            let mut body = Function::new([]);
+            body.instruction(&Instruction::Call(0));
+            body.instruction(&Instruction::End);
+            code.function(&body);
+        }
+        let mut map = NameMap::new();
+        map.append(1, names[0]);
+        map.append(2, names[1]);
+        let mut section = NameSection::new();
+        section.functions(&map);
+        module.section(&types).section(&imports).section(&functions);
+        module.section(&code).section(&section);
+        module.finish()
+    }
+
+    fn bodies(wasm: &[u8]) -> Vec<Vec<u8>> {
+        let payloads = Parser::new(0)
+            .parse_all(wasm)
+            .map(|payload| payload.unwrap());
+        payloads
+            .filter_map(|payload| match payload {
+                Payload::CodeSectionEntry(body) => Some(wasm[body.range()].to_vec()),
+                _ => None,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_function_that_begins_a_panic_only_traps() {
+        let before = module([
+            "core[c5930c85a12de822]::panicking::panic_fmt",
+            "ours::panic",
+        ]);
+        let after = without_texts(&before).unwrap();
+        assert_eq!(
+            bodies(&after),
+            [vec![0, 0, 0x0b], bodies(&before)[1].clone()]
+        );
+        wasmparser::validate(&after).unwrap();
+    }
+
+    #[test]
+    fn a_module_without_the_expected_names_is_an_error() {
+        assert!(without_texts(&module(["a", "b"])).is_err());
+    }
+
+    #[test]
+    fn names_are_compared_without_hashes() {
+        for name in [
+            "core[c5930c85a12de822]::option::expect_failed",
+            "core::option::expect_failed::h0123456789abcdef",
+        ] {
+            assert_eq!(without_hashes(name), "core::option::expect_failed");
+        }
+        assert_eq!(without_hashes("a[i]::<[u8]>"), "a[i]::<[u8]>");
+    }
+}
