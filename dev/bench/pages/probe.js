@@ -32,6 +32,6 @@
       wasm += memory.buffer.byteLength;
     }
     const code = root.getAttribute(attribute + '-code');
-    benchSettled(JSON.stringify({ state, code, text: root.textContent.slice(0, 2000), wasm_bytes: wasm }));
+    benchSettled(JSON.stringify({ state, code, text: root.innerText.slice(0, 300), wasm_bytes: wasm }));
   }).observe(document, { subtree: true, attributes: true, attributeFilter: [attribute] });
 })();

@@ -34,8 +34,9 @@ const SWITCHES: &[&str] = &[
     "--disable-component-update",
     "--no-first-run",
     "--no-proxy-server",
-    // One renderer, whose page is not kept when the next one comes, and which nothing slows down on purpose.
-    "--disable-features=BackForwardCache,SpareRendererForSitePerProcess",
+    // One renderer, whose page is not kept when the next one comes, and which nothing slows down on purpose. The popups of
+    // the address bar are pages of Chromium's own, with a renderer that is busy for its first seconds.
+    "--disable-features=BackForwardCache,SpareRendererForSitePerProcess,WebUIOmniboxPopup,WebUIOmniboxAimPopup,WebUIOmniboxFullPopup",
     "--disable-renderer-backgrounding",
     "--disable-background-timer-throttling",
     "--disable-backgrounding-occluded-windows",
@@ -124,9 +125,18 @@ impl Browser {
         Ok(version["product"].as_str().unwrap_or_default().to_owned())
     }
 
-    /// A tab in the window that is there from the start.
+    /// The tab that is there from the start.
     pub(crate) async fn page(&self) -> Result<Page> {
-        self.attach(json!({ "url": "about:blank" })).await
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            let targets = self.wire.call(None, "Target.getTargets", json!({})).await?;
+            let targets = targets["targetInfos"].as_array().into_iter().flatten();
+            if let Some(tab) = targets.into_iter().find(|it| it["type"] == "page") {
+                return self.attach(&tab["targetId"]).await;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        bail!("Chromium opened no tab")
     }
 
     /// A tab in a profile of its own, and so in a renderer of its own.
@@ -136,9 +146,9 @@ impl Browser {
             .call(None, "Target.createBrowserContext", json!({}))
             .await?;
         let context = made["browserContextId"].clone();
-        let page = self
-            .attach(json!({ "url": "about:blank", "browserContextId": context }))
-            .await?;
+        let target = json!({ "url": "about:blank", "browserContextId": context });
+        let target = self.wire.call(None, "Target.createTarget", target).await?;
+        let page = self.attach(&target["targetId"]).await?;
         Ok((page, Separate(context)))
     }
 
@@ -151,9 +161,8 @@ impl Browser {
             .map(drop)
     }
 
-    async fn attach(&self, target: Value) -> Result<Page> {
-        let target = self.wire.call(None, "Target.createTarget", target).await?;
-        let attachment = json!({ "targetId": target["targetId"], "flatten": true });
+    async fn attach(&self, target: &Value) -> Result<Page> {
+        let attachment = json!({ "targetId": target, "flatten": true });
         let attached = self
             .wire
             .call(None, "Target.attachToTarget", attachment)
@@ -223,6 +232,19 @@ impl Page {
             Some(error) => bail!("{url}: {error}"),
             None => Ok(()),
         }
+    }
+
+    /// Waits until an expression is true.
+    pub(crate) async fn until(&self, condition: &str) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            // Fails while one page gives way to the next.
+            if let Ok(Value::Bool(true)) = self.evaluate(condition).await {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        bail!("{condition}: not within {} seconds", PATIENCE.as_secs())
     }
 
     /// The value of an expression, or what its promise resolves to.

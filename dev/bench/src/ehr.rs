@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use hyper::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    LOCATION, ORIGIN, VARY,
+    ORIGIN, VARY,
 };
 use hyper::{Method, StatusCode};
 use serde_json::json;
@@ -25,7 +25,7 @@ pub(crate) const SCOPE: &str = "launch/patient patient/Patient.read patient/Obse
 const AUTHORIZE: &str = "/interconnect/oauth2/authorize";
 const TOKEN: &str = "/interconnect/oauth2/token";
 
-pub(crate) async fn answer(world: &World, run: &Run, asked: &Asked) -> Reply {
+pub(crate) fn answer(world: &World, run: &Run, asked: &Asked) -> Reply {
     let mut reply = if asked.parts.method == Method::OPTIONS {
         run.ledger().preflights += 1;
         let mut reply = empty(StatusCode::OK);
@@ -41,7 +41,7 @@ pub(crate) async fn answer(world: &World, run: &Run, asked: &Asked) -> Reply {
         );
         reply
     } else {
-        route(world, run, asked).await
+        route(world, run, asked)
     };
     let origin = asked.header(ORIGIN);
     if !origin.is_empty() {
@@ -51,11 +51,11 @@ pub(crate) async fn answer(world: &World, run: &Run, asked: &Asked) -> Reply {
     reply
 }
 
-async fn route(world: &World, run: &Run, asked: &Asked) -> Reply {
+fn route(world: &World, run: &Run, asked: &Asked) -> Reply {
     match (asked.path(), asked.path().strip_prefix(FHIR_BASE)) {
         (AUTHORIZE, _) => {
-            run.sign_in().await;
-            back(asked)
+            run.arrive();
+            sign_in(asked)
         }
         (TOKEN, _) => crate::serve::json(
             StatusCode::OK,
@@ -76,8 +76,8 @@ async fn route(world: &World, run: &Run, asked: &Asked) -> Reply {
     }
 }
 
-/// The redirect back to the app.
-fn back(asked: &Asked) -> Reply {
+/// The hospital's sign-in, which asks nothing: the measurement begins when it sends the patient back to the app.
+fn sign_in(asked: &Asked) -> Reply {
     let query = asked.query();
     let redirect_uri = parameter(query, "redirect_uri").unwrap_or_default();
     let state = parameter(query, "state").unwrap_or_default();
@@ -85,9 +85,11 @@ fn back(asked: &Asked) -> Reply {
         .append_pair("code", "bench-code")
         .append_pair("state", &state)
         .finish();
-    let mut reply = empty(StatusCode::FOUND);
-    set(&mut reply, LOCATION, &format!("{redirect_uri}?{answer}"));
-    reply
+    let back = json!(format!("{redirect_uri}?{answer}"));
+    let page = format!(
+        "<!DOCTYPE html>\n<title>Sign in</title>\n<script>const benchBack = () => location.replace({back});</script>\n"
+    );
+    content(StatusCode::OK, "text/html; charset=utf-8", page.into())
 }
 
 fn smart_configuration(world: &World) -> serde_json::Value {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::time::{interval, timeout};
+use tokio::time::{interval, sleep, timeout};
 
 use crate::browser::{Browser, Page};
 use crate::chart::Chart;
@@ -20,11 +20,12 @@ use crate::world::{Run, World};
 
 const PROBE: &str = include_str!("../pages/probe.js");
 const BINDING: &str = "benchSettled";
-/// How often the heap is looked at.
-const GLANCE: Duration = Duration::from_millis(25);
+/// Whether the sign-in's page is there, and not only its address.
+const AT_SIGN_IN: &str = "typeof benchBack === 'function' && document.readyState === 'complete'";
 /// How long the way to the sign-in may take, and how long an import.
 const SIGN_IN: Duration = Duration::from_secs(60);
 const IMPORT: Duration = Duration::from_secs(600);
+const SETTLING: Duration = Duration::from_secs(1);
 
 const MIB: f64 = 1_048_576.0;
 
@@ -87,17 +88,20 @@ async fn observe(
             let (_, told) = settled?;
             bail!("the connect page stopped: {}", described(&serde_json::from_str(&told)?));
         }
-        () = tokio::time::sleep(SIGN_IN) => bail!("the connect page did not reach the sign-in"),
+        () = sleep(SIGN_IN) => bail!("the connect page did not reach the sign-in"),
     }
+    page.until(AT_SIGN_IN).await?;
     // What the connect page left is not the callback page's.
     page.call("HeapProfiler.collectGarbage", json!({})).await?;
+    // Chromium is still busy with itself for a moment.
+    sleep(SETTLING).await;
     let before = readings(browser.id()?, Peak::Forget)?;
 
     let started = Instant::now();
-    run.let_on();
+    page.evaluate("benchBack()").await?;
     let mut heap = Heap::default();
     let (ended, told) = timeout(IMPORT, async {
-        let mut glances = interval(GLANCE);
+        let mut glances = interval(import.glance());
         loop {
             tokio::select! {
                 settled = browser.called(BINDING) => return settled,
@@ -130,8 +134,12 @@ async fn observe(
         (heap.objects + settled.wasm_bytes) / MIB,
     );
     note("buffers_mib", heap.buffers / MIB);
-    note("cpu_ms", cpu(&before, &after));
-    note("resident_mib", resident(&before, &after));
+    let Work {
+        cpu_ms,
+        resident_mib,
+    } = work(&before, &after);
+    note("cpu_ms", cpu_ms);
+    note("resident_mib", resident_mib);
     note("pages", ledger.pages.into());
     note("preflights", ledger.preflights.into());
     note("writes", ledger.writes.into());
@@ -150,13 +158,10 @@ impl Heap {
 }
 
 fn described(settled: &Settled) -> String {
-    let code = settled.code.as_deref().unwrap_or("no code");
-    let text = settled
-        .text
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ");
-    format!("{} ({code}): {text}", settled.state)
+    match &settled.code {
+        Some(code) => format!("{}, {code}", settled.state),
+        None => format!("{}, {}", settled.state, settled.text.replace('\n', " ")),
+    }
 }
 
 fn milliseconds(duration: Duration) -> f64 {
@@ -169,7 +174,7 @@ enum Peak {
     Keep,
 }
 
-/// All renderers of a browser; there is one, unless Chromium takes another for the callback page.
+/// All renderers of a browser that have pages.
 fn readings(browser: u32, peak: Peak) -> Result<BTreeMap<u32, Reading>> {
     let renderers = process::renderers(browser)?;
     ensure!(!renderers.is_empty(), "Chromium has no renderer");
@@ -184,23 +189,29 @@ fn readings(browser: u32, peak: Peak) -> Result<BTreeMap<u32, Reading>> {
         .collect()
 }
 
-/// Processor time of the renderers in between.
-fn cpu(before: &BTreeMap<u32, Reading>, after: &BTreeMap<u32, Reading>) -> f64 {
-    let taken = |(id, later): (&u32, &Reading)| {
-        let earlier = before.get(id).copied().unwrap_or_default();
-        later.cpu_ms.saturating_sub(earlier.cpu_ms)
-    };
-    after.iter().map(taken).sum::<u64>() as f64
+/// What the page's renderer did in between.
+#[derive(Debug, PartialEq)]
+struct Work {
+    /// User and system time.
+    cpu_ms: f64,
+    /// How far its resident memory rose above where it stood.
+    resident_mib: f64,
 }
 
-/// How far the renderer that worked most rose above where it stood, in MiB.
-fn resident(before: &BTreeMap<u32, Reading>, after: &BTreeMap<u32, Reading>) -> f64 {
-    let busiest = after.iter().max_by_key(|(_, later)| later.cpu_ms);
-    let Some((id, later)) = busiest else {
-        return 0.0;
-    };
-    let earlier = before.get(id).copied().unwrap_or_default();
-    later.peak_kib.saturating_sub(earlier.resident_kib) as f64 / 1_024.0
+/// The page's renderer is the one that worked most. One that is new stood at nothing before.
+fn work(before: &BTreeMap<u32, Reading>, after: &BTreeMap<u32, Reading>) -> Work {
+    let pairs = after
+        .iter()
+        .map(|(id, later)| (before.get(id).copied().unwrap_or_default(), later));
+    let works = pairs.map(|(earlier, later)| Work {
+        cpu_ms: later.cpu_ms.saturating_sub(earlier.cpu_ms) as f64,
+        resident_mib: later.peak_kib.saturating_sub(earlier.resident_kib) as f64 / 1_024.0,
+    });
+    let most = works.max_by(|one, other| one.cpu_ms.total_cmp(&other.cpu_ms));
+    most.unwrap_or(Work {
+        cpu_ms: 0.0,
+        resident_mib: 0.0,
+    })
 }
 
 #[cfg(test)]
@@ -216,10 +227,13 @@ mod tests {
     }
 
     #[test]
-    fn only_what_happened_in_between_counts() {
+    fn only_what_the_busiest_renderer_did_in_between_counts() {
         let before = BTreeMap::from([(7, reading(400, 2_048, 2_048)), (8, reading(50, 9, 9))]);
         let after = BTreeMap::from([(7, reading(900, 3_072, 5_120)), (9, reading(30, 9, 9))]);
-        assert_eq!(cpu(&before, &after), 530.0);
-        assert_eq!(resident(&before, &after), 3.0);
+        let expected = Work {
+            cpu_ms: 500.0,
+            resident_mib: 3.0,
+        };
+        assert_eq!(work(&before, &after), expected);
     }
 }

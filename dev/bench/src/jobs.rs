@@ -41,6 +41,15 @@ impl Import {
             workers: self.workers,
         }
     }
+
+    /// How often the heap is looked at. A look takes time of the renderer; in the long jobs that mostly wait, it would be
+    /// most of what the renderer does.
+    pub(crate) fn glance(self) -> Duration {
+        Duration::from_millis(match self.writes {
+            Writes::Batches => 25,
+            Writes::Singly => 500,
+        })
+    }
 }
 
 const ALL: &[Side] = &[Side::Ours, Side::Peer, Side::PurePeer, Side::Floor];

@@ -19,7 +19,7 @@ pub(crate) struct Reading {
     pub(crate) peak_kib: u64,
 }
 
-/// The renderers below a browser's main process.
+/// The renderers of pages below a browser's main process.
 pub(crate) fn renderers(browser: u32) -> Result<Vec<u32>> {
     let mut children: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
     for entry in fs::read_dir("/proc").context("/proc, where processes are looked at")? {
@@ -40,10 +40,10 @@ pub(crate) fn renderers(browser: u32) -> Result<Vec<u32>> {
         open.extend(children.get(&id).into_iter().flatten());
         let line = fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
         // A process that sets its title replaces the zeros between arguments by spaces.
-        if String::from_utf8_lossy(&line)
-            .split(['\0', ' '])
-            .any(|word| word == "--type=renderer")
-        {
+        let line = String::from_utf8_lossy(&line);
+        let has = |switch| line.split(['\0', ' ']).any(|word| word == switch);
+        // The browser's own windows are drawn by such a process, too.
+        if has("--type=renderer") && !has("--top-chrome-webui") {
             found.insert(id);
         }
     }

@@ -378,11 +378,11 @@ mod tests {
 
     #[test]
     fn only_the_figures_of_a_document_are_replaced() {
-        let document = format!("before\n{BEGIN}\nold\n{END}\nafter\n");
+        let document = format!("before\n{BEGIN}\nstale\n{END}\nafter\n");
         let replaced = with_figures(&document, &results()).expect("marks");
         assert!(replaced.starts_with(&format!("before\n{BEGIN}\n\nMachine: ")));
         assert!(replaced.ends_with(&format!("\n{END}\nafter\n")));
-        assert!(!replaced.contains("old"));
+        assert!(!replaced.contains("stale"));
         assert_eq!(with_figures(&replaced, &results()), Some(replaced));
         assert_eq!(with_figures("no marks", &results()), None);
     }

@@ -85,7 +85,7 @@ async fn answer(
     };
     Ok(match server {
         Server::Jhe => jhe::answer(world, &run, &asked).await,
-        Server::Ehr => ehr::answer(world, &run, &asked).await,
+        Server::Ehr => ehr::answer(world, &run, &asked),
     })
 }
 

@@ -68,15 +68,8 @@ pub(crate) struct Run {
     pub(crate) chart: Arc<Chart>,
     pub(crate) conduct: Conduct,
     pub(crate) workers: Semaphore,
-    gate: Gate,
-    ledger: Mutex<Ledger>,
-}
-
-/// The hospital's sign-in: a patient who comes there is let on only when the measurement has begun.
-#[derive(Default)]
-struct Gate {
     arrived: Notify,
-    open: Notify,
+    ledger: Mutex<Ledger>,
 }
 
 /// What was asked for and written.
@@ -102,7 +95,7 @@ impl Run {
         };
         Run {
             workers: Semaphore::new(conduct.workers),
-            gate: Gate::default(),
+            arrived: Notify::new(),
             ledger: Mutex::new(ledger),
             chart,
             conduct,
@@ -113,18 +106,14 @@ impl Run {
         lock(&self.ledger)
     }
 
-    /// The patient is at the sign-in, and may go on when [`Run::let_on`] is called.
-    pub(crate) async fn sign_in(&self) {
-        self.gate.arrived.notify_one();
-        self.gate.open.notified().await;
+    /// The patient comes to the hospital's sign-in.
+    pub(crate) fn arrive(&self) {
+        self.arrived.notify_one();
     }
 
+    /// Waits for that.
     pub(crate) async fn arrival(&self) {
-        self.gate.arrived.notified().await;
-    }
-
-    pub(crate) fn let_on(&self) {
-        self.gate.open.notify_one();
+        self.arrived.notified().await;
     }
 }
 
