@@ -23,6 +23,7 @@ use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use tokio::net::TcpListener;
@@ -83,16 +84,22 @@ async fn start(arguments: &Arguments) -> Result<Arc<World>> {
         ehr: format!("http://localhost:{}", ehr.local_addr()?.port()),
     };
     let files = Files::read(&arguments.dist, &arguments.peer, &origins)?;
-    let idle = Conduct {
-        latency: std::time::Duration::ZERO,
-        time_per_record: std::time::Duration::ZERO,
-        workers: 1,
-    };
-    let nobody = Chart::compose(0, &origins.fhir_base())?;
-    let world = Arc::new(World::new(origins, files, Run::new(Arc::new(nobody), idle)));
+    let nobody = nobody(&origins)?;
+    let world = Arc::new(World::new(origins, files, nobody));
     tokio::spawn(serve(Server::Jhe, jhe, Arc::clone(&world)));
     tokio::spawn(serve(Server::Ehr, ehr, Arc::clone(&world)));
     Ok(world)
+}
+
+/// A run without records, on servers that answer at once.
+fn nobody(origins: &Origins) -> Result<Run> {
+    let conduct = Conduct {
+        latency: Duration::ZERO,
+        time_per_record: Duration::ZERO,
+        workers: 1,
+    };
+    let chart = Chart::compose(0, &origins.fhir_base())?;
+    Ok(Run::new(Arc::new(chart), conduct))
 }
 
 async fn browser_version(chromium: &Path) -> Result<String> {
@@ -120,13 +127,7 @@ async fn perform(
     match job.work {
         Work::Import(import) => perform_imports(import, world, arguments).await,
         Work::Startup => {
-            let nobody = Chart::compose(0, &world.origins.fhir_base())?;
-            let idle = Conduct {
-                latency: std::time::Duration::ZERO,
-                time_per_record: std::time::Duration::ZERO,
-                workers: 1,
-            };
-            world.begin(Run::new(Arc::new(nobody), idle));
+            world.begin(nobody(&world.origins)?);
             startup::measure(world, &arguments.chromium, arguments.runs).await
         }
         Work::Size => Ok([Side::Ours, Side::Peer, Side::PurePeer]

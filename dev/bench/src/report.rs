@@ -175,6 +175,7 @@ fn table(job: &Job, results: &Results) -> String {
             "floor",
             "jhe-connect / fhirclient",
             "/ pure",
+            "/ floor",
             "aim",
         ]
         .map(str::to_owned)
@@ -193,6 +194,7 @@ fn table(job: &Job, results: &Results) -> String {
         );
         line.push(ratio(Side::Peer));
         line.push(ratio(Side::PurePeer));
+        line.push(ratio(Side::Floor));
         line.push(
             row.aim
                 .map_or_else(String::new, |aim| format!("≤ {aim:.2}")),
@@ -359,6 +361,7 @@ mod tests {
                 "",
                 "",
                 "0.50",
+                "",
                 "",
                 "≤ 0.60",
                 ""
