@@ -4,6 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::exchange::deployment::Deployment;
+use crate::import::QUIET_MS;
 use crate::json::Json;
 use crate::url::{Url, UrlError};
 
@@ -24,12 +25,17 @@ pub struct PageConfig {
     pub redirect_uri: String,
     /// JHE's base URL.
     pub jhe: Url,
+    /// Is the JHE token to be revoked when a run has ended?
+    pub revokes_token: bool,
+    /// How long JHE may work on a write whose sender is gone, in milliseconds.
+    pub quiet_ms: u64,
 }
 
 impl PageConfig {
     /// Reads the configuration; `page` is the page's own URL, which `redirectUri` and `jheBase` may be relative to.
     ///
-    /// Without `jheBase` JHE is at the page's origin; without `redirectUri` the deployment's callback page there.
+    /// Without `jheBase` JHE is at the page's origin; without `redirectUri` the deployment's callback page there. The
+    /// token is revoked if `revokeToken` is true. `workerTimeoutSeconds` is JHE's workers' time-out, 30 by default.
     ///
     /// # Errors
     /// [`ConfigError::Missing`] names every value that the server did not provide.
@@ -67,9 +73,31 @@ impl PageConfig {
             data_source_id,
             redirect_uri,
             jhe,
+            revokes_token: json.get("revokeToken").map(Json::text) == Some("true"),
+            quiet_ms: match json
+                .get("workerTimeoutSeconds")
+                .and_then(Json::whole_number)
+            {
+                Some(seconds) => seconds.saturating_mul(1000).saturating_add(QUIET_MARGIN_MS),
+                None => QUIET_MS,
+            },
         })
     }
+
+    /// What the hospital's sign-in needs of it.
+    pub fn sign_in(&self) -> AuthorizeOptions {
+        AuthorizeOptions {
+            iss: self.iss.clone(),
+            client_id: self.client_id.clone(),
+            scope: self.scope.clone(),
+            redirect_uri: self.redirect_uri.clone(),
+            no_redirect: false,
+        }
+    }
 }
+
+/// What is added to the time-out of JHE's workers, in milliseconds.
+const QUIET_MARGIN_MS: u64 = 5_000;
 
 /// What a page hands to `authorize`.
 #[derive(Debug, Clone)]

@@ -59,8 +59,10 @@ pub enum CallbackError {
     Launch(LaunchError),
     /// There is no answer, and no run to tell of.
     NothingPending,
-    /// The page was closed or reloaded while it imported.
+    /// The page was closed or reloaded while it imported, and its tokens are gone.
     Interrupted,
+    /// The same patient's records are being imported in another tab.
+    OtherTab,
     /// The JHE token is not in this tab.
     NoJheSession,
 }
@@ -161,6 +163,7 @@ impl Error {
                 CallbackError::Launch(LaunchError::Damaged) => "callback.unknown_state",
                 CallbackError::NothingPending => "callback.nothing_pending",
                 CallbackError::Interrupted => "callback.interrupted",
+                CallbackError::OtherTab => "callback.other_tab",
                 CallbackError::NoJheSession => "jhe.session_missing",
             },
             Error::SignIn(error) => match error {
@@ -188,9 +191,9 @@ impl Error {
                 SourceError::Refused(_) => "source.refused",
                 SourceError::Transport(_) => "source.unreachable",
             },
-            Error::Inventory(error) => match error {
+            Error::Inventory(error) | Error::Stop(Stop::NotChecked(error)) => match error {
                 InventoryError::SessionExpired => "jhe.session_expired",
-                InventoryError::Refused(_) => "inventory.refused",
+                InventoryError::Failing(_) | InventoryError::Refused(_) => "inventory.refused",
                 InventoryError::Transport(_) => "inventory.unreachable",
             },
             Error::Pull(error) => match error.reason {
@@ -207,6 +210,7 @@ impl Error {
             },
             Error::Stop(Stop::JheSessionExpired) => "jhe.session_expired",
             Error::Stop(Stop::JheUnreachable(_)) => "jhe.unreachable",
+            Error::Stop(Stop::JheFailing(_)) => "jhe.failing",
             Error::Browser(error) => error.code(),
         }
     }
@@ -271,9 +275,9 @@ impl Error {
                 SourceError::SessionExpired => JHE_401.into(),
                 SourceError::Transport(error) => error.detail().into(),
             },
-            Error::Inventory(error) => match error {
+            Error::Inventory(error) | Error::Stop(Stop::NotChecked(error)) => match error {
                 InventoryError::SessionExpired => JHE_401.into(),
-                InventoryError::Refused(said) => said.clone(),
+                InventoryError::Failing(said) | InventoryError::Refused(said) => said.clone(),
                 InventoryError::Transport(error) => error.detail().into(),
             },
             Error::Pull(error) => {
@@ -284,6 +288,7 @@ impl Error {
             Error::Stop(Stop::JheUnreachable(error)) => {
                 ["writing to JHE: ", error.detail()].concat()
             }
+            Error::Stop(Stop::JheFailing(said)) => ["writing to JHE: ", said].concat(),
             Error::Browser(error) => match error {
                 BrowserError::StorageBlocked => "sessionStorage is denied or full",
                 BrowserError::Offline => "navigator.onLine is false",
@@ -307,6 +312,7 @@ impl Error {
             | Error::Identifier(IdentifierError::Transport(error))
             | Error::Source(SourceError::Transport(error))
             | Error::Inventory(InventoryError::Transport(error))
+            | Error::Stop(Stop::NotChecked(InventoryError::Transport(error)))
             | Error::Pull(PullError {
                 reason: PageError::Transport(error),
                 ..
@@ -316,6 +322,17 @@ impl Error {
             _ => return false,
         };
         *transport == TransportError::Offline
+    }
+
+    /// May it be gone if the page is loaded again? Only the network may have stood in the way of a step that may be
+    /// repeated.
+    pub fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Error::Identifier(IdentifierError::Transport(_))
+                | Error::Source(SourceError::Transport(_))
+                | Error::Callback(CallbackError::OtherTab)
+        )
     }
 
     /// Did the patient decide this? That is no failure.
@@ -333,7 +350,7 @@ impl Ending {
     /// What ended a run early, each once: a device that goes offline ends the reading and the writing.
     pub fn errors(&self) -> [Option<Error>; 2] {
         let pull = self.pull_error.clone().map(Error::from);
-        let stop = self.stop.map(Error::from);
+        let stop = self.stop.clone().map(Error::from);
         match (&pull, &stop) {
             (Some(pull_error), Some(stop)) if pull_error.code() == stop.code() => [pull, None],
             _ => [pull, stop],
@@ -383,6 +400,9 @@ fn callback_detail(error: &CallbackError) -> String {
         CallbackError::Launch(LaunchError::Damaged) => "the pending sign-in can't be read".into(),
         CallbackError::NothingPending => "the page was opened without an answer".into(),
         CallbackError::Interrupted => "the page was closed or reloaded while importing".into(),
+        CallbackError::OtherTab => {
+            "another tab of this browser holds the lock of this import".into()
+        }
         CallbackError::NoJheSession => "the JHE token is not in this tab's storage".into(),
     }
 }

@@ -3,6 +3,7 @@
 //! Specification: <https://hl7.org/fhir/R4/http.html>.
 
 pub mod bundle;
+pub(crate) mod fingerprint;
 pub mod identity;
 pub mod outcome;
 pub mod pager;

@@ -91,17 +91,24 @@ impl Remedy {
             ),
             Error::Identifier(error) => of_identifier(error),
             Error::Source(error) => of_source(error),
-            Error::Inventory(InventoryError::SessionExpired) => jhe_session_expired(),
-            Error::Inventory(_) => remedy(
-                "We could not check what is already there",
-                "The study's server did not say which of your records it has. So that none is stored twice, nothing was sent.",
-                LATER,
-            ),
+            Error::Inventory(error) | Error::Stop(Stop::NotChecked(error)) => match error {
+                InventoryError::SessionExpired => jhe_session_expired(),
+                _ => remedy(
+                    "We could not check what is already there",
+                    "The study's server did not say which of your records it has. So that none is stored twice, nothing more was sent.",
+                    LATER,
+                ),
+            },
             Error::Pull(error) => of_pull(error),
             Error::Stop(Stop::JheSessionExpired) => jhe_session_expired(),
             Error::Stop(Stop::JheUnreachable(_)) => remedy(
                 "The connection to the study's server was lost",
                 "Not all of your records could be delivered. What arrived until then is kept.",
+                LATER,
+            ),
+            Error::Stop(Stop::JheFailing(_)) => remedy(
+                "The study's server has trouble",
+                "It did not accept any further record. What arrived until then is kept.",
                 LATER,
             ),
             Error::Browser(error) => of_browser(*error),
@@ -289,6 +296,11 @@ fn of_callback(error: &CallbackError) -> Remedy {
             "The import was interrupted",
             "The page was closed or reloaded before it was done. What arrived until then is kept.",
             "Please open the link in your invitation again: only what is missing is sent.",
+        ),
+        CallbackError::OtherTab => remedy(
+            "Your records are being copied in another tab",
+            "So that nothing is sent twice, only one tab does it at a time.",
+            "Please look at the other tab. If you closed it, load this page again.",
         ),
         CallbackError::NoJheSession => remedy(
             "The study's session is not in this tab",
@@ -575,6 +587,7 @@ mod tests {
         let offline = TransportError::Offline;
         let ending = Ending {
             tally: Tally::default(),
+            new_rows: None,
             pull_error: Some(PullError {
                 page: 2,
                 reason: PageError::Transport(offline),

@@ -1,13 +1,18 @@
-//! What survives the redirect and a reload, in this tab's storage only: the JHE token and the pending sign-in until
-//! the callback page takes them out, and the counts of a run. Never a record, never the EHR's token.
+//! What survives the redirect and a reload, in this tab's storage: the pending sign-in, and both tokens and the checkpoint
+//! of a run until it ends. Never a record.
+//!
+//! DIFFERENCE: the advice for browser applications (draft-ietf-oauth-browser-based-apps, §8) is to keep access tokens in
+//! memory only. They are kept here while a run is under way, since a patient on a phone with bad reception must not have
+//! to begin anew; code verifier, nonce and identity token are gone by then.
 
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::exchange::jhe::JheSession;
+use crate::import::Checkpoint;
 use crate::import::progress::Tally;
 use crate::json::{Json, object};
-use crate::oauth::token::AccessToken;
+use crate::smart::context::LaunchContext;
 use crate::smart::launch::PendingLaunch;
 use crate::text::number;
 use crate::url::Url;
@@ -35,27 +40,31 @@ pub trait SessionStore {
 pub struct StoreError;
 
 // The number is the version of the stored form: what another version of the bundle wrote is not read.
-const JHE: &str = "jhe-connect:1:jhe";
-const LAUNCH: &str = "jhe-connect:1:launch";
-const RUN: &str = "jhe-connect:1:run";
+const JHE: &str = "jhe-connect:2:jhe";
+const EHR: &str = "jhe-connect:2:ehr";
+const LAUNCH: &str = "jhe-connect:2:launch";
+const RUN: &str = "jhe-connect:2:run";
+const LAST_WRITE: &str = "jhe-connect:2:last_write";
 
 /// Where a run stands, as far as a reload needs to know.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RunRecord {
-    /// Did it end? One that did not was interrupted.
+    /// Did it end? One that did not can go on.
     pub is_finished: bool,
-    /// The counts, without any reason: a reason may quote a record.
-    pub tally: Tally,
+    /// Where it goes on; of one that ended, its counts, without any reason: a reason may quote a record.
+    pub checkpoint: Checkpoint,
+    /// How many rows JHE has more than before, where that is known.
+    pub new_rows: Option<u32>,
     /// The code of the error that ended it early, if one did.
     pub code: Option<String>,
 }
 
-/// Keeps the JHE session over the redirect.
+/// Keeps the JHE session over the redirect, and until a run ends.
 ///
 /// # Errors
 /// [`StoreError`].
 pub fn keep_jhe(store: &impl SessionStore, jhe: &JheSession) -> Result<(), StoreError> {
-    store.write(JHE, &object(&[("token", jhe.token().secret())]))
+    store.write(JHE, &jhe.to_stored())
 }
 
 /// The JHE session of this tab, bound to `base` again.
@@ -63,21 +72,38 @@ pub fn keep_jhe(store: &impl SessionStore, jhe: &JheSession) -> Result<(), Store
 /// # Errors
 /// [`StoreError`].
 pub fn jhe(store: &impl SessionStore, base: &Url) -> Result<Option<JheSession>, StoreError> {
-    let token = read(store, JHE, |stored| stored.get_string("token"))?;
-    Ok(token.map(|token| JheSession::new(base.clone(), AccessToken::new(token))))
+    read(store, JHE, |stored| JheSession::from_stored(stored, base))
 }
 
-/// Forgets the JHE session.
-pub fn forget_jhe(store: &impl SessionStore) {
+/// Keeps the access to the EHR until a run ends.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn keep_ehr(store: &impl SessionStore, ehr: &LaunchContext) -> Result<(), StoreError> {
+    store.write(EHR, &ehr.to_stored())
+}
+
+/// The access to the EHR of this tab's run; `page` is the page's own URL.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn ehr(store: &impl SessionStore, page: &Url) -> Result<Option<LaunchContext>, StoreError> {
+    read(store, EHR, |stored| {
+        LaunchContext::from_stored(stored, page)
+    })
+}
+
+/// Forgets both tokens.
+pub fn forget_tokens(store: &impl SessionStore) {
     store.remove(JHE);
+    store.remove(EHR);
 }
 
-/// Keeps a pending launch; an earlier one is replaced, and with it any record of an earlier run.
+/// Keeps a pending launch; an earlier one is replaced.
 ///
 /// # Errors
 /// [`StoreError`].
 pub fn keep_launch(store: &impl SessionStore, launch: &PendingLaunch) -> Result<(), StoreError> {
-    store.remove(RUN);
     store.write(LAUNCH, &launch.to_stored())
 }
 
@@ -96,16 +122,23 @@ pub fn take_launch(store: &impl SessionStore) -> Result<Option<PendingLaunch>, S
 /// # Errors
 /// [`StoreError`].
 pub fn keep_run(store: &impl SessionStore, run: &RunRecord) -> Result<(), StoreError> {
-    let mut tally = run.tally.clone();
-    let counts = tally
-        .counts()
-        .map(|(name, count)| (name, number(u64::from(*count))));
-    let mut members: Vec<(&str, &str)> = counts
-        .iter()
-        .map(|(name, count)| (*name, count.as_str()))
+    let mut tally = run.checkpoint.tally.clone();
+    let mut numbers: Vec<(&str, u32)> = Vec::new();
+    numbers.extend(tally.counts().map(|(name, count)| (name, *count)));
+    let known = |name, count: Option<u32>| count.map(|count| (name, count));
+    numbers.extend(known("held_before", run.checkpoint.held_before));
+    numbers.extend(known("new_rows", run.new_rows));
+    let numbers: Vec<(&str, String)> = numbers
+        .into_iter()
+        .map(|(name, count)| (name, number(u64::from(count))))
         .collect();
+    let mut members: Vec<(&str, &str)> = Vec::new();
+    members.extend(numbers.iter().map(|(name, count)| (*name, count.as_str())));
     if run.is_finished {
         members.push(("is_finished", "true"));
+    }
+    if let Some(page) = &run.checkpoint.page {
+        members.push(("page", page));
     }
     if let Some(code) = &run.code {
         members.push(("code", code));
@@ -119,13 +152,19 @@ pub fn keep_run(store: &impl SessionStore, run: &RunRecord) -> Result<(), StoreE
 /// [`StoreError`].
 pub fn run(store: &impl SessionStore) -> Result<Option<RunRecord>, StoreError> {
     read(store, RUN, |stored| {
+        let count = |name| u32::try_from(stored.get(name)?.whole_number()?).ok();
         let mut tally = Tally::default();
-        for (name, count) in tally.counts() {
-            *count = u32::try_from(stored.get(name)?.whole_number()?).ok()?;
+        for (name, sum) in tally.counts() {
+            *sum = count(name)?;
         }
         Some(RunRecord {
             is_finished: stored.get("is_finished").is_some(),
-            tally,
+            checkpoint: Checkpoint {
+                page: stored.get_string("page"),
+                tally,
+                held_before: count("held_before"),
+            },
+            new_rows: count("new_rows"),
             code: stored.get_string("code"),
         })
     })
@@ -134,6 +173,24 @@ pub fn run(store: &impl SessionStore) -> Result<Option<RunRecord>, StoreError> {
 /// Forgets the run.
 pub fn forget_run(store: &impl SessionStore) {
     store.remove(RUN);
+}
+
+/// Notes that a write begins at the time `now`, for whatever run of this browser comes next.
+pub fn note_write(store: &impl SessionStore, now: u64) {
+    // If it can't be noted, only a run that begins within half a minute may take a record for missing that arrives yet.
+    let _ = store.write(LAST_WRITE, &number(now));
+}
+
+/// When this browser began its last write, if it is known.
+pub fn last_write(store: &impl SessionStore) -> Option<u64> {
+    read(store, LAST_WRITE, |stored| stored.whole_number())
+        .ok()
+        .flatten()
+}
+
+/// Forgets when the last write was: it was answered.
+pub fn forget_last_write(store: &impl SessionStore) {
+    store.remove(LAST_WRITE);
 }
 
 /// What can't be read is as good as nothing.
@@ -150,7 +207,7 @@ fn read<T>(
 /// What every store has to do; each runs it in its own tests.
 #[cfg(any(test, target_arch = "wasm32"))]
 pub mod suite {
-    use super::{RunRecord, SessionStore, Tally, keep_run, run};
+    use super::{RunRecord, SessionStore, keep_run, run};
 
     /// Checks `store`, which must be empty, and leaves it empty.
     pub fn a_store_keeps_replaces_and_removes(store: &impl SessionStore) {
@@ -169,8 +226,8 @@ pub mod suite {
 
         let record = RunRecord {
             is_finished: true,
-            tally: Tally::default(),
             code: Some("pull.cut_off".into()),
+            ..RunRecord::default()
         };
         assert_eq!(keep_run(store, &record), Ok(()));
         assert_eq!(run(store), Ok(Some(record)));
@@ -227,7 +284,7 @@ mod tests {
         keep_jhe(&store, &session()).unwrap();
         let restored = jhe(&store, &base).unwrap().unwrap();
         assert_eq!(restored.token().secret(), "J");
-        forget_jhe(&store);
+        forget_tokens(&store);
         assert!(jhe(&store, &base).unwrap().is_none());
     }
 
@@ -236,18 +293,36 @@ mod tests {
         let store = MemoryStore::default();
         let run = RunRecord {
             is_finished: true,
-            tally: Tally {
-                stored: 7,
-                reasons: alloc::vec![("SECRET".into(), 1)],
-                ..Tally::default()
+            checkpoint: Checkpoint {
+                page: Some("https://ehr.example/R4?page=2".into()),
+                tally: Tally {
+                    stored: 7,
+                    reasons: alloc::vec![("SECRET".into(), 1)],
+                    ..Tally::default()
+                },
+                held_before: Some(3),
             },
+            new_rows: Some(4),
             code: None,
         };
         keep_run(&store, &run).unwrap();
         assert_eq!(
             store.read(RUN).unwrap().unwrap(),
-            r#"{"pages":"0","found":"0","repeated":"0","already_there":"0","stored":"7","refused":"0","unsettled":"0","unsent":"0","of_other_type":"0","of_other_subject":"0","malformed":"0","is_finished":"true"}"#
+            r#"{"pages":"0","found":"0","repeated":"0","already_there":"0","stored":"7","adjusted":"0","refused":"0","unsettled":"0","unsent":"0","of_other_type":"0","of_other_subject":"0","malformed":"0","held_before":"3","new_rows":"4","is_finished":"true","page":"https://ehr.example/R4?page=2"}"#
         );
+        let mut without_reasons = run.clone();
+        without_reasons.checkpoint.tally.reasons.clear();
+        assert_eq!(super::run(&store), Ok(Some(without_reasons)));
+    }
+
+    #[test]
+    fn the_last_write_of_this_browser_is_noted() {
+        let store = MemoryStore::default();
+        assert_eq!(last_write(&store), None);
+        note_write(&store, 1_795_000_000_000);
+        assert_eq!(last_write(&store), Some(1_795_000_000_000));
+        forget_last_write(&store);
+        assert_eq!(last_write(&store), None);
     }
 
     #[test]

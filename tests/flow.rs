@@ -55,7 +55,7 @@ fn every_lab_arrives_once_as_the_hospital_has_it() {
     assert!(labs.iter().any(|lab| lab.contains(r#""value":7.10"#)));
     assert_eq!(import.ending.verdict(), Verdict::Complete);
     assert_eq!(import.patient, journey.patient_id());
-    let summary = Summary::of(&import.ending.tally, MYCHART.pull.label, MYCHART.portal);
+    let summary = Summary::of(&import.ending.tally, None, &MYCHART);
     assert_eq!(summary.headline, format!("Labs: {} records", labs.len()));
     assert_eq!(summary.not_saved, None);
 }
@@ -388,7 +388,7 @@ fn a_reload_of_a_finished_run_tells_its_counts_and_sends_nothing() {
     let Ok(Landed::Recalled(run)) = journey.reload() else {
         panic!("the run was not remembered");
     };
-    assert_eq!(run.tally.stored, import.ending.tally.stored);
+    assert_eq!(run.checkpoint.tally.stored, import.ending.tally.stored);
     assert_eq!(run.code, None);
     assert_eq!(journey.log().len(), sent);
 }
@@ -808,7 +808,7 @@ provoked!(BEFORE_THE_CODE, the_answer_is_refused, {
     an_answer_that_comes_too_late_is_refused: "callback.expired", |j| j.tab.let_pass(PENDING_LIMIT_MS + 1);
     a_callback_page_opened_by_itself_is_told: "callback.nothing_pending", |j| j.is_answered_with("");
     a_device_that_goes_offline_at_the_hospital_is_told: "browser.offline", |j| j.tab.go_offline();
-    an_answer_without_the_jhe_session_is_not_redeemed: "jhe.session_missing", |j| session::forget_jhe(&j.tab.store);
+    an_answer_without_the_jhe_session_is_not_redeemed: "jhe.session_missing", |j| session::forget_tokens(&j.tab.store);
 });
 
 provoked!(BEFORE_ANY_RECORD, the_callback_page_stops, {

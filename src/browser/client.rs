@@ -15,11 +15,11 @@ use wasm_bindgen::closure::Closure;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 
-use crate::browser::facade::json;
 use crate::browser::fetch::send;
 use crate::browser::platform::spawn;
 use crate::browser::sign_in::{answered, begin_sign_in, complete_sign_in, page_url};
 use crate::browser::storage::TabStore;
+use crate::browser::value::json;
 use crate::browser::{location, platform};
 use crate::config::AuthorizeOptions;
 use crate::error::{CallbackError, Error};
@@ -35,18 +35,6 @@ use crate::text::number;
 
 #[wasm_bindgen(typescript_custom_section)]
 const TYPES: &str = r#"
-/** The configuration that JHE's MyChart pages define as `MYCHART_CONFIG`. */
-export interface MyChartConfig {
-  /** FHIR base URL of the EHR, used byte for byte. */
-  iss: string;
-  /** This app's client id at the EHR. */
-  clientId: string;
-  /** Scope, sent verbatim. */
-  scope: string;
-  /** Id of JHE's DataSource. */
-  dataSourceId: string | number;
-}
-
 /** What `authorize` needs. Nothing is ever taken from the page's URL. */
 export interface AuthorizeOptions {
   /** FHIR base URL of the EHR, sent as `aud` byte for byte. */

@@ -13,12 +13,18 @@ use crate::import::{Action, Ending, ImportRun, TaskId};
 
 type UnderWay = Pin<Box<dyn Future<Output = (TaskId, Answer)>>>;
 
-/// Performs `run` to its end; `show` is called after every finished task, and before every wait.
-pub(crate) async fn perform(run: &mut ImportRun, mut show: impl FnMut(&ImportRun)) -> Ending {
+/// Performs `run` to its end. `keep` is called before anything is sent, `show` after every finished task and before every
+/// wait.
+pub(crate) async fn perform(
+    run: &mut ImportRun,
+    keep: &mut dyn FnMut(&ImportRun),
+    show: &dyn Fn(&ImportRun),
+) -> Ending {
     let mut under_way: Vec<UnderWay> = Vec::new();
     loop {
         match run.next_action(platform::now()) {
             Action::Perform(task, request) => {
+                keep(run);
                 under_way.push(Box::pin(async move { (task, fetch::send(request).await) }));
             }
             Action::AwaitFinish => {

@@ -1,4 +1,4 @@
-//! What JHE's pages and the plain pages call. Other pages have [`client`](crate::browser::client).
+//! What JHE's pages and the plain pages call. Other pages have `client`, in a module of its own.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -9,7 +9,23 @@ use web_sys::Element;
 
 use crate::browser::pages::{Page, run};
 use crate::browser::platform::spawn;
+use crate::browser::value::json;
 use crate::browser::view::View;
+
+#[wasm_bindgen(typescript_custom_section)]
+const TYPES: &str = r#"
+/** The configuration that JHE's MyChart pages define as `MYCHART_CONFIG`. */
+export interface MyChartConfig {
+  /** FHIR base URL of the EHR, used byte for byte. */
+  iss: string;
+  /** This app's client id at the EHR. */
+  clientId: string;
+  /** Scope, sent verbatim. */
+  scope: string;
+  /** Id of JHE's DataSource. */
+  dataSourceId: string | number;
+}
+"#;
 
 /// Starts the connect page of JHE's MyChart client in `out`; `config` is `MYCHART_CONFIG`.
 #[wasm_bindgen(js_name = startMyChartConnect)]
@@ -45,11 +61,4 @@ fn begin(page: Page, out: Element, config: String) {
     if let Some(view) = View::new(out) {
         spawn(Box::pin(run(page, view, config)));
     }
-}
-
-/// A JavaScript object as JSON; nothing for what can't be written so.
-pub(crate) fn json(config: &JsValue) -> String {
-    // `undefined` has no JSON: what comes back is then no string, though it claims to be one.
-    let text = js_sys::JSON::stringify(config).ok().map(JsValue::from);
-    text.and_then(|text| text.as_string()).unwrap_or_default()
 }

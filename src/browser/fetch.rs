@@ -5,6 +5,7 @@ use core::cell::Cell;
 use alloc::rc::Rc;
 
 use gloo_net::http::Request;
+use js_sys::Uint8Array;
 use web_sys::{
     AbortController, AbortSignal, Headers, ReferrerPolicy, RequestCache, RequestCredentials,
     RequestInit, RequestRedirect,
@@ -70,7 +71,8 @@ fn build(request: &HttpRequest, signal: &AbortSignal) -> Option<Request> {
     init.set_referrer_policy(ReferrerPolicy::NoReferrer);
     init.set_signal(Some(signal));
     if let Some(body) = &request.body {
-        init.set_body(&body.as_str().into());
+        // Octets: as a string the body would be turned into UTF-16 and back.
+        init.set_body(&Uint8Array::from(body.as_bytes()).into());
     }
     let request = web_sys::Request::new_with_str_and_init(request.url.as_str(), &init).ok()?;
     Some(request.into())

@@ -1,31 +1,32 @@
 //! The two pages, as the patient goes through them.
 
-use alloc::string::String;
+use alloc::boxed::Box;
+use alloc::rc::Rc;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 
 use wasm_bindgen::JsCast;
-use wasm_bindgen::closure::Closure;
 
 use crate::browser::driver::perform;
-use crate::browser::fetch::converse;
+use crate::browser::fetch::{converse, send};
+use crate::browser::platform::{Listener, Lock, spawn};
 use crate::browser::sign_in::{answered, begin_sign_in, complete_sign_in, page_url};
 use crate::browser::storage::TabStore;
 use crate::browser::view::{Stage, View};
 use crate::browser::{location, platform};
-use crate::config::{AuthorizeOptions, PageConfig};
+use crate::config::PageConfig;
 use crate::error::{CallbackError, Error};
 use crate::exchange::deployment::MYCHART;
-use crate::exchange::inventory::Inventory;
 use crate::exchange::invitation::{Enrolment, Invitation};
 use crate::exchange::jhe::JheSession;
 use crate::exchange::patient::{Identification, PatientIdentifier};
-use crate::exchange::source::{Source, SourceDescription, SourceRegistration};
-use crate::import::progress::Tally;
-use crate::import::{Ending, ImportRun, Verdict};
+use crate::exchange::source::{SourceDescription, SourceRegistration};
+use crate::import::{Checkpoint, Ending, ImportRun, Start, Verdict, WayOn};
 use crate::oauth::authorization::AuthorizationResponse;
-use crate::session::{self, RunRecord};
+use crate::session::{self, RunRecord, StoreError};
 use crate::smart::context::LaunchContext;
 use crate::smart::discovery::Issuer;
-use crate::summary::{Summary, progress_line, waiting_line};
+use crate::summary::{Summary, progress_line, report, waiting_line};
 use crate::url::Url;
 
 /// Which of the two pages this is.
@@ -37,15 +38,12 @@ pub(crate) enum Page {
 
 /// Goes through a page, and tells the patient how it ended.
 pub(crate) async fn run(page: Page, view: View, config: String) {
+    let view = Rc::new(view);
     let result = match page {
         Page::Connect => connect(&view, &config).await,
         Page::Callback => callback(&view, &config).await,
     };
     if let Err(error) = result {
-        // Nobody goes on from here in this tab, so that no token has to wait for it.
-        if let Ok(store) = TabStore::open() {
-            session::forget_jhe(&store);
-        }
         fail(&view, &error);
     }
 }
@@ -56,10 +54,24 @@ fn fail(view: &View, error: &Error) {
     }
     view.error(error, MYCHART.portal);
     view.stage(Stage::Failed);
+    match TabStore::open() {
+        Ok(store) if error.may_pass() && matches!(session::run(&store), Ok(Some(_))) => {
+            offer_another_try(view);
+        }
+        // Nobody goes on from here in this tab, so that no token has to wait for it.
+        Ok(store) => session::forget_tokens(&store),
+        Err(_) => {}
+    }
 }
 
 fn log(error: &Error) {
     platform::log_error(&["jhe-connect ", error.code(), ": ", &error.detail()].concat());
+}
+
+/// A reload goes on where the run ended, and the browser does it itself when it is online again.
+fn offer_another_try(view: &View) {
+    view.action("Try again", location::reload);
+    Listener::new("online", |_| location::reload()).forever();
 }
 
 /// The connect page: from the invitation to the hospital's sign-in.
@@ -76,99 +88,158 @@ async fn connect(view: &View, config: &str) -> Result<(), Error> {
     view.step("Redeeming invitation");
     let mut enrolment = Enrolment::new(config.jhe.clone(), invitation);
     converse(&mut enrolment).await;
+    // Whatever this tab did before is over.
+    session::forget_run(&store);
+    session::forget_tokens(&store);
     session::keep_jhe(&store, &enrolment.finish()?)?;
     view.step("JHE access token received");
+    sign_in(view, &store, &config, page).await
+}
 
+/// Sends the patient to the hospital.
+async fn sign_in(
+    view: &View,
+    store: &TabStore,
+    config: &PageConfig,
+    page: Url,
+) -> Result<(), Error> {
     let portal = config.deployment.portal;
     view.step(&["Asking ", portal, " how to sign in"].concat());
-    let options = AuthorizeOptions {
-        iss: config.iss,
-        client_id: config.client_id,
-        scope: config.scope,
-        redirect_uri: config.redirect_uri,
-        no_redirect: false,
-    };
-    let url = begin_sign_in(&store, &options, page).await?;
+    let url = begin_sign_in(store, &config.sign_in(), page).await?;
     view.step(&["Taking you to ", portal, " to sign in"].concat());
     view.stage(Stage::Redirecting);
     location::go(&url);
     Ok(())
 }
 
-/// The callback page: from the hospital's answer to the records in JHE.
-async fn callback(view: &View, config: &str) -> Result<(), Error> {
+/// The callback page: from the hospital's answer, or from where a reload found the run, to the records in JHE.
+async fn callback(view: &Rc<View>, config: &str) -> Result<(), Error> {
     let page = page_url()?;
     // Before anything that can fail: neither a code nor an error stays in the address bar.
     location::scrub(&page);
     platform::require_secure_context()?;
     let store = TabStore::open()?;
+    let earlier = session::run(&store)?;
+    let known = known(&store, config, &page);
     if !AuthorizationResponse::is_present(page.query()) {
-        return recall(view, &store);
+        let run = earlier.ok_or(CallbackError::NothingPending)?;
+        if run.is_finished {
+            return recall(view, &run, config, &page);
+        }
+        let (config, jhe) = known?;
+        let ehr = session::ehr(&store, &page)?.ok_or(CallbackError::Interrupted)?;
+        view.step("Going on where it stopped");
+        return import(view, &store, config, jhe, ehr, run.checkpoint).await;
     }
-    let jhe = take_jhe(&store, config, &page);
     let (request, launched) = answered(&store, &page)?;
-    let (config, jhe) = jhe?;
+    let (config, jhe) = known?;
 
     let portal = config.deployment.portal;
     view.step(&["Completing your sign-in at ", portal].concat());
-    let context = complete_sign_in(request, launched).await?;
-    context.require_search(config.deployment.pull.search.resource_type)?;
-    view.step(&[portal, " patient id: ", &context.patient].concat());
+    let ehr = complete_sign_in(request, launched).await?;
+    ehr.require_search(config.deployment.pull.search.resource_type)?;
+    view.step(&[portal, " patient id: ", &ehr.patient].concat());
+    let checkpoint = match (session::ehr(&store, &page)?, earlier) {
+        (Some(before), Some(run)) if before.is_of_same_patient(&ehr) => run.checkpoint,
+        _ => Checkpoint::default(),
+    };
+    import(view, &store, config, jhe, ehr, checkpoint).await
+}
 
-    let mut identification = identification(&config, &jhe, &context);
+/// The configuration and the JHE session.
+fn known(store: &TabStore, config: &str, page: &Url) -> Result<(PageConfig, JheSession), Error> {
+    let config = PageConfig::parse(config, page)?;
+    let jhe = session::jhe(store, &config.jhe)?;
+    Ok((config, jhe.ok_or(CallbackError::NoJheSession)?))
+}
+
+/// Copies the records, from the checkpoint on.
+async fn import(
+    view: &Rc<View>,
+    store: &TabStore,
+    config: PageConfig,
+    jhe: JheSession,
+    ehr: LaunchContext,
+    checkpoint: Checkpoint,
+) -> Result<(), Error> {
+    let jhe = Rc::new(jhe);
+    let lock = ["jhe-connect ", ehr.issuer.as_str(), " ", &ehr.patient].concat();
+    let lock = Lock::take(&lock).await;
+    // Held for as long as this function goes on.
+    let _lock = lock.ok_or(CallbackError::OtherTab)?;
+    let _asks = platform::ask_before_leaving();
+    // From here on a reload goes on.
+    session::keep_ehr(store, &ehr)?;
+    keep(store, &checkpoint)?;
+
+    let portal = config.deployment.portal;
+    let mut identification = identification(&config, &jhe, &ehr);
     converse(&mut identification).await;
     identification.finish()?;
     view.step(&["Stored ", portal, " patient id in JHE"].concat());
-    let mut registration = registration(&config, &jhe, &context);
+    let mut registration = registration(&config, &jhe, &ehr);
     converse(&mut registration).await;
     let source = registration.finish()?;
     view.step(match source.is_new() {
         true => "Registered your hospital as a source in JHE",
         false => "Found your hospital among your sources in JHE",
     });
-    view.step("Looking at what JHE has already");
-    let mut inventory = inventory(&config, &jhe, &context, &source);
-    converse(&mut inventory).await;
-    let held = inventory.finish()?;
 
-    let begun = RunRecord {
-        is_finished: false,
-        tally: Tally::default(),
-        code: None,
+    let shared = TabStore::shared();
+    let last_write = shared.as_ref().ok().and_then(session::last_write);
+    let start = Start {
+        jhe: Rc::clone(&jhe),
+        ehr,
+        source,
+        deployment: config.deployment,
+        checkpoint,
+        last_write,
+        quiet_ms: config.quiet_ms,
+        seed: platform::now(),
     };
-    session::keep_run(&store, &begun)?;
-    let (pull, identity) = (config.deployment.pull, config.deployment.identity);
-    let mut run = ImportRun::new(
-        jhe,
-        context,
-        source.id,
-        held,
-        pull,
-        identity,
-        platform::now(),
-    );
+    let mut run = ImportRun::new(start, platform::now());
+    let mut revision = 0;
     view.step("Copying your records");
-    let ending = perform(&mut run, |run| {
-        view.progress(&match run.waits_until() {
-            Some(until) => waiting_line(until.saturating_sub(platform::now()), portal),
-            None => progress_line(run.tally(), run.label()),
-        });
-    })
+    let ending = perform(
+        &mut run,
+        &mut |run| {
+            if let Ok(shared) = &shared
+                && run.is_writing_once()
+            {
+                session::note_write(shared, platform::now());
+            }
+            if run.revision() != revision {
+                revision = run.revision();
+                // If the tab is full, a reload goes on from an earlier page.
+                let _ = session::keep_ehr(store, run.ehr());
+                let _ = keep(store, &run.checkpoint());
+            }
+        },
+        &|run| {
+            let now = platform::now();
+            view.progress(&match run.wait(now) {
+                Some(wait) => waiting_line(wait, now, portal),
+                None => progress_line(&run.tally(), run.label()),
+            });
+        },
+    )
     .await;
-    finish(view, &store, &config, ending);
+    if let Ok(shared) = &shared
+        && ending.tally.unsettled == 0
+    {
+        session::forget_last_write(shared);
+    }
+    let ended = (ending, run.checkpoint());
+    finish(view, store, config, &jhe, run.ehr(), ended).await;
     Ok(())
 }
 
-/// The configuration and the JHE session, which leaves the tab's storage: whatever comes of this page, the next one
-/// begins at the invitation.
-fn take_jhe(store: &TabStore, config: &str, page: &Url) -> Result<(PageConfig, JheSession), Error> {
-    let config = PageConfig::parse(config, page);
-    let jhe = match &config {
-        Ok(config) => session::jhe(store, &config.jhe)?,
-        Err(_) => None,
+fn keep(store: &TabStore, checkpoint: &Checkpoint) -> Result<(), StoreError> {
+    let record = RunRecord {
+        checkpoint: checkpoint.clone(),
+        ..RunRecord::default()
     };
-    session::forget_jhe(store);
-    Ok((config?, jhe.ok_or(CallbackError::NoJheSession)?))
+    session::keep_run(store, &record)
 }
 
 /// Tells JHE who the patient is at the hospital.
@@ -198,49 +269,59 @@ fn registration<'a>(
     SourceRegistration::new(jhe, description)
 }
 
-/// Reads back what JHE holds of this hospital's records.
-fn inventory<'a>(
-    config: &PageConfig,
-    jhe: &'a JheSession,
-    context: &LaunchContext,
-    source: &Source,
-) -> Inventory<'a> {
-    Inventory::new(
-        jhe,
-        config.deployment.pull.search.resource_type,
-        context.issuer.as_str().into(),
-        source.earlier.clone(),
-    )
-}
-
 /// Tells how a run ended, and remembers it for a reload.
-fn finish(view: &View, store: &TabStore, config: &PageConfig, ending: Ending) {
-    let verdict = ending.verdict();
-    let portal = config.deployment.portal;
-    view.summary(&Summary::of(
-        &ending.tally,
-        config.deployment.pull.label,
-        portal,
-    ));
+async fn finish(
+    view: &Rc<View>,
+    store: &TabStore,
+    config: PageConfig,
+    jhe: &JheSession,
+    ehr: &LaunchContext,
+    ended: (Ending, Checkpoint),
+) {
+    let (ending, checkpoint) = ended;
+    let (verdict, way_on) = (ending.verdict(), ending.way_on());
+    let deployment = config.deployment;
+    view.summary(&Summary::of(&ending.tally, ending.new_rows, deployment));
     let errors = ending.errors();
-    for error in errors.iter().flatten() {
+    let errors = errors.iter().flatten();
+    for error in errors.clone() {
         log(error);
-        view.error(error, portal);
+        view.error(error, deployment.portal);
     }
-    if verdict == Verdict::Failed {
-        session::forget_run(store);
-    } else {
-        let record = RunRecord {
-            is_finished: true,
-            tally: ending.tally,
-            code: errors
-                .iter()
-                .flatten()
-                .next()
-                .map(|error| error.code().into()),
-        };
-        // If the tab can't keep it, only a reload knows less: the run itself is over.
-        let _ = session::keep_run(store, &record);
+    let lines: Vec<String> = errors.clone().map(ToString::to_string).collect();
+    let servers = [&config.jhe.origin(), ehr.issuer.as_str()];
+    view.report(&report(&ending.tally, &lines, deployment, servers));
+    match way_on {
+        WayOn::None => {
+            let record = RunRecord {
+                is_finished: true,
+                checkpoint: Checkpoint {
+                    tally: ending.tally,
+                    ..Checkpoint::default()
+                },
+                new_rows: ending.new_rows,
+                code: errors.clone().next().map(|error| error.code().into()),
+            };
+            match verdict {
+                Verdict::Failed => session::forget_run(store),
+                // If the tab can't keep it, only a reload knows less: the run itself is over.
+                _ => drop(session::keep_run(store, &record)),
+            }
+            session::forget_tokens(store);
+            if config.revokes_token {
+                // If it fails, the token is forgotten all the same, and ends by itself.
+                drop(send(jhe.revocation_request()).await);
+            }
+        }
+        WayOn::TryAgain => {
+            // What could not be kept is begun anew.
+            let _ = keep(store, &checkpoint);
+            offer_another_try(view);
+        }
+        WayOn::SignIn => {
+            let _ = keep(store, &checkpoint);
+            offer_sign_in(view, config);
+        }
     }
     view.stage(match verdict {
         Verdict::Complete => Stage::Done,
@@ -249,19 +330,37 @@ fn finish(view: &View, store: &TabStore, config: &PageConfig, ending: Ending) {
     });
 }
 
+/// The hospital's access is over before everything was read.
+fn offer_sign_in(view: &Rc<View>, config: PageConfig) {
+    let config = Rc::new(config);
+    let the_view = Rc::clone(view);
+    let act = move || {
+        let (view, config) = (Rc::clone(&the_view), Rc::clone(&config));
+        view.stage(Stage::Working);
+        spawn(Box::pin(async move {
+            let signed_in = match (TabStore::open(), page_url()) {
+                (Ok(store), Ok(page)) => sign_in(&view, &store, &config, page).await,
+                (Err(error), _) => Err(error.into()),
+                (_, Err(error)) => Err(error),
+            };
+            if let Err(error) = signed_in {
+                fail(&view, &error);
+            }
+        }));
+    };
+    view.action("Sign in again and go on", act);
+}
+
 /// The callback page without an answer: a reload. A run that ended is told of again, and never repeated.
-fn recall(view: &View, store: &TabStore) -> Result<(), Error> {
-    let run = session::run(store)?.ok_or(CallbackError::NothingPending)?;
-    if !run.is_finished {
-        return Err(CallbackError::Interrupted.into());
-    }
-    let tally = &run.tally;
+fn recall(view: &View, run: &RunRecord, config: &str, page: &Url) -> Result<(), Error> {
+    let tally = &run.checkpoint.tally;
     let is_whole = run.code.is_none() && tally.not_saved() == 0;
     view.step(match is_whole {
         true => "This import is finished. Nothing was sent again.",
         false => "This import ended, but not everything arrived. Nothing was sent again.",
     });
-    view.summary(&Summary::of(tally, MYCHART.pull.label, MYCHART.portal));
+    let deployment = PageConfig::parse(config, page).map_or(&MYCHART, |it| it.deployment);
+    view.summary(&Summary::of(tally, run.new_rows, deployment));
     if let Some(code) = &run.code {
         view.code(code);
     }
@@ -275,18 +374,11 @@ fn recall(view: &View, store: &TabStore) -> Result<(), Error> {
 /// A browser's Back button may bring the page back as it was left, in the middle of going to the hospital. Only a fresh
 /// start helps then.
 fn reload_when_restored() {
-    let on_show = Closure::<dyn FnMut(web_sys::PageTransitionEvent)>::new(
-        |event: web_sys::PageTransitionEvent| {
-            if event.persisted() {
-                location::reload();
-            }
-        },
-    );
-    if let Some(window) = web_sys::window() {
-        let listener = on_show.as_ref().unchecked_ref();
-        // Fails for no event type.
-        let _ = window.add_event_listener_with_callback("pageshow", listener);
-    }
-    // Forgotten on purpose: it listens for as long as the page exists.
-    on_show.forget();
+    Listener::new("pageshow", |event| {
+        let event = event.dyn_into::<web_sys::PageTransitionEvent>();
+        if event.is_ok_and(|event| event.persisted()) {
+            location::reload();
+        }
+    })
+    .forever();
 }

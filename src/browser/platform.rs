@@ -1,13 +1,17 @@
 //! Clock, randomness, timers and the browser's state.
 
 use alloc::boxed::Box;
+use alloc::rc::Rc;
+use core::cell::Cell;
 use core::future::Future;
 use core::pin::Pin;
 
-use js_sys::Promise;
+use js_sys::{Function, Object, Promise, Reflect};
 use wasm_bindgen::closure::Closure;
+use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
+use web_sys::Event;
 
 use crate::error::BrowserError;
 
@@ -85,6 +89,105 @@ pub(crate) fn pause(milliseconds: u32) -> JsFuture {
         }
     });
     JsFuture::from(passed)
+}
+
+/// Listens to an event of the window until it is dropped.
+#[must_use = "a listener is removed when it is dropped"]
+pub(crate) struct Listener {
+    event: &'static str,
+    callback: Closure<dyn FnMut(Event)>,
+}
+
+impl Listener {
+    pub(crate) fn new(event: &'static str, callback: impl FnMut(Event) + 'static) -> Self {
+        let callback = Closure::<dyn FnMut(Event)>::new(callback);
+        if let Some(window) = web_sys::window() {
+            // Fails for no event type.
+            let _ =
+                window.add_event_listener_with_callback(event, callback.as_ref().unchecked_ref());
+        }
+        Listener { event, callback }
+    }
+
+    /// Listens for as long as the page exists.
+    pub(crate) fn forever(self) {
+        core::mem::forget(self);
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if let Some(window) = web_sys::window() {
+            // Fails for no event type.
+            let _ = window.remove_event_listener_with_callback(
+                self.event,
+                self.callback.as_ref().unchecked_ref(),
+            );
+        }
+    }
+}
+
+/// Asks before the page is left, as far as the browser lets it.
+pub(crate) fn ask_before_leaving() -> Listener {
+    Listener::new("beforeunload", |event| event.prevent_default())
+}
+
+#[wasm_bindgen]
+extern "C" {
+    #[wasm_bindgen(js_namespace = ["navigator", "locks"], js_name = request, catch)]
+    fn request_lock(
+        name: &str,
+        options: &JsValue,
+        callback: &Closure<dyn FnMut(JsValue) -> Promise>,
+    ) -> Result<Promise, JsValue>;
+}
+
+/// A lock that no other tab of this browser holds (Web Locks). It is let go when it is dropped, and when the page is gone,
+/// also if it crashed.
+pub(crate) struct Lock {
+    let_go: Rc<Cell<Option<Function>>>,
+    _callback: Closure<dyn FnMut(JsValue) -> Promise>,
+}
+
+impl Lock {
+    /// The lock of this name; `None` if another tab holds it. A browser without locks gives every one.
+    pub(crate) async fn take(name: &str) -> Option<Self> {
+        let let_go = Rc::new(Cell::new(None));
+        let (slot, mut is_told) = (Rc::clone(&let_go), None);
+        let told = Promise::new(&mut |resolve, _| is_told = Some(resolve));
+        let callback = Closure::<dyn FnMut(JsValue) -> Promise>::new(move |lock: JsValue| {
+            if let Some(tell) = is_told.take() {
+                // It does not throw.
+                let _ = tell.call1(&JsValue::NULL, &JsValue::from_bool(!lock.is_null()));
+            }
+            // Held until this promise is settled.
+            match lock.is_null() {
+                true => Promise::resolve(&JsValue::NULL),
+                false => Promise::new(&mut |resolve, _| slot.set(Some(resolve))),
+            }
+        });
+        let options = Object::new();
+        // Fails only for an object that was frozen.
+        let _ = Reflect::set(&options, &"ifAvailable".into(), &JsValue::TRUE);
+        let lock = Lock {
+            let_go,
+            _callback: callback,
+        };
+        if request_lock(name, &options, &lock._callback).is_err() {
+            return Some(lock);
+        }
+        let is_taken = JsFuture::from(told).await;
+        (is_taken != Ok(JsValue::FALSE)).then_some(lock)
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        if let Some(let_go) = self.let_go.take() {
+            // It does not throw.
+            let _ = let_go.call0(&JsValue::NULL);
+        }
+    }
 }
 
 /// A line for maintainers. Never a token, never a record.

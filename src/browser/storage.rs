@@ -1,10 +1,10 @@
-//! This tab's storage.
+//! The browser's storage.
 
-use gloo_storage::{SessionStorage, Storage};
+use gloo_storage::{LocalStorage, SessionStorage, Storage};
 
 use crate::session::{SessionStore, StoreError};
 
-/// `sessionStorage`: it lives as long as the tab, and no other tab sees it.
+/// One of the browser's two storages. `sessionStorage` lives as long as the tab, and no other tab sees it.
 pub(crate) struct TabStore(web_sys::Storage);
 
 const PROBE: &str = "jhe-connect:probe";
@@ -15,7 +15,18 @@ impl TabStore {
     pub(crate) fn open() -> Result<Self, StoreError> {
         let storage = web_sys::window().and_then(|window| window.session_storage().ok()?);
         storage.ok_or(StoreError)?;
-        let store = TabStore(SessionStorage::raw());
+        Self::tried_out(SessionStorage::raw())
+    }
+
+    /// The storage of all tabs, for what is no secret.
+    pub(crate) fn shared() -> Result<Self, StoreError> {
+        let storage = web_sys::window().and_then(|window| window.local_storage().ok()?);
+        storage.ok_or(StoreError)?;
+        Self::tried_out(LocalStorage::raw())
+    }
+
+    fn tried_out(storage: web_sys::Storage) -> Result<Self, StoreError> {
+        let store = TabStore(storage);
         store.write(PROBE, "1")?;
         store.remove(PROBE);
         Ok(store)

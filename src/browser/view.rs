@@ -1,6 +1,9 @@
 //! What the patient sees, inside the element that the page hands over. Text goes in as text only.
 
-use web_sys::{Document, Element};
+use js_sys::Array;
+use wasm_bindgen::JsCast;
+use wasm_bindgen::closure::Closure;
+use web_sys::{Blob, Document, Element, Url};
 
 use crate::error::Error;
 use crate::remedy::Remedy;
@@ -131,6 +134,31 @@ impl View {
             self.add(&details, "summary", "", "Details for the study team");
             self.add(&details, "code", "", error.code());
             self.add(&details, "p", "", &error.detail());
+        }
+    }
+
+    /// Offers to go on.
+    pub(crate) fn action(&self, label: &str, act: impl FnMut() + 'static) {
+        let Some(button) = self.add(&self.result, "button", "jc-action", label) else {
+            return;
+        };
+        set(&button, "type", "button");
+        // The button has it for as long as the page exists.
+        let act = Closure::<dyn FnMut()>::new(act).into_js_value();
+        // Fails for no event type.
+        let _ = button.add_event_listener_with_callback("click", act.unchecked_ref());
+    }
+
+    /// Offers a text to be saved as a file.
+    pub(crate) fn report(&self, text: &str) {
+        let blob = Blob::new_with_str_sequence(&Array::of1(&text.into()));
+        let url = blob.and_then(|blob| Url::create_object_url_with_blob(&blob));
+        // What can't be offered was shown all the same, but for the rarer reasons.
+        if let Ok(url) = url
+            && let Some(link) = self.add(&self.result, "a", "jc-report", "Save a report of this")
+        {
+            set(&link, "href", &url);
+            set(&link, "download", "records-report.txt");
         }
     }
 

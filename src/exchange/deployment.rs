@@ -20,6 +20,33 @@ pub struct Deployment {
     pub pull: Pull,
     /// How the EHR's ids survive the write.
     pub identity: Identity,
+    /// How records are written.
+    pub writing: Writing,
+}
+
+/// How records are written, and how many writes may be under way at once.
+///
+/// The limit begins at `start`, which is best 1: so it is learned how fast the server is when nothing waits. It moves
+/// between 1 and `ceiling`, by what the server's answers say of its load.
+#[derive(Debug, Clone, Copy)]
+pub struct Writing {
+    /// One record a request, or many.
+    pub unit: Unit,
+    /// Writes under way at the beginning.
+    pub start: u32,
+    /// Never more than these.
+    pub ceiling: u32,
+}
+
+/// What one write carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// One record. This JHE adds a row every time: nothing is repeated that may have arrived, and what JHE holds is read
+    /// back first.
+    Record,
+    /// A Bundle of up to 100 records and 900 kB. This JHE updates a record that it holds, so that a write may be
+    /// repeated.
+    Batch,
 }
 
 /// One search and the name that the patient reads for it.
@@ -47,12 +74,34 @@ pub const MYCHART: Deployment = Deployment {
     },
     // This JHE replaces every id by one of its own and adds a row for every POST.
     identity: Identity::AddIdentifier,
+    // JHE's stock server has two workers for everybody; browsers open six connections to a server.
+    writing: Writing {
+        unit: Unit::Record,
+        start: 1,
+        ceiling: 6,
+    },
+};
+
+/// The Patient Access client, as far as its way of writing goes: laboratory results, in batches.
+pub const PATIENT_ACCESS: Deployment = Deployment {
+    name: "patient-access",
+    identifier_path: "api/v1/patient-access/identifier",
+    callback_path: "clients/patient-access/callback",
+    // This JHE keeps the EHR's ids, also those that it moves into an identifier.
+    identity: Identity::Keep,
+    // A batch keeps one of JHE's workers busy for seconds.
+    writing: Writing {
+        unit: Unit::Batch,
+        start: 1,
+        ceiling: 2,
+    },
+    ..MYCHART
 };
 
 impl Deployment {
     /// The deployment of this name; without a name, the MyChart client.
     pub fn named(name: Option<&str>) -> Option<&'static Deployment> {
-        static ALL: [Deployment; 1] = [MYCHART];
+        static ALL: [Deployment; 2] = [MYCHART, PATIENT_ACCESS];
         let name = name.unwrap_or(MYCHART.name);
         ALL.iter().find(|deployment| deployment.name == name)
     }

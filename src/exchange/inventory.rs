@@ -1,32 +1,54 @@
 //! What JHE holds of a hospital's records already, so that none is sent twice.
 //!
 //! JHE's MyChart version adds a row for every POST and forgets the hospital's id. So the patient's rows are read back
-//! before anything is written, and a record is recognised by the identifier that it was written with.
+//! before anything is written, and a record is recognised by the identifier that it was written with, or by all that it
+//! says where a row has none: the page before this one wrote records as they came.
+//!
+//! The Patient Access version recognises records itself. There only the number of rows is asked for.
 
+use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::exchange::deployment::Unit;
 use crate::exchange::jhe::JheSession;
 use crate::exchange::source::SourceId;
+use crate::fhir::fingerprint::fingerprint;
+use crate::fhir::resource::Record;
 use crate::http::{Answer, Conversation, HttpRequest, HttpResponse, TransportError};
 use crate::json::Json;
 use crate::text::number;
 use crate::texts::Texts;
 
 /// Rows a page; JHE honours it.
-const ROWS: u64 = 1000;
+const ROWS: u32 = 1000;
 /// A bound for a server that never says that there is no further page.
-const PAGES: u64 = 1000;
+const PAGES: u32 = 1000;
 const SOURCE_EXTENSION: &str = "https://jupyterhealth.org/fhir/StructureDefinition/fhir-source-id";
+/// Before the number of a source, in a row's `meta.source`. It is a query's value, and needs no encoding there.
+const SOURCE_PREFIX: &str = "https://jupyterhealth.org/fhir/fhir-source/";
 
-/// The hospital's ids of the records that JHE holds. No record itself is kept.
+/// What is known of the records that JHE holds. No record itself is kept.
 #[derive(Debug, Default)]
-pub struct Held(Texts);
+pub struct Held {
+    /// The hospital's ids.
+    ids: Texts,
+    /// The fingerprints of rows without one.
+    prints: Texts,
+    /// How many rows there are, where only that was asked.
+    rows: Option<u32>,
+}
 
 impl Held {
-    /// Does JHE hold the record that has this id at the hospital?
-    pub fn contains(&self, id: &str) -> bool {
-        self.0.contains(id)
+    /// Does JHE hold this record of the hospital whose FHIR base is `system`?
+    pub(crate) fn has(&self, record: &Record, system: &str) -> bool {
+        record.id().is_some_and(|id| self.ids.contains(id))
+            || (self.prints.len() > 0 && self.prints.has(fingerprint(record.json(), system)))
+    }
+
+    /// How many of the hospital's records there are.
+    pub fn count(&self) -> u32 {
+        self.rows.unwrap_or(self.ids.len())
     }
 }
 
@@ -34,14 +56,15 @@ impl Held {
 ///
 /// The pages' addresses are made here: the links that JHE prints may carry another scheme behind a proxy.
 #[derive(Debug)]
-pub struct Inventory<'a> {
-    jhe: &'a JheSession,
+pub struct Inventory {
+    jhe: Rc<JheSession>,
+    unit: Unit,
     resource_type: &'static str,
     system: String,
     sources: Vec<SourceId>,
     held: Held,
-    rows: u64,
-    page: u64,
+    rows: u32,
+    page: u32,
     step: Step,
 }
 
@@ -52,35 +75,33 @@ enum Step {
     End(Result<(), InventoryError>),
 }
 
-impl<'a> Inventory<'a> {
-    /// The inventory of one type under `sources`; `system` is the hospital's FHIR base URL, verbatim. Without earlier
-    /// sources there is nothing to read back.
+impl Inventory {
+    /// The inventory of one type under `sources`, of which the first one is written to; `system` is the hospital's FHIR
+    /// base URL, verbatim.
     pub fn new(
-        jhe: &'a JheSession,
+        jhe: Rc<JheSession>,
+        unit: Unit,
         resource_type: &'static str,
         system: String,
         sources: Vec<SourceId>,
     ) -> Self {
-        let step = match sources.is_empty() {
-            true => Step::End(Ok(())),
-            false => Step::Ask,
-        };
         Inventory {
             jhe,
+            unit,
             resource_type,
             system,
             sources,
             held: Held::default(),
             rows: 0,
             page: 1,
-            step,
+            step: Step::Ask,
         }
     }
 
-    /// The result.
+    /// The result, once there is no further request.
     ///
     /// # Errors
-    /// [`InventoryError`]; then nothing may be written, since it could be there already.
+    /// [`InventoryError`]; then nothing may be written that could be there already.
     pub fn finish(self) -> Result<Held, InventoryError> {
         match self.step {
             Step::End(result) => result.map(|()| self.held),
@@ -88,11 +109,35 @@ impl<'a> Inventory<'a> {
         }
     }
 
+    /// Is there no further request?
+    pub(crate) fn is_at_end(&self) -> bool {
+        matches!(self.step, Step::End(_))
+    }
+
+    fn path(&self) -> String {
+        let (first, second) = match (self.unit, self.sources.first()) {
+            (Unit::Batch, Some(source)) => (
+                [SOURCE_PREFIX, &source.header_value()].concat(),
+                "&_summary=count".into(),
+            ),
+            _ => (
+                number(ROWS.into()),
+                ["&_page=", &number(self.page.into())].concat(),
+            ),
+        };
+        let name = match self.unit {
+            Unit::Batch => "?_source=",
+            Unit::Record => "?_count=",
+        };
+        ["FHIR/R5/", self.resource_type, name, &first, &second].concat()
+    }
+
     fn read(&mut self, response: &HttpResponse) -> Step {
         match response.status {
             401 => return Step::End(Err(InventoryError::SessionExpired)),
             // `Invalid page.`: the rows ended exactly with the page before.
             404 if self.page > 1 => return Step::End(Ok(())),
+            429 | 500.. => return Step::End(Err(InventoryError::Failing(response.describe()))),
             _ => {}
         }
         let bundle = response.json().filter(|_| response.is_success());
@@ -100,6 +145,12 @@ impl<'a> Inventory<'a> {
         let Some(bundle) = bundle else {
             return Step::End(Err(InventoryError::Refused(response.describe())));
         };
+        let total = bundle.get("total").and_then(Json::whole_number);
+        let total = total.and_then(|total| u32::try_from(total).ok());
+        if self.unit == Unit::Batch {
+            self.held.rows = total;
+            return Step::End(Ok(()));
+        }
         let before = self.rows;
         for entry in bundle.list("entry") {
             self.rows += 1;
@@ -107,7 +158,6 @@ impl<'a> Inventory<'a> {
                 self.note(row);
             }
         }
-        let total = bundle.get("total").and_then(Json::whole_number);
         let is_last = total.is_some_and(|total| self.rows >= total) || self.rows == before;
         match is_last || self.page >= PAGES {
             true => Step::End(Ok(())),
@@ -127,32 +177,28 @@ impl<'a> Inventory<'a> {
         if !is_ours {
             return;
         }
+        let mut has_id = false;
         for identifier in row.list("identifier") {
             if identifier.get_string("system").as_ref() == Some(&self.system)
                 && let Some(id) = identifier.get_string("value")
             {
-                self.held.0.insert(&id);
+                self.held.ids.insert(&id);
+                has_id = true;
             }
+        }
+        if !has_id {
+            self.held.prints.add(fingerprint(row, &self.system));
         }
     }
 }
 
-impl Conversation for Inventory<'_> {
+impl Conversation for Inventory {
     fn next_request(&mut self) -> Option<HttpRequest> {
         if !matches!(self.step, Step::Ask) {
             return None;
         }
         self.step = Step::Await;
-        let path = [
-            "FHIR/R5/",
-            self.resource_type,
-            "?_count=",
-            &number(ROWS),
-            "&_page=",
-            &number(self.page),
-        ]
-        .concat();
-        Some(self.jhe.get(&path).as_write())
+        Some(self.jhe.get(&self.path()).as_write())
     }
 
     fn receive(&mut self, answer: Answer) {
@@ -168,6 +214,8 @@ impl Conversation for Inventory<'_> {
 pub enum InventoryError {
     /// 401.
     SessionExpired,
+    /// 429 or 5xx, which may be gone at the next try; status and start of the body.
+    Failing(String),
     /// Another answer; status and start of the body.
     Refused(String),
     /// No readable answer.
@@ -179,9 +227,12 @@ mod tests {
     use alloc::borrow::ToOwned;
     use alloc::format;
 
+    use proptest::prelude::*;
+
     use super::*;
     use crate::exchange::jhe::testing::jhe;
     use crate::exchange::source::registered;
+    use crate::fhir::identity::Identity;
     use crate::http::testing::json;
 
     fn source(id: u64) -> SourceId {
@@ -195,6 +246,15 @@ mod tests {
         )
     }
 
+    fn record(text: &str) -> Record {
+        Record::for_test(text)
+    }
+
+    fn has(held: &Held, id: &str) -> bool {
+        let text = format!(r#"{{"resourceType":"Observation","id":"{id}"}}"#);
+        held.has(&record(&text), "https://ehr/R4")
+    }
+
     fn page(total: &str, rows: &[String]) -> (u16, String) {
         let body = format!(
             r#"{{"resourceType":"Bundle",{total}"entry":[{}]}}"#,
@@ -204,9 +264,16 @@ mod tests {
     }
 
     fn take(answers: &[(u16, String)]) -> (Vec<String>, Result<Held, InventoryError>) {
-        let jhe = jhe();
+        take_as(Unit::Record, answers)
+    }
+
+    fn take_as(
+        unit: Unit,
+        answers: &[(u16, String)],
+    ) -> (Vec<String>, Result<Held, InventoryError>) {
         let sources = alloc::vec![source(9), source(7)];
-        let mut inventory = Inventory::new(&jhe, "Observation", "https://ehr/R4".into(), sources);
+        let system = "https://ehr/R4".into();
+        let mut inventory = Inventory::new(Rc::new(jhe()), unit, "Observation", system, sources);
         let mut asked = Vec::new();
         let mut answers = answers.iter();
         while let Some(request) = inventory.next_request() {
@@ -229,9 +296,10 @@ mod tests {
         let (asked, held) = take(&[page(r#""total":5,"#, &rows)]);
         assert_eq!(asked, ["?_count=1000&_page=1"]);
         let held = held.unwrap();
-        assert!(held.contains("a") && held.contains("b"));
-        assert!(!held.contains("other source") && !held.contains("other system"));
-        assert!(!held.contains("ORD") && !held.contains("uuid"));
+        assert!(has(&held, "a") && has(&held, "b"));
+        assert!(!has(&held, "other source") && !has(&held, "other system"));
+        assert!(!has(&held, "ORD") && !has(&held, "uuid"));
+        assert_eq!(held.count(), 2);
     }
 
     #[test]
@@ -243,7 +311,7 @@ mod tests {
         );
         let (asked, held) = take(&[first, second]);
         assert_eq!(asked, ["?_count=1000&_page=1", "?_count=1000&_page=2"]);
-        assert!(held.unwrap().contains("c"));
+        assert!(has(&held.unwrap(), "c"));
     }
 
     #[test]
@@ -251,18 +319,55 @@ mod tests {
         let full = || page("", &[row(9, "https://ehr/R4", "a")]);
         let (asked, held) = take(&[full(), page("", &[])]);
         assert_eq!(asked.len(), 2);
-        assert!(held.unwrap().contains("a"));
+        assert!(has(&held.unwrap(), "a"));
         let (_, held) = take(&[full(), (404, "{}".into())]);
-        assert!(held.unwrap().contains("a"));
+        assert!(has(&held.unwrap(), "a"));
     }
 
     #[test]
-    fn without_an_earlier_source_nothing_is_asked() {
-        let jhe = jhe();
-        let system = "https://ehr/R4".into();
-        let mut inventory = Inventory::new(&jhe, "Observation", system, Vec::new());
-        assert!(inventory.next_request().is_none());
-        assert!(inventory.finish().is_ok());
+    fn a_row_without_our_identifier_is_recognised_by_what_it_says() {
+        let legacy = format!(
+            r#"{{"resource":{{"id":"uuid","status":"final","valueQuantity":{{"unit":"g","value":7.1}},"identifier":[{{"value":"ORD"}}],
+            "extension":[{{"url":"{SOURCE_EXTENSION}","valueInteger":9}}],"resourceType":"Observation"}}}}"#
+        );
+        let (_, held) = take(&[page(r#""total":1,"#, &[legacy])]);
+        let held = held.unwrap();
+        let says = |value: &str| {
+            let text = format!(
+                r#"{{"resourceType":"Observation","id":"x","status":"final",
+                "valueQuantity":{{"value":{value},"unit":"g"}},"identifier":[{{"value":"ORD"}}]}}"#
+            );
+            held.has(&record(&text), "https://ehr/R4")
+        };
+        assert!(says("7.10"));
+        assert!(!says("7.11"));
+        assert_eq!(held.count(), 0);
+    }
+
+    #[test]
+    fn where_jhe_recognises_records_only_their_number_is_asked_for() {
+        let answer = (200, r#"{"resourceType":"Bundle","total":236}"#.into());
+        let (asked, held) = take_as(Unit::Batch, &[answer]);
+        assert_eq!(
+            asked,
+            ["?_source=https://jupyterhealth.org/fhir/fhir-source/9&_summary=count"]
+        );
+        assert_eq!(held.unwrap().count(), 236);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_recognised_when_it_is_read_back(id in "[A-Za-z0-9_.-]{1,80}", value in "(0|[1-9][0-9]{0,5})\\.[0-9]{1,6}") {
+            let text = format!(r#"{{"resourceType":"Observation","id":"{id}","valueQuantity":{{"value":{value}}}}}"#);
+            let record = record(&text);
+            let sent = Identity::AddIdentifier.outgoing(&record, "https://ehr/R4");
+            let mut row: serde_json::Value = serde_json::from_str(&sent).unwrap();
+            row["id"] = "uuid".into();
+            row["extension"] = serde_json::json!([{"url": SOURCE_EXTENSION, "valueInteger": 7}]);
+            let row = format!(r#"{{"resource":{row}}}"#);
+            let (_, held) = take(&[page(r#""total":1,"#, &[row])]);
+            prop_assert!(held.unwrap().has(&record, "https://ehr/R4"));
+        }
     }
 
     #[test]
@@ -270,7 +375,7 @@ mod tests {
         let error = |status, body: &str| take(&[(status, body.into())]).1.unwrap_err();
         assert_eq!(error(401, "{}"), InventoryError::SessionExpired);
         assert!(matches!(error(404, "{}"), InventoryError::Refused(_)));
-        assert!(matches!(error(500, "<html>"), InventoryError::Refused(_)));
+        assert!(matches!(error(500, "<html>"), InventoryError::Failing(_)));
         assert!(matches!(error(200, "<html>"), InventoryError::Refused(_)));
         assert!(matches!(error(200, "{}"), InventoryError::Refused(_)));
     }

@@ -134,6 +134,7 @@ pub struct Enrolment {
     invitation: Invitation,
     step: Step,
     is_second_try: bool,
+    client_id: String,
 }
 
 #[derive(Debug)]
@@ -153,6 +154,7 @@ impl Enrolment {
             invitation,
             step: Step::Redeem,
             is_second_try: false,
+            client_id: String::new(),
         }
     }
 
@@ -184,7 +186,11 @@ impl Enrolment {
             .map_err(JheTokenError::Transport)
             .and_then(|answer| TokenResponse::from_response(&answer).map_err(JheTokenError::Token));
         match token {
-            Ok(token) => Step::End(Ok(JheSession::new(self.jhe.clone(), token.access_token))),
+            Ok(token) => Step::End(Ok(JheSession::new(
+                self.jhe.clone(),
+                token.access_token,
+                core::mem::take(&mut self.client_id),
+            ))),
             Err(error) if error.is_superseded() && !self.is_second_try => {
                 self.is_second_try = true;
                 Step::Redeem
@@ -200,6 +206,7 @@ impl Conversation for Enrolment {
             Step::Redeem => Some(redeem_request(&self.jhe, &self.invitation)),
             Step::Exchange(grant) => {
                 self.step = Step::AwaitToken;
+                self.client_id.clone_from(&grant.client_id);
                 Some(token_request(&self.jhe, &self.invitation, grant))
             }
             other => {

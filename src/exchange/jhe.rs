@@ -5,7 +5,8 @@ use alloc::string::String;
 use core::fmt;
 
 use crate::http::HttpRequest;
-use crate::oauth::token::AccessToken;
+use crate::json::{Json, object};
+use crate::oauth::token::{AccessToken, revocation_request};
 use crate::url::Url;
 
 /// A token for JHE, bound to the server that issued it.
@@ -14,12 +15,41 @@ use crate::url::Url;
 pub struct JheSession {
     base: Url,
     token: AccessToken,
+    client_id: String,
 }
 
 impl JheSession {
-    /// Binds a token to JHE's base URL.
-    pub fn new(base: Url, token: AccessToken) -> Self {
-        JheSession { base, token }
+    /// Binds a token, which was issued to the client `client_id`, to JHE's base URL.
+    pub fn new(base: Url, token: AccessToken, client_id: String) -> Self {
+        JheSession {
+            base,
+            token,
+            client_id,
+        }
+    }
+
+    /// The form in which it is stored: an object of strings.
+    pub(crate) fn to_stored(&self) -> String {
+        object(&[
+            ("token", self.token.secret()),
+            ("client_id", &self.client_id),
+        ])
+    }
+
+    /// Reads what [`JheSession::to_stored`] wrote, and binds it to `base` again.
+    pub(crate) fn from_stored(stored: Json<'_>, base: &Url) -> Option<Self> {
+        let token = AccessToken::new(stored.get_string("token")?);
+        let client_id = stored.get_string("client_id")?;
+        Some(JheSession::new(base.clone(), token, client_id))
+    }
+
+    /// The request that ends the session at JHE.
+    pub fn revocation_request(&self) -> HttpRequest {
+        revocation_request(
+            &at(&self.base, "o/revoke_token/"),
+            &self.client_id,
+            &self.token,
+        )
     }
 
     /// The token, for this tab's storage.
@@ -63,6 +93,7 @@ pub(crate) mod testing {
         JheSession::new(
             Url::parse("https://jhe.example/").unwrap(),
             AccessToken::new("J".into()),
+            "client".into(),
         )
     }
 }
@@ -82,6 +113,14 @@ mod tests {
         assert_eq!(header(&request, "Content-Type"), Some("application/json"));
         assert_eq!(header(&request, "Accept"), Some("application/json"));
         assert_eq!(header(&request, "Authorization"), Some("Bearer J"));
+    }
+
+    #[test]
+    fn a_revocation_names_token_and_client_in_its_body_only() {
+        let request = jhe().revocation_request();
+        assert_eq!(request.url.as_str(), "https://jhe.example/o/revoke_token/");
+        assert_eq!(request.body.as_deref(), Some("token=J&client_id=client"));
+        assert_eq!(header(&request, "Authorization"), None);
     }
 
     #[test]

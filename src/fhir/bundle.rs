@@ -1,12 +1,12 @@
 //! One page of a search: the records that count, what the server says beside them, and the way on.
 
+use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::fhir::outcome::OperationOutcome;
-use crate::fhir::resource::{LeftOut, Record, Selection};
-use crate::http::HttpResponse;
-use crate::json::Json;
+use crate::fhir::resource::{LeftOut, Look, Record, Selection};
+use crate::json::{Json, Walk};
 
 /// A page of search results, cut into records without building a tree.
 #[derive(Debug, Default)]
@@ -22,49 +22,71 @@ pub struct SearchPage {
 }
 
 impl SearchPage {
-    /// Reads a successful answer to a search. `None` if it is no Bundle, or only a part of one.
-    pub fn from_response(response: &HttpResponse, selection: &Selection) -> Option<Self> {
-        let bundle = response.json()?;
-        if bundle.get_string("resourceType")? != "Bundle" {
-            return None;
-        }
-        let mut page = SearchPage {
-            next: next_link(bundle),
-            ..SearchPage::default()
-        };
-        if let Some(entries) = bundle.get("entry") {
-            if !entries.is_list() {
-                return None;
+    /// Reads the body of a successful answer to a search. `None` if it is no Bundle, or only a part of one.
+    pub fn read(text: &Rc<String>, selection: &Selection) -> Option<Self> {
+        Json::parse(text.as_bytes())?;
+        let mut walk = Walk::over(text);
+        let mut page = SearchPage::default();
+        let mut resource_type = None;
+        walk.enter(b'{');
+        while let Some(name) = walk.member() {
+            match name {
+                "resourceType" => {
+                    if resource_type.replace(walk.value().text()).is_some() {
+                        return None;
+                    }
+                }
+                "link" => page.next = next_link(walk.value()).or(page.next),
+                "entry" if walk.enter(b'[') => {
+                    while walk.element() {
+                        page.sort(&mut walk, text, selection);
+                    }
+                }
+                "entry" if walk.value().text() != "null" => return None,
+                "entry" => {}
+                _ => {
+                    walk.value();
+                }
             }
-            for entry in entries.elements() {
-                page.sort(entry, selection);
-            }
         }
-        Some(page)
+        (resource_type == Some("\"Bundle\"")).then_some(page)
     }
 
     /// One entry that can't be read is one entry, not the page.
-    fn sort(&mut self, entry: Json<'_>, selection: &Selection) {
-        let Some(resource) = entry.get("resource") else {
+    fn sort<'a>(&mut self, walk: &mut Walk<'a>, page: &'a Rc<String>, selection: &Selection) {
+        let (mut resource, mut mode) = (None, None);
+        if walk.enter(b'{') {
+            while let Some(name) = walk.member() {
+                match name {
+                    "resource" => resource = Some(Look::at(walk, page)),
+                    "search" => mode = walk.value().get("mode"),
+                    _ => {
+                        walk.value();
+                    }
+                }
+            }
+        } else {
+            walk.value();
+        }
+        let Some(look) = resource else {
             return self.left_out.push(LeftOut::Malformed);
         };
-        if let Some(outcome) = OperationOutcome::read(resource) {
-            return self.outcomes.push(outcome);
+        if look.is("OperationOutcome") {
+            return self.outcomes.extend(OperationOutcome::read(look.resource));
         }
         // FHIR R4 §3.1.1.7: without a mode an entry is a match.
-        let mode = entry.get("search").and_then(|search| search.get("mode"));
         if mode.is_some_and(|mode| mode.text() != "\"match\"") {
             return self.left_out.push(LeftOut::OtherType);
         }
-        match selection.pick(resource) {
+        match selection.pick(look, page) {
             Ok(record) => self.records.push(record),
             Err(reason) => self.left_out.push(reason),
         }
     }
 }
 
-fn next_link(bundle: Json<'_>) -> Option<String> {
-    let mut links = bundle.list("link");
+fn next_link(links: Json<'_>) -> Option<String> {
+    let mut links = links.elements();
     let next = links.find(|link| link.get_string("relation").as_deref() == Some("next"));
     next?.get_string("url")
 }
@@ -72,7 +94,6 @@ fn next_link(bundle: Json<'_>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::testing::json;
     use crate::url::Url;
 
     fn read(body: &str) -> Option<SearchPage> {
@@ -81,7 +102,7 @@ mod tests {
             patient: "e1".into(),
             base: Url::parse("https://ehr.example/R4").unwrap(),
         };
-        SearchPage::from_response(&json(200, body), &selection)
+        SearchPage::read(&Rc::new(body.into()), &selection)
     }
 
     #[test]

@@ -118,19 +118,11 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::fhir::resource::Selection;
-    use crate::url::Url;
 
     const SYSTEM: &str = "https://ehr.example/R4";
 
     fn record(text: &str) -> Record {
-        Selection {
-            resource_type: "Observation",
-            patient: "p".into(),
-            base: Url::parse(SYSTEM).unwrap(),
-        }
-        .pick(Json::parse(text.as_bytes()).unwrap())
-        .unwrap()
+        Record::for_test(text)
     }
 
     fn outgoing(text: &str) -> String {

@@ -1,5 +1,6 @@
 //! The pages of one search, one after the other: every next link, confined to the FHIR base, and no page twice.
 
+use alloc::rc::Rc;
 use alloc::string::String;
 
 use crate::fhir::bundle::SearchPage;
@@ -7,6 +8,7 @@ use crate::fhir::outcome::OperationOutcome;
 use crate::fhir::resource::Selection;
 use crate::fhir::search::{Search, page_request};
 use crate::http::{Answer, HttpRequest, HttpResponse, TransportError};
+use crate::json::Json;
 use crate::oauth::token::AccessToken;
 use crate::text::contains;
 use crate::texts::Texts;
@@ -54,9 +56,30 @@ impl Pager {
         }
     }
 
+    /// The pages of the same search from `page` on, after `pages` of them were read. A page outside the FHIR base is no
+    /// page of it: then it begins at the first one.
+    pub fn resumed(selection: Selection, search: &Search<'_>, page: &str, pages: u32) -> Self {
+        let mut pager = Pager::new(selection, search);
+        let base = &pager.selection.base;
+        if let Ok(page) = base.confine(page, base) {
+            pager.visited.insert(page.as_str());
+            pager.next = Next::Page(page);
+            pager.pages = pages;
+        }
+        pager
+    }
+
     /// How many pages were read.
     pub fn pages(&self) -> u32 {
         self.pages
+    }
+
+    /// The address of the page that is to be read next, or is under way.
+    pub fn address(&self) -> Option<&str> {
+        match &self.next {
+            Next::Page(page) | Next::UnderWay(page) => Some(page.as_str()),
+            Next::Refused(_) | Next::End => None,
+        }
     }
 
     /// How long the answer that was received last asks to wait, in milliseconds.
@@ -85,8 +108,8 @@ impl Pager {
     /// Reads the page that was asked for last.
     ///
     /// # Errors
-    /// [`PageError`]. After a [transient](PageError::is_transient) one the same page may be asked for again, after any
-    /// other there is no further page.
+    /// [`PageError`]. The same page may then be asked for again, which helps if it is a
+    /// [transient](PageError::is_transient) one.
     pub fn receive(&mut self, answer: Answer) -> Result<SearchPage, PageError> {
         let page = match core::mem::replace(&mut self.next, Next::End) {
             Next::UnderWay(page) => page,
@@ -99,9 +122,7 @@ impl Pager {
         let found = match self.read(answer) {
             Ok(found) => found,
             Err(error) => {
-                if error.is_transient() {
-                    self.next = Next::Page(page);
-                }
+                self.next = Next::Page(page);
                 return Err(error);
             }
         };
@@ -121,8 +142,10 @@ impl Pager {
             self.retry_after_ms = response.retry_after_ms;
             return Err(PageError::from_refusal(&response));
         }
-        SearchPage::from_response(&response, &self.selection)
-            .ok_or_else(|| PageError::from_unreadable(&response))
+        // What breaks off within a character is no text.
+        let text = Rc::new(String::from_utf8(response.body).unwrap_or_default());
+        SearchPage::read(&text, &self.selection)
+            .ok_or_else(|| PageError::from_unreadable(&text, response.content_type))
     }
 
     fn follow(&mut self, link: &str, page: &Url) -> Next {
@@ -192,16 +215,14 @@ impl PageError {
         }
     }
 
-    fn from_unreadable(response: &HttpResponse) -> Self {
-        let outcome = response.json().and_then(OperationOutcome::read);
-        if let Some(outcome) = outcome {
+    fn from_unreadable(text: &str, content_type: String) -> Self {
+        let json = Json::parse(text.as_bytes());
+        if let Some(outcome) = json.and_then(OperationOutcome::read) {
             return PageError::Refused(outcome.text());
         }
-        let is_json = response.json().is_some();
-        let claims_json = contains(&response.content_type, "json");
-        match claims_json && !is_json && !response.body.is_empty() {
+        match contains(&content_type, "json") && json.is_none() {
             true => PageError::CutOff,
-            false => PageError::NotFhir(response.content_type.clone()),
+            false => PageError::NotFhir(content_type),
         }
     }
 }
@@ -263,8 +284,26 @@ mod tests {
         assert_eq!(pager.retry_after_ms(), Some(7_000));
         let again = pager.next_request(&token).unwrap().unwrap();
         assert_eq!(first.url, again.url);
-        assert!(pager.receive(Ok(json(403, ""))).is_err());
-        assert!(pager.next_request(&token).unwrap().is_none());
+        assert_eq!(pager.address(), Some(first.url.as_str()));
+        assert!(!pager.receive(Ok(json(403, ""))).unwrap_err().is_transient());
+        assert_eq!(pager.address(), Some(first.url.as_str()));
+    }
+
+    #[test]
+    fn a_search_goes_on_at_a_page_of_its_base_and_begins_anew_at_any_other() {
+        let resumed = |page| {
+            let Pager { selection, .. } = pager();
+            let search = Search {
+                resource_type: "Observation",
+                parameters: &[],
+            };
+            let pager = Pager::resumed(selection, &search, page, 7);
+            (pager.address().map(String::from), pager.pages())
+        };
+        let first = "https://ehr.example/R4/Observation?patient=e1";
+        let second = "https://ehr.example/R4/Observation?sessionID=2";
+        assert_eq!(resumed(second), (Some(second.into()), 7));
+        assert_eq!(resumed("https://evil.example/R4"), (Some(first.into()), 0));
     }
 
     #[test]

@@ -3,36 +3,65 @@
 //! Records pass through as text: decimals keep their zeros (`1.50`), and unknown fields survive.
 
 use alloc::borrow::ToOwned;
+use alloc::rc::Rc;
 use alloc::string::String;
 use core::fmt;
+use core::ops::Range;
 
-use crate::json::Json;
+use crate::json::{Json, Walk};
 use crate::text::find;
 use crate::url::Url;
 
-/// One resource, as the EHR sent it.
+/// One resource, as the EHR sent it: a part of the page that it came in.
 ///
 /// `Debug` does not show it: it is a person's health data.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Record {
-    text: String,
+    page: Rc<String>,
+    place: Range<usize>,
     id: Option<String>,
 }
 
 impl Record {
     /// The JSON text, untouched.
     pub fn text(&self) -> &str {
-        &self.text
+        self.page.get(self.place.clone()).unwrap_or_default()
     }
 
     /// The same, to be looked at.
     pub(crate) fn json(&self) -> Json<'_> {
-        Json::checked(&self.text)
+        Json::checked(self.text())
     }
 
     /// The EHR's id for it, if it has one. Only unique together with server and type.
     pub fn id(&self) -> Option<&str> {
         self.id.as_deref()
+    }
+
+    /// What a record is recognised by within a run: its id, or all of it where it has none.
+    pub(crate) fn key(&self) -> &str {
+        self.id().unwrap_or(self.text())
+    }
+
+    /// A record of any text.
+    #[cfg(test)]
+    pub(crate) fn for_test(text: &str) -> Self {
+        let id = Json::parse(text.as_bytes()).and_then(|json| json.get("id"));
+        Record {
+            page: Rc::new(text.into()),
+            place: 0..text.len(),
+            id: id.and_then(id_text),
+        }
+    }
+
+    /// The record without the page around it, for one that is kept for long.
+    pub(crate) fn alone(self) -> Self {
+        let text = self.text().to_owned();
+        Record {
+            place: 0..text.len(),
+            page: Rc::new(text),
+            id: self.id,
+        }
     }
 }
 
@@ -64,33 +93,71 @@ pub enum LeftOut {
     Malformed,
 }
 
+/// The members of a resource that rules look at, and where it stands in its page.
+pub(crate) struct Look<'a> {
+    pub(crate) resource: Json<'a>,
+    resource_type: Option<Json<'a>>,
+    id: Option<Json<'a>>,
+    subject: Option<Json<'a>>,
+    is_repeated: bool,
+    place: Range<usize>,
+}
+
+impl<'a> Look<'a> {
+    /// Steps over the value ahead, and looks at it on the way.
+    pub(crate) fn at(walk: &mut Walk<'a>, page: &'a str) -> Self {
+        let start = walk.position();
+        let (mut resource_type, mut id, mut subject) = (None, None, None);
+        let mut is_repeated = false;
+        if walk.enter(b'{') {
+            while let Some(name) = walk.member() {
+                let value = walk.value();
+                let slot = match name {
+                    "resourceType" => &mut resource_type,
+                    "id" => &mut id,
+                    "subject" => &mut subject,
+                    _ => continue,
+                };
+                is_repeated |= slot.replace(value).is_some();
+            }
+        } else {
+            walk.value();
+        }
+        let place = start..walk.position();
+        Look {
+            resource: Json::checked(page.get(place.clone()).unwrap_or_default()),
+            resource_type,
+            id,
+            subject,
+            is_repeated,
+            place,
+        }
+    }
+
+    /// Is it of this type?
+    pub(crate) fn is(&self, resource_type: &str) -> bool {
+        self.resource_type.and_then(Json::string).as_deref() == Some(resource_type)
+    }
+}
+
 impl Selection {
-    /// Looks at a resource.
+    /// Judges a resource of `page`.
     ///
     /// # Errors
     /// [`LeftOut`], if it does not count.
-    pub fn pick(&self, resource: Json<'_>) -> Result<Record, LeftOut> {
-        let (mut resource_type, mut id, mut subject) = (None, None, None);
-        for member in resource.members() {
-            let slot = match member.name {
-                "resourceType" => &mut resource_type,
-                "id" => &mut id,
-                "subject" => &mut subject,
-                _ => continue,
-            };
-            if slot.replace(member.value).is_some() {
-                return Err(LeftOut::Malformed);
-            }
+    pub(crate) fn pick(&self, look: Look<'_>, page: &Rc<String>) -> Result<Record, LeftOut> {
+        if look.is_repeated || look.resource_type.and_then(Json::string).is_none() {
+            return Err(LeftOut::Malformed);
         }
-        let resource_type = resource_type.and_then(Json::string);
-        if resource_type.ok_or(LeftOut::Malformed)? != self.resource_type {
+        if !look.is(self.resource_type) {
             return Err(LeftOut::OtherType);
         }
         // JHE does not look at the subject: what is about somebody else would be stored as this patient's.
-        match subject.and_then(|subject| subject.get_string("reference")) {
+        match look.subject.and_then(|it| it.get_string("reference")) {
             Some(reference) if self.is_patient(&reference) => Ok(Record {
-                text: resource.text().to_owned(),
-                id: id.and_then(id_text),
+                page: Rc::clone(page),
+                place: look.place,
+                id: look.id.and_then(id_text),
             }),
             _ => Err(LeftOut::OtherSubject),
         }
@@ -131,12 +198,13 @@ mod tests {
     use super::*;
 
     fn pick(text: &str) -> Result<Record, LeftOut> {
-        Selection {
+        let selection = Selection {
             resource_type: "Observation",
             patient: "e1".into(),
             base: Url::parse("https://ehr.example/R4/").unwrap(),
-        }
-        .pick(Json::parse(text.as_bytes()).unwrap())
+        };
+        let page = Rc::new(String::from(text));
+        selection.pick(Look::at(&mut Walk::over(&page), &page), &page)
     }
 
     fn about(reference: &str) -> Result<Record, LeftOut> {

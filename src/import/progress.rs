@@ -16,13 +16,15 @@ pub struct Tally {
     pub repeated: u32,
     /// Records that JHE held before, and that were not sent again.
     pub already_there: u32,
-    /// Records that JHE stored.
+    /// Records that JHE stored, or updated.
     pub stored: u32,
+    /// Those among them that JHE changed.
+    pub adjusted: u32,
     /// Records that JHE refused.
     pub refused: u32,
     /// Records of which it is not known whether JHE stored them.
     pub unsettled: u32,
-    /// Records that were fetched and not sent any more.
+    /// Records that were fetched and not sent any more, or known not to have arrived.
     pub unsent: u32,
     /// Entries of another type, or included ones.
     pub of_other_type: u32,
@@ -32,6 +34,8 @@ pub struct Tally {
     pub malformed: u32,
     /// Reasons of refused and unsettled records, with counts.
     pub reasons: Vec<(String, u32)>,
+    /// What JHE said of those that it changed, with counts.
+    pub changes: Vec<(String, u32)>,
     /// What the EHR said beside the records, with counts.
     pub notices: Vec<(String, u32)>,
 }
@@ -42,13 +46,14 @@ const OTHER: &str = "other";
 
 impl Tally {
     /// The counts by name, without reasons and notices: the form in which they may be stored.
-    pub(crate) fn counts(&mut self) -> [(&'static str, &mut u32); 11] {
+    pub(crate) fn counts(&mut self) -> [(&'static str, &mut u32); 12] {
         [
             ("pages", &mut self.pages),
             ("found", &mut self.found),
             ("repeated", &mut self.repeated),
             ("already_there", &mut self.already_there),
             ("stored", &mut self.stored),
+            ("adjusted", &mut self.adjusted),
             ("refused", &mut self.refused),
             ("unsettled", &mut self.unsettled),
             ("unsent", &mut self.unsent),
@@ -56,6 +61,29 @@ impl Tally {
             ("of_other_subject", &mut self.of_other_subject),
             ("malformed", &mut self.malformed),
         ]
+    }
+
+    /// Adds another's counts.
+    pub(super) fn add(&mut self, other: &Tally) {
+        let mut other = other.clone();
+        for ((_, sum), (_, count)) in self.counts().into_iter().zip(other.counts()) {
+            *sum += *count;
+        }
+        for (sums, counts) in [
+            (&mut self.reasons, other.reasons),
+            (&mut self.changes, other.changes),
+            (&mut self.notices, other.notices),
+        ] {
+            for (text, number) in counts {
+                count(sums, text, number);
+            }
+        }
+    }
+
+    /// Entries that were fetched. All of them are accounted for: stored, already there, repeated, left out, or not
+    /// saved.
+    pub fn fetched(&self) -> u32 {
+        self.found + self.left_out()
     }
 
     /// Records that could not be saved, as far as known.
@@ -68,32 +96,24 @@ impl Tally {
         self.of_other_type + self.of_other_subject + self.malformed
     }
 
-    /// The reasons, the most frequent first, at most `limit` of them.
-    pub fn frequent_reasons(&self, limit: usize) -> Vec<(&str, u32)> {
-        let mut rest: Vec<_> = self.reasons.iter().collect();
-        let mut frequent = Vec::new();
-        while frequent.len() < limit
-            && let Some(most) = rest.iter().map(|(_, count)| *count).max()
-            && let Some(index) = rest.iter().position(|(_, count)| *count == most)
-        {
-            let (reason, count) = rest.remove(index);
-            frequent.push((reason.as_str(), *count));
-        }
-        frequent
+    pub(super) fn add_adjusted(&mut self, change: String) {
+        self.stored += 1;
+        self.adjusted += 1;
+        count(&mut self.changes, change, 1);
     }
 
     pub(super) fn add_refused(&mut self, reason: String) {
         self.refused += 1;
-        count(&mut self.reasons, reason);
+        count(&mut self.reasons, reason, 1);
     }
 
     pub(super) fn add_unsettled(&mut self, reason: String) {
         self.unsettled += 1;
-        count(&mut self.reasons, reason);
+        count(&mut self.reasons, reason, 1);
     }
 
     pub(super) fn add_notice(&mut self, notice: String) {
-        count(&mut self.notices, notice);
+        count(&mut self.notices, notice, 1);
     }
 
     pub(super) fn add_left_out(&mut self, left_out: &[LeftOut]) {
@@ -107,12 +127,26 @@ impl Tally {
     }
 }
 
-fn count(counts: &mut Vec<(String, u32)>, text: String) {
+/// The texts of `counts`, the most frequent first, at most `limit` of them.
+pub fn frequent(counts: &[(String, u32)], limit: usize) -> Vec<(&str, u32)> {
+    let mut rest: Vec<_> = counts.iter().collect();
+    let mut frequent = Vec::new();
+    while frequent.len() < limit
+        && let Some(most) = rest.iter().map(|(_, count)| *count).max()
+        && let Some(index) = rest.iter().position(|(_, count)| *count == most)
+    {
+        let (text, count) = rest.remove(index);
+        frequent.push((text.as_str(), *count));
+    }
+    frequent
+}
+
+fn count(counts: &mut Vec<(String, u32)>, text: String, number: u32) {
     let is_full = counts.len() >= REASONS && counts.iter().all(|(known, _)| *known != text);
     let text = if is_full { OTHER.into() } else { text };
     match counts.iter_mut().find(|(known, _)| *known == text) {
-        Some((_, count)) => *count += 1,
-        None => counts.push((text, 1)),
+        Some((_, count)) => *count += number,
+        None => counts.push((text, number)),
     }
 }
 
@@ -126,7 +160,7 @@ mod tests {
         for reason in ["a", "b", "b", "__proto__"] {
             tally.add_refused(reason.into());
         }
-        assert_eq!(tally.frequent_reasons(2), [("b", 2), ("a", 1)]);
+        assert_eq!(frequent(&tally.reasons, 2), [("b", 2), ("a", 1)]);
         assert_eq!(tally.not_saved(), 4);
     }
 

@@ -38,6 +38,47 @@ impl fmt::Debug for AccessToken {
     }
 }
 
+/// A refresh token (RFC 6749 §1.5). It may be used once: a server that rotates takes a second use for theft
+/// (RFC 9700 §4.14.2).
+pub struct RefreshToken(String);
+
+impl RefreshToken {
+    /// Wraps a token's text.
+    pub fn new(text: String) -> Self {
+        RefreshToken(text)
+    }
+
+    /// The token's text, for this tab's storage.
+    pub fn secret(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for RefreshToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RefreshToken(..)")
+    }
+}
+
+/// The request for a new access token (RFC 6749 §6). The scope stays what was granted, so it is not named; a public
+/// client says who it is.
+pub fn refresh_request(endpoint: &Url, client_id: &str, token: &RefreshToken) -> HttpRequest {
+    let body = form_encode(&[
+        ("grant_type", "refresh_token"),
+        ("refresh_token", token.secret()),
+        ("client_id", client_id),
+    ]);
+    HttpRequest::post(endpoint.clone()).with_body(FORM, body)
+}
+
+/// The request that ends a token (RFC 7009 §2.1).
+pub fn revocation_request(endpoint: &Url, client_id: &str, token: &AccessToken) -> HttpRequest {
+    let body = form_encode(&[("token", token.secret()), ("client_id", client_id)]);
+    HttpRequest::post(endpoint.clone()).with_body(FORM, body)
+}
+
+const FORM: &str = "application/x-www-form-urlencoded";
+
 /// The request that exchanges a code for a token (RFC 6749 §4.1.3, RFC 7636 §4.5).
 ///
 /// Form-encoded, `client_id` in the body, no `Authorization` header: this client has no secret. Code and verifier are
@@ -56,7 +97,7 @@ pub fn code_exchange_request(
         ("client_id", client_id),
         ("code_verifier", verifier.secret()),
     ]);
-    HttpRequest::post(endpoint.clone()).with_body("application/x-www-form-urlencoded", body)
+    HttpRequest::post(endpoint.clone()).with_body(FORM, body)
 }
 
 /// A successful answer of the token endpoint (RFC 6749 §5.1), and what SMART adds to it.
@@ -71,6 +112,8 @@ pub struct TokenResponse {
     pub patient: Option<String>,
     /// OpenID Connect's identity token, not verified.
     pub id_token: Option<String>,
+    /// For a new access token, where the server gives one.
+    pub refresh_token: Option<RefreshToken>,
 }
 
 impl TokenResponse {
@@ -99,6 +142,7 @@ impl TokenResponse {
             expires_in: body.get("expires_in").and_then(Json::whole_number),
             patient: text("patient"),
             id_token: text("id_token"),
+            refresh_token: text("refresh_token").map(RefreshToken::new),
         })
     }
 }
@@ -236,8 +280,21 @@ mod tests {
     }
 
     #[test]
+    fn a_refresh_names_the_client_and_no_scope() {
+        let endpoint = Url::parse("https://ehr.example/token").unwrap();
+        let request = refresh_request(&endpoint, "client", &RefreshToken::new("r/1".into()));
+        assert_eq!(
+            request.body.as_deref(),
+            Some("grant_type=refresh_token&refresh_token=r%2F1&client_id=client")
+        );
+        assert_eq!(header(&request, "Authorization"), None);
+    }
+
+    #[test]
     fn debug_of_a_token_is_redacted() {
         let token = AccessToken::new("SECRET".into());
         assert_eq!(alloc::format!("{token:?}"), "AccessToken(..)");
+        let token = RefreshToken::new("SECRET".into());
+        assert_eq!(alloc::format!("{token:?}"), "RefreshToken(..)");
     }
 }

@@ -3,10 +3,13 @@
 use alloc::string::String;
 use core::fmt;
 
-use crate::oauth::token::{AccessToken, TokenResponse};
+use crate::http::HttpRequest;
+use crate::json::{Json, object};
+use crate::oauth::token::{AccessToken, RefreshToken, TokenResponse, refresh_request};
 use crate::smart::discovery::Issuer;
 use crate::smart::launch::Launched;
-use crate::text::contains;
+use crate::text::{contains, number};
+use crate::url::Url;
 
 /// What the patient's sign-in gave.
 pub struct LaunchContext {
@@ -23,9 +26,17 @@ pub struct LaunchContext {
     pub expires_at: u64,
     /// OpenID Connect's identity token, not verified: not to be used as identity.
     pub id_token: Option<String>,
+    /// For a new access token, where the EHR gives one.
+    pub refresh_token: Option<RefreshToken>,
+    /// Where tokens come from.
+    pub token_endpoint: Url,
+    /// This app's client id at the EHR.
+    pub client_id: String,
 }
 
 const UNKNOWN_LIFETIME_S: u64 = 300;
+/// A token is renewed so long before its end, in milliseconds.
+const RENEWED_AHEAD_MS: u64 = 60_000;
 
 impl LaunchContext {
     /// Reads the context out of the token response.
@@ -46,6 +57,66 @@ impl LaunchContext {
             scope: response.scope.unwrap_or(launched.scope),
             expires_at: now.saturating_add(lifetime_s.saturating_mul(1000)),
             id_token: response.id_token,
+            refresh_token: response.refresh_token,
+            token_endpoint: launched.token_endpoint,
+            client_id: launched.client_id,
+        })
+    }
+
+    /// The request for a new access token, where there is a refresh token and the access token ends within a minute
+    /// or `is_refused`.
+    pub fn renewal_request(&self, now: u64, is_refused: bool) -> Option<HttpRequest> {
+        let refresh_token = self.refresh_token.as_ref()?;
+        let is_due = is_refused || now.saturating_add(RENEWED_AHEAD_MS) >= self.expires_at;
+        is_due.then(|| refresh_request(&self.token_endpoint, &self.client_id, refresh_token))
+    }
+
+    /// Takes a renewed token. What the response lacks stays as it was; the old refresh token goes as soon as there is a
+    /// new one.
+    pub fn renew(&mut self, response: TokenResponse, now: u64) {
+        let lifetime_s = response.expires_in.unwrap_or(UNKNOWN_LIFETIME_S);
+        self.access_token = response.access_token;
+        self.expires_at = now.saturating_add(lifetime_s.saturating_mul(1000));
+        if response.refresh_token.is_some() {
+            self.refresh_token = response.refresh_token;
+        }
+    }
+
+    /// Is it about the same patient of the same EHR?
+    pub fn is_of_same_patient(&self, other: &LaunchContext) -> bool {
+        self.patient == other.patient && self.issuer.as_str() == other.issuer.as_str()
+    }
+
+    /// The form in which it is stored, for a reload: an object of strings. The identity token is not part of it.
+    pub(crate) fn to_stored(&self) -> String {
+        let expires_at = number(self.expires_at);
+        let mut members = alloc::vec![
+            ("issuer", self.issuer.as_str()),
+            ("token", self.access_token.secret()),
+            ("patient", &self.patient),
+            ("scope", &self.scope),
+            ("expires_at", &expires_at),
+            ("token_endpoint", self.token_endpoint.as_str()),
+            ("client_id", &self.client_id),
+        ];
+        if let Some(refresh_token) = &self.refresh_token {
+            members.push(("refresh_token", refresh_token.secret()));
+        }
+        object(&members)
+    }
+
+    /// Reads what [`LaunchContext::to_stored`] wrote; `page` is the page's own URL.
+    pub(crate) fn from_stored(stored: Json<'_>, page: &Url) -> Option<Self> {
+        Some(LaunchContext {
+            issuer: Issuer::parse(&stored.get_string("issuer")?, page).ok()?,
+            access_token: AccessToken::new(stored.get_string("token")?),
+            patient: stored.get_string("patient")?,
+            scope: stored.get_string("scope")?,
+            expires_at: stored.get("expires_at")?.whole_number()?,
+            id_token: None,
+            refresh_token: stored.get_string("refresh_token").map(RefreshToken::new),
+            token_endpoint: Url::parse(&stored.get_string("token_endpoint")?).ok()?,
+            client_id: stored.get_string("client_id")?,
         })
     }
 
@@ -103,13 +174,14 @@ pub enum ContextError {
 mod tests {
     use super::*;
     use crate::http::testing::json;
-    use crate::url::Url;
 
     fn context(body: &str) -> Result<LaunchContext, ContextError> {
         let page = Url::parse("https://jhe.example/").unwrap();
         let launched = Launched {
             issuer: Issuer::parse("https://ehr.example/R4", &page).unwrap(),
             scope: "launch/patient patient/Observation.read".into(),
+            token_endpoint: Url::parse("https://ehr.example/token").unwrap(),
+            client_id: "client".into(),
         };
         let response = TokenResponse::from_response(&json(200, body)).unwrap();
         LaunchContext::new(launched, response, 1_000)
@@ -141,6 +213,53 @@ mod tests {
         assert_eq!(context(&body).unwrap().expires_at, 301_000);
         let body = body.replace("\"p\"", r#""p","expires_in":18446744073709551615"#);
         assert_eq!(context(&body).unwrap().expires_at, u64::MAX);
+    }
+
+    #[test]
+    fn a_token_is_renewed_ahead_of_its_end_and_its_refresh_token_rotates() {
+        let body = r#"{"access_token":"T1","token_type":"Bearer","patient":"p","expires_in":100,"refresh_token":"R1"}"#;
+        let mut access = context(body).unwrap();
+        assert!(access.renewal_request(40_000, false).is_none());
+        assert!(access.renewal_request(41_000, false).is_some());
+        assert!(access.renewal_request(0, true).is_some());
+        let response = |body| TokenResponse::from_response(&json(200, body)).unwrap();
+        let rotated = r#"{"access_token":"T2","token_type":"Bearer","expires_in":"100","refresh_token":"R2"}"#;
+        access.renew(response(rotated), 50_000);
+        let kept = r#"{"access_token":"T3","token_type":"Bearer"}"#;
+        access.renew(response(kept), 100_000);
+        assert_eq!(access.access_token.secret(), "T3");
+        assert_eq!(access.expires_at, 400_000);
+        assert_eq!(access.patient, "p");
+        let refresh = access.renewal_request(400_000, false).unwrap();
+        assert!(contains(&refresh.body.unwrap(), "refresh_token=R2&"));
+    }
+
+    #[test]
+    fn without_a_refresh_token_nothing_is_renewed() {
+        let body = r#"{"access_token":"T","token_type":"Bearer","patient":"p","expires_in":1}"#;
+        assert!(
+            context(body)
+                .unwrap()
+                .renewal_request(9_000, true)
+                .is_none()
+        );
+    }
+
+    #[test]
+    fn what_is_stored_is_read_back_without_the_identity_token() {
+        let body = r#"{"access_token":"T","token_type":"Bearer","patient":"p","id_token":"I","refresh_token":"R"}"#;
+        let access = context(body).unwrap();
+        let stored = access.to_stored();
+        assert!(!contains(&stored, "\"I\""));
+        let page = Url::parse("https://jhe.example/").unwrap();
+        let stored = Json::parse(stored.as_bytes()).unwrap();
+        let read = LaunchContext::from_stored(stored, &page).unwrap();
+        assert_eq!(read.to_stored(), access.to_stored());
+        let stored = access
+            .to_stored()
+            .replace("https://ehr.example/R4", "http://ehr.example/R4");
+        let insecure = Json::parse(stored.as_bytes()).unwrap();
+        assert!(LaunchContext::from_stored(insecure, &page).is_none());
     }
 
     #[test]

@@ -168,6 +168,8 @@ impl PendingLaunch {
         let launched = Launched {
             issuer,
             scope: self.scope,
+            token_endpoint: endpoint,
+            client_id: self.client_id,
         };
         Ok((request, launched))
     }
@@ -206,6 +208,10 @@ pub struct Launched {
     pub issuer: Issuer,
     /// The scope that was asked for.
     pub scope: String,
+    /// Where tokens come from.
+    pub token_endpoint: Url,
+    /// This app's client id at the EHR.
+    pub client_id: String,
 }
 
 /// Why an answer does not finish the pending launch.

@@ -2,16 +2,16 @@
 
 use std::collections::VecDeque;
 
+use std::rc::Rc;
+
 use jhe_connect::config::{AuthorizeOptions, PageConfig};
 use jhe_connect::error::{CallbackError, Error, SignInError};
-use jhe_connect::exchange::inventory::{Held, Inventory};
 use jhe_connect::exchange::invitation::{Enrolment, Invitation};
 use jhe_connect::exchange::jhe::JheSession;
 use jhe_connect::exchange::patient::{Identification, PatientIdentifier};
 use jhe_connect::exchange::source::{Source, SourceDescription, SourceRegistration};
 use jhe_connect::http::HttpRequest;
-use jhe_connect::import::progress::Tally;
-use jhe_connect::import::{Action, Ending, ImportRun, Verdict};
+use jhe_connect::import::{Action, Checkpoint, Ending, ImportRun, Start, Verdict, WayOn};
 use jhe_connect::oauth::authorization::AuthorizationResponse;
 use jhe_connect::oauth::token::TokenResponse;
 use jhe_connect::session::{self, RunRecord, SessionStore, StoreError};
@@ -44,11 +44,18 @@ pub(crate) struct Import {
 
 /// The connect page: from the invitation to the address of the hospital's sign-in.
 pub(crate) fn connect(tab: &Tab, config: &str, address: &str) -> Result<String, Error> {
-    let left = leave(tab, config, address);
-    if left.is_err() {
-        session::forget_jhe(&tab.store);
+    unless_it_fails(tab, leave(tab, config, address))
+}
+
+/// A failed page keeps no token, unless a run can go on from it.
+fn unless_it_fails<T>(tab: &Tab, result: Result<T, Error>) -> Result<T, Error> {
+    if let Err(error) = &result {
+        let goes_on = error.may_pass() && matches!(session::run(&tab.store), Ok(Some(_)));
+        if !goes_on {
+            session::forget_tokens(&tab.store);
+        }
     }
-    left
+    result
 }
 
 fn leave(tab: &Tab, config: &str, address: &str) -> Result<String, Error> {
@@ -60,54 +67,93 @@ fn leave(tab: &Tab, config: &str, address: &str) -> Result<String, Error> {
 
     let mut enrolment = Enrolment::new(config.jhe.clone(), invitation);
     tab.converse(&mut enrolment);
+    session::forget_run(&tab.store);
+    session::forget_tokens(&tab.store);
     session::keep_jhe(&tab.store, &enrolment.finish()?)?;
-
-    let options = AuthorizeOptions {
-        iss: config.iss,
-        client_id: config.client_id,
-        scope: config.scope,
-        redirect_uri: config.redirect_uri,
-        no_redirect: false,
-    };
-    begin_sign_in(tab, &options, page)
+    begin_sign_in(tab, &config.sign_in(), page)
 }
 
-/// The callback page: from the hospital's answer to the records in JHE.
+/// The button that is offered when the hospital's access is over.
+pub(crate) fn sign_in_again(tab: &Tab, config: &str, address: &str) -> Result<String, Error> {
+    let page = page_url(address);
+    let config = PageConfig::parse(config, &page)?;
+    begin_sign_in(tab, &config.sign_in(), page)
+}
+
+/// The callback page: from the hospital's answer, or from where a reload found the run, to the records in JHE.
 pub(crate) fn callback(tab: &Tab, config: &str, address: &str) -> Result<Landed, Error> {
+    unless_it_fails(tab, arrive(tab, config, address))
+}
+
+fn arrive(tab: &Tab, config: &str, address: &str) -> Result<Landed, Error> {
     let page = page_url(address);
     try_out(&tab.store)?;
+    let earlier = session::run(&tab.store)?;
+    let known = known(tab, config, &page);
     if !AuthorizationResponse::is_present(page.query()) {
-        return recall(tab);
+        let run = earlier.ok_or(CallbackError::NothingPending)?;
+        if run.is_finished {
+            return Ok(Landed::Recalled(run));
+        }
+        let (config, jhe) = known?;
+        let ehr = session::ehr(&tab.store, &page)?.ok_or(CallbackError::Interrupted)?;
+        return import(tab, &config, jhe, ehr, run.checkpoint);
     }
-    let jhe = take_jhe(tab, config, &page);
     let (request, launched) = answered(tab, &page)?;
-    let (config, jhe) = jhe?;
-
-    let context = complete_sign_in(tab, request, launched)?;
-    context.require_search(config.deployment.pull.search.resource_type)?;
-    let patient = context.patient.clone();
-
-    identify(tab, &config, &jhe, &context)?;
-    let source = register(tab, &config, &jhe, &context)?;
-    let held = take_inventory(tab, &config, &jhe, &context, &source)?;
-
-    let begun = RunRecord {
-        is_finished: false,
-        tally: Tally::default(),
-        code: None,
+    let (config, jhe) = known?;
+    let ehr = complete_sign_in(tab, request, launched)?;
+    ehr.require_search(config.deployment.pull.search.resource_type)?;
+    let checkpoint = match (session::ehr(&tab.store, &page)?, earlier) {
+        (Some(before), Some(run)) if before.is_of_same_patient(&ehr) => run.checkpoint,
+        _ => Checkpoint::default(),
     };
-    session::keep_run(&tab.store, &begun)?;
-    let (pull, identity) = (config.deployment.pull, config.deployment.identity);
-    let mut run = ImportRun::new(jhe, context, source.id, held, pull, identity, tab.now());
+    import(tab, &config, jhe, ehr, checkpoint)
+}
+
+fn import(
+    tab: &Tab,
+    config: &PageConfig,
+    jhe: JheSession,
+    ehr: LaunchContext,
+    checkpoint: Checkpoint,
+) -> Result<Landed, Error> {
+    session::keep_ehr(&tab.store, &ehr)?;
+    keep(tab, &checkpoint)?;
+    let patient = ehr.patient.clone();
+    identify(tab, config, &jhe, &ehr)?;
+    let source = register(tab, config, &jhe, &ehr)?;
+    let jhe = Rc::new(jhe);
+    let start = Start {
+        jhe: Rc::clone(&jhe),
+        ehr,
+        source: source.clone(),
+        deployment: config.deployment,
+        checkpoint,
+        last_write: session::last_write(&tab.shared),
+        quiet_ms: config.quiet_ms,
+        seed: tab.now(),
+    };
+    let mut run = ImportRun::new(start, tab.now());
     let Some(ending) = perform(tab, &mut run) else {
         return Ok(Landed::Left);
     };
-    finish(tab, &ending)?;
+    if ending.tally.unsettled == 0 {
+        session::forget_last_write(&tab.shared);
+    }
+    finish(tab, config, &jhe, &run, &ending)?;
     Ok(Landed::Imported(Import {
         patient,
         source,
         ending,
     }))
+}
+
+fn keep(tab: &Tab, checkpoint: &Checkpoint) -> Result<(), StoreError> {
+    let record = RunRecord {
+        checkpoint: checkpoint.clone(),
+        ..RunRecord::default()
+    };
+    session::keep_run(&tab.store, &record)
 }
 
 fn begin_sign_in(tab: &Tab, options: &AuthorizeOptions, page: Url) -> Result<String, Error> {
@@ -151,14 +197,10 @@ fn try_out(store: &impl SessionStore) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn take_jhe(tab: &Tab, config: &str, page: &Url) -> Result<(PageConfig, JheSession), Error> {
-    let config = PageConfig::parse(config, page);
-    let jhe = match &config {
-        Ok(config) => session::jhe(&tab.store, &config.jhe)?,
-        Err(_) => None,
-    };
-    session::forget_jhe(&tab.store);
-    Ok((config?, jhe.ok_or(CallbackError::NoJheSession)?))
+fn known(tab: &Tab, config: &str, page: &Url) -> Result<(PageConfig, JheSession), Error> {
+    let config = PageConfig::parse(config, page)?;
+    let jhe = session::jhe(&tab.store, &config.jhe)?;
+    Ok((config, jhe.ok_or(CallbackError::NoJheSession)?))
 }
 
 fn identify(
@@ -192,30 +234,24 @@ fn register(
     Ok(registration.finish()?)
 }
 
-fn take_inventory(
-    tab: &Tab,
-    config: &PageConfig,
-    jhe: &JheSession,
-    context: &LaunchContext,
-    source: &Source,
-) -> Result<Held, Error> {
-    let mut inventory = Inventory::new(
-        jhe,
-        config.deployment.pull.search.resource_type,
-        context.issuer.as_str().into(),
-        source.earlier.clone(),
-    );
-    tab.converse(&mut inventory);
-    Ok(inventory.finish()?)
-}
-
 /// Performs a run to its end, as `src/browser/driver.rs` does, but one task after the other. `None` if the patient
 /// leaves in the middle.
 fn perform(tab: &Tab, run: &mut ImportRun) -> Option<Ending> {
     let mut under_way = VecDeque::new();
+    let mut revision = 0;
     loop {
         match run.next_action(tab.now()) {
-            Action::Perform(task, request) => under_way.push_back((task, request)),
+            Action::Perform(task, request) => {
+                if run.is_writing_once() {
+                    session::note_write(&tab.shared, tab.now());
+                }
+                if run.revision() != revision {
+                    revision = run.revision();
+                    session::keep_ehr(&tab.store, run.ehr()).expect("storage");
+                    keep(tab, &run.checkpoint()).expect("storage");
+                }
+                under_way.push_back((task, request));
+            }
             Action::AwaitTime(until) if under_way.is_empty() => tab.let_pass(until - tab.now()),
             Action::AwaitFinish | Action::AwaitTime(_) => {
                 let (task, request) = under_way.pop_front().expect("a task under way");
@@ -230,14 +266,23 @@ fn perform(tab: &Tab, run: &mut ImportRun) -> Option<Ending> {
     }
 }
 
-fn finish(tab: &Tab, ending: &Ending) -> Result<(), Error> {
-    if ending.verdict() == Verdict::Failed {
-        session::forget_run(&tab.store);
-        return Ok(());
+fn finish(
+    tab: &Tab,
+    config: &PageConfig,
+    jhe: &JheSession,
+    run: &ImportRun,
+    ending: &Ending,
+) -> Result<(), Error> {
+    if ending.way_on() != WayOn::None {
+        return Ok(keep(tab, &run.checkpoint())?);
     }
     let record = RunRecord {
         is_finished: true,
-        tally: ending.tally.clone(),
+        checkpoint: Checkpoint {
+            tally: ending.tally.clone(),
+            ..Checkpoint::default()
+        },
+        new_rows: ending.new_rows,
         code: ending
             .errors()
             .iter()
@@ -245,15 +290,15 @@ fn finish(tab: &Tab, ending: &Ending) -> Result<(), Error> {
             .next()
             .map(|error| error.code().into()),
     };
-    Ok(session::keep_run(&tab.store, &record)?)
-}
-
-fn recall(tab: &Tab) -> Result<Landed, Error> {
-    let run = session::run(&tab.store)?.ok_or(CallbackError::NothingPending)?;
-    if !run.is_finished {
-        return Err(CallbackError::Interrupted.into());
+    match ending.verdict() {
+        Verdict::Failed => session::forget_run(&tab.store),
+        _ => session::keep_run(&tab.store, &record)?,
     }
-    Ok(Landed::Recalled(run))
+    session::forget_tokens(&tab.store);
+    if config.revokes_token {
+        drop(tab.send(jhe.revocation_request()));
+    }
+    Ok(())
 }
 
 fn page_url(address: &str) -> Url {

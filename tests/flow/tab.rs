@@ -24,6 +24,8 @@ const LONGEST_CONVERSATION: u32 = 50;
 pub(crate) struct Tab {
     pub(crate) sandbox: Rc<Sandbox>,
     pub(crate) store: MemoryStore,
+    /// The storage of all tabs.
+    pub(crate) shared: MemoryStore,
     is_offline: Cell<bool>,
     is_closed: Cell<bool>,
     network: Agent,
@@ -45,6 +47,7 @@ impl Tab {
         Tab {
             sandbox: Rc::clone(sandbox),
             store: MemoryStore::default(),
+            shared: MemoryStore::default(),
             is_offline: Cell::default(),
             is_closed: Cell::default(),
             network: network(),

@@ -36,7 +36,7 @@ pub(crate) fn secrets(log: &[LoggedRequest]) -> BTreeSet<String> {
         .iter()
         .flat_map(|request| form_urlencoded::parse(request.body.as_bytes()));
     let in_forms = forms
-        .filter(|(name, _)| name == "code" || name == "code_verifier")
+        .filter(|(name, _)| name == "code" || name == "code_verifier" || name == "refresh_token")
         .map(|(_, value)| value.into_owned());
     in_forms
         .chain(bearers(log, Server::Jhe))

@@ -10,7 +10,7 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request, State};
 use axum::http::header::{CONTENT_LENGTH, LOCATION, TRANSFER_ENCODING};
-use axum::http::{Method, StatusCode};
+use axum::http::{Extensions, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
 use http_body_util::BodyExt;
@@ -20,9 +20,9 @@ use tokio::time::sleep;
 
 use crate::Shared;
 use crate::ehr::cors;
-use crate::exchange::{Incoming, content, empty, set};
+use crate::exchange::{Incoming, StopAfter, content, empty, set};
 use crate::faults::{Fault, Server};
-use crate::jhe::django;
+use crate::jhe::{self, django};
 use crate::serve::Hangup;
 
 /// The control API's place; requests to it are neither logged nor disturbed.
@@ -38,7 +38,7 @@ pub(crate) async fn conduct(
         return next.run(request).await;
     }
     let (head, body) = request.into_parts();
-    let routed = head.clone();
+    let mut routed = head.clone();
     let incoming = match Incoming::from_request(Request::from_parts(head, body), &()).await {
         Ok(incoming) => incoming,
         Err(broken) => return broken,
@@ -49,12 +49,32 @@ pub(crate) async fn conduct(
     let mut response = match arrival.answer_instead(server, &incoming) {
         Some(instead) => instead,
         None => {
+            routed.extensions.extend(arrival.stop());
             let request = Request::from_parts(routed, Body::from(incoming.body.clone()));
-            work(shared.clone(), arrival.workers.clone(), request, next).await
+            let work = |delay| {
+                work(
+                    shared.clone(),
+                    arrival.workers.clone(),
+                    delay,
+                    request,
+                    next,
+                )
+            };
+            match arrival.late_commit() {
+                Some(delay) => {
+                    tokio::spawn(work(delay));
+                    return hang_up();
+                }
+                None => work(0).await,
+            }
         }
     };
     match server {
-        Server::Jhe => django::add_common_headers(&mut response),
+        Server::Jhe => {
+            django::add_common_headers(&mut response);
+            let version = shared.world().settings.jhe.version;
+            jhe::add_cors(version, &incoming.path, &mut response);
+        }
         Server::Ehr if !arrival.faults.contains(&Fault::NoCors) => {
             let works = shared.world().settings.ehr.cors;
             cors::add_headers(works, &incoming, &mut response);
@@ -82,6 +102,7 @@ struct Arrival {
     travel_ms: u64,
     /// JHE's workers; the EHR has as many as it needs.
     workers: Option<Arc<Semaphore>>,
+    max_body_bytes: Option<usize>,
 }
 
 impl Arrival {
@@ -103,6 +124,10 @@ impl Arrival {
             serial,
             travel_ms: latency + delays.sum::<u64>(),
             workers: (server == Server::Jhe).then(|| world.jhe_workers()),
+            max_body_bytes: match server {
+                Server::Jhe => world.settings.jhe.max_body_bytes,
+                Server::Ehr | Server::Evil => None,
+            },
             faults,
         }
     }
@@ -112,7 +137,32 @@ impl Arrival {
         if let Some(faulty) = self.faults.iter().find_map(replacement) {
             return Some(faulty);
         }
+        if self
+            .max_body_bytes
+            .is_some_and(|max| incoming.body.len() > max)
+        {
+            return Some(django::too_large());
+        }
         (server == Server::Jhe).then(|| django::wrong_host(incoming))?
+    }
+
+    /// How much later the request is processed, if nobody waits for it.
+    fn late_commit(&self) -> Option<u64> {
+        self.faults.iter().find_map(|fault| match fault {
+            Fault::LateCommit { millis } => Some(*millis),
+            _ => None,
+        })
+    }
+
+    /// Where the processing breaks off.
+    fn stop(&self) -> Extensions {
+        let mut extensions = Extensions::new();
+        for fault in &self.faults {
+            if let Fault::PartialBatch { entries } = fault {
+                extensions.insert(StopAfter(*entries));
+            }
+        }
+        extensions
     }
 }
 
@@ -120,6 +170,7 @@ impl Arrival {
 async fn work(
     shared: Shared,
     workers: Option<Arc<Semaphore>>,
+    delay_ms: u64,
     request: Request,
     next: Next,
 ) -> Response {
@@ -135,6 +186,7 @@ async fn work(
             Some(workers) => workers.acquire().await.ok(),
             None => None,
         };
+        pause(delay_ms).await;
         if writes_record {
             let busy = shared.world().settings.jhe.time_per_record_ms;
             pause(busy).await;
@@ -145,7 +197,7 @@ async fn work(
         .unwrap_or_else(|_| empty(StatusCode::INTERNAL_SERVER_ERROR))
 }
 
-async fn pause(millis: u64) {
+pub(crate) async fn pause(millis: u64) {
     if millis > 0 {
         sleep(Duration::from_millis(millis)).await;
     }
@@ -159,9 +211,16 @@ fn replacement(fault: &Fault) -> Option<Response> {
             status,
             content_type,
             body,
+            headers,
         } => {
             let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            Some(content(status, content_type, body.clone()))
+            let mut response = content(status, content_type, body.clone());
+            for (name, value) in headers {
+                if let Ok(name) = name.parse() {
+                    set(&mut response, name, value);
+                }
+            }
+            Some(response)
         }
         Fault::Redirect { location } => {
             let mut response = empty(StatusCode::FOUND);

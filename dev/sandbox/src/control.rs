@@ -6,8 +6,8 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{delete, get, post};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::Shared;
@@ -30,6 +30,7 @@ pub(crate) fn router() -> Router<Shared> {
         .route("/_sandbox/identifiers", post(attach_identifier))
         .route("/_sandbox/sessions/jhe", delete(end_jhe_sessions))
         .route("/_sandbox/sessions/ehr", delete(end_ehr_sessions))
+        .route("/_sandbox/page-links", delete(end_page_links))
         .route("/_sandbox/reset", post(reset))
 }
 
@@ -110,11 +111,11 @@ async fn change_invitation(
 }
 
 async fn records(State(shared): State<Shared>) -> Response {
-    ok(&json!(shared.world().rows()))
+    listed(shared.world().rows())
 }
 
 async fn requests(State(shared): State<Shared>) -> Response {
-    ok(&json!(shared.world().request_log()))
+    listed(shared.world().request_log())
 }
 
 async fn clear_requests(State(shared): State<Shared>) -> Response {
@@ -214,7 +215,12 @@ async fn end_jhe_sessions(State(shared): State<Shared>) -> Response {
 }
 
 async fn end_ehr_sessions(State(shared): State<Shared>) -> Response {
-    shared.world().ehr.expire_tokens();
+    shared.world().expire_ehr_tokens();
+    empty(StatusCode::NO_CONTENT)
+}
+
+async fn end_page_links(State(shared): State<Shared>) -> Response {
+    shared.world().expire_page_links();
     empty(StatusCode::NO_CONTENT)
 }
 
@@ -241,6 +247,14 @@ fn with<T: DeserializeOwned>(
         Ok(Value::Null) => empty(StatusCode::NO_CONTENT),
         Ok(body) => ok(&body),
         Err(error) => exchange::json(StatusCode::BAD_REQUEST, &json!({ "error": error })),
+    }
+}
+
+/// Written as it is read: there may be thousands of them.
+fn listed<T: Serialize>(items: &[T]) -> Response {
+    match serde_json::to_string(items) {
+        Ok(body) => exchange::content(StatusCode::OK, "application/json", body),
+        Err(_) => empty(StatusCode::INTERNAL_SERVER_ERROR),
     }
 }
 

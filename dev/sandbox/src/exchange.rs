@@ -15,7 +15,13 @@ pub(crate) struct Incoming {
     pub(crate) query: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+    /// Where a fault stops its processing, if one does.
+    pub(crate) stop: Option<StopAfter>,
 }
+
+/// Put into a request's extensions: its processing breaks off after so many entries.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StopAfter(pub(crate) usize);
 
 impl Incoming {
     /// The text of a header, or `""`.
@@ -73,6 +79,7 @@ impl<S: Send + Sync> FromRequest<S> for Incoming {
             method: head.method,
             path: head.uri.path().to_owned(),
             query: head.uri.query().unwrap_or_default().to_owned(),
+            stop: head.extensions.get().copied(),
             headers: head.headers,
             body,
         })

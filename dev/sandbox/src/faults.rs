@@ -1,5 +1,7 @@
 //! Faults: what goes wrong on the way, for requests that a test names.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// Which listener a request came to.
@@ -96,6 +98,10 @@ pub enum Fault {
         /// The body.
         #[serde(default)]
         body: String,
+        /// Further headers, such as `retry-after`. A browser shows it to a page of another origin
+        /// only if `access-control-expose-headers` is among them and names it.
+        #[serde(default)]
+        headers: BTreeMap<String, String>,
     },
     /// A `302` to this address. The request is not processed.
     Redirect {
@@ -108,6 +114,18 @@ pub enum Fault {
     DropConnection,
     /// The request is processed, then the connection is closed without an answer.
     LoseAnswer,
+    /// The connection is closed without an answer at once, and the request is processed that much
+    /// later: a worker goes on after its client went away. Meanwhile that worker is busy.
+    LateCommit {
+        /// Milliseconds.
+        millis: u64,
+    },
+    /// Of a Bundle at `/fhir-import/R4/`, the first entries are stored, then the worker is aborted:
+    /// the answer is the 500 page. Other requests are not disturbed.
+    PartialBatch {
+        /// How many entries are stored.
+        entries: usize,
+    },
     /// Everything takes this much longer.
     Delay {
         /// Milliseconds.
@@ -124,7 +142,16 @@ impl Fault {
             status,
             content_type: content_type.to_owned(),
             body: body.to_owned(),
+            headers: BTreeMap::new(),
         }
+    }
+
+    /// The same answer with one more header; any other fault as it is.
+    pub fn with_header(mut self, name: &str, value: &str) -> Self {
+        if let Self::Status { headers, .. } = &mut self {
+            headers.insert(name.to_owned(), value.to_owned());
+        }
+        self
     }
 }
 

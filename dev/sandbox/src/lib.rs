@@ -37,15 +37,14 @@ pub use clock::Timestamp;
 pub use ehr::cors::ALLOWED_HEADERS as EHR_ALLOWED_HEADERS;
 pub use ehr::{EhrPatient, EhrState, FHIR_BASE};
 pub use faults::{Fault, Match, Server};
-pub use jhe::{FhirSource, Identifier, Invitation, JhePatient, JheState, User};
+pub use jhe::{FhirSource, Identifier, Invitation, JhePatient, JheState, Row, Rows, User};
 pub use sample::{Peculiarity, lab, peculiar_lab};
 pub use settings::{
     AuthorizeError, Cors, Discovery, Document, EHR_CLIENT_ID, EhrClient, EhrSettings, JheSettings,
-    NextLink, PageConfig, SEED_SCOPES, Settings,
+    JheVersion, NextLink, PageConfig, RefreshTokens, SEED_SCOPES, Settings,
 };
 pub use world::{
-    FIRST_PATIENT, Layout, LoggedRequest, Origins, PATIENT_WITHOUT_LOGIN, Row, SECOND_PATIENT,
-    World,
+    FIRST_PATIENT, Layout, LoggedRequest, Origins, PATIENT_WITHOUT_LOGIN, SECOND_PATIENT, World,
 };
 
 /// How to start a sandbox.

@@ -28,12 +28,16 @@ pub struct Settings {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct JheSettings {
+    /// Which JHE this is.
+    pub version: JheVersion,
     /// Requests served at a time (gunicorn's sync workers).
     pub workers: usize,
     /// How long a worker is busy with one FHIR record that is written, in milliseconds.
     pub time_per_record_ms: u64,
     /// How long every request takes to reach the server, in milliseconds.
     pub latency_ms: u64,
+    /// The longest body that the proxy in front of JHE lets through; a longer one gets its 413 page.
+    pub max_body_bytes: Option<usize>,
     /// How long an invitation waits for its first redemption.
     pub invitation_seconds: i64,
     /// How long after a redemption an invitation can be redeemed again.
@@ -48,6 +52,16 @@ pub struct JheSettings {
     pub data_sources: Vec<u64>,
     /// The values that the pages are given.
     pub page: PageConfig,
+}
+
+/// The two versions of JHE that were recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum JheVersion {
+    /// v0.0.11: each record is a `POST /FHIR/R5/Observation`, and a new row.
+    Mychart,
+    /// v0.0.13: whole Bundles go to `/fhir-import/R4/`, and a record that comes again replaces its row.
+    PatientAccess,
 }
 
 /// The configuration that JHE's templates write into the pages.
@@ -78,6 +92,8 @@ pub struct EhrSettings {
     pub code_seconds: i64,
     /// How long an access token lives (`expires_in`).
     pub token_seconds: i64,
+    /// Who is given a refresh token.
+    pub refresh_tokens: RefreshTokens,
     /// The registered apps.
     pub clients: Vec<EhrClient>,
     /// A query that the authorization endpoint has of its own (`tenant=7`). A request without it
@@ -105,6 +121,18 @@ pub struct EhrSettings {
     /// Whether good searches carry informational OperationOutcome entries (59204 on the first
     /// page, 4119 on the last).
     pub outcome_entries: bool,
+}
+
+/// Who is given a refresh token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RefreshTokens {
+    /// Nobody, as at Epic for an app without a secret.
+    Off,
+    /// Who was granted `offline_access` or `online_access`.
+    On,
+    /// Everybody.
+    Always,
 }
 
 /// An app registered at the EHR.
@@ -195,9 +223,11 @@ impl Settings {
         Self {
             clock_offset_seconds: 0,
             jhe: JheSettings {
+                version: JheVersion::Mychart,
                 workers: 2,
                 time_per_record_ms: 0,
                 latency_ms: 0,
+                max_body_bytes: None,
                 invitation_seconds: 7 * 86_400,
                 redemption_seconds: 12 * 3_600,
                 code_seconds: 60,
@@ -217,6 +247,7 @@ impl Settings {
                 page_link_seconds: 600,
                 code_seconds: 300,
                 token_seconds: 3_600,
+                refresh_tokens: RefreshTokens::Off,
                 clients: vec![EhrClient {
                     client_id: EHR_CLIENT_ID.to_owned(),
                     name: "JupyterHealth Exchange".to_owned(),

@@ -145,7 +145,7 @@ fn serve(shared: &Shared, path: &str, plain: Found, request: &Incoming) -> Respo
     if varies {
         set(&mut response, VARY, "Accept-Encoding");
     }
-    response.extensions_mut().insert(Bypass::WhiteNoise);
+    response.extensions_mut().insert(Bypass::Django);
     response
 }
 

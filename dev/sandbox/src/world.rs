@@ -7,13 +7,12 @@ use std::time::SystemTime;
 
 use axum::http::HeaderMap;
 use serde::Serialize;
-use serde_json::Value;
 use tokio::sync::Semaphore;
 
 use crate::clock::Timestamp;
 use crate::ehr::EhrState;
 use crate::faults::{Fault, Faults, Match, Server};
-use crate::jhe::JheState;
+use crate::jhe::{JheState, Row};
 use crate::sample::{self, Peculiarity};
 use crate::settings::Settings;
 
@@ -88,21 +87,6 @@ impl LoggedRequest {
             .find(|(other, _)| other == name)
             .map(|(_, value)| value.as_str())
     }
-}
-
-/// A FHIR record that JHE has stored.
-#[derive(Clone, Debug, Serialize)]
-pub struct Row {
-    /// JHE's own id, a UUID.
-    pub id: String,
-    /// The JHE patient who owns it (through the source).
-    pub patient: u64,
-    /// The FhirSource it was posted under.
-    pub source: u64,
-    /// The request's body, byte for byte.
-    pub sent: String,
-    /// What JHE made of it and gives back.
-    pub stored: Value,
 }
 
 /// The state of both servers.
@@ -252,7 +236,17 @@ impl World {
         self.jhe.expire_tokens(past);
     }
 
-    /// Attaches an EHR patient id to a JHE patient.
+    /// Ends every access token that the EHR has issued. Refresh tokens stay good.
+    pub fn expire_ehr_tokens(&mut self) {
+        self.ehr.expire_tokens();
+    }
+
+    /// Ends every `next` link that the EHR has given out.
+    pub fn expire_page_links(&mut self) {
+        self.ehr.expire_page_links();
+    }
+
+    /// Attaches an EHR patient id to a JHE patient, unless some patient has it.
     pub fn attach_identifier(&mut self, patient: u64, system: &str, value: &str) {
         self.jhe.attach_identifier(patient, system, value);
     }
@@ -320,13 +314,40 @@ impl World {
     }
 
     pub(crate) fn log_status(&mut self, serial: u64, status: u16) {
-        if let Some(entry) = self
-            .log
-            .iter_mut()
-            .rev()
-            .find(|entry| entry.serial == serial)
-        {
-            entry.status = Some(status);
+        // The serials ascend, so that a long log is no hindrance.
+        if let Ok(position) = self.log.binary_search_by_key(&serial, |entry| entry.serial) {
+            self.log[position].status = Some(status);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_request_of_a_long_log_gets_its_own_status() {
+        let mut world = World::seeded(Origins {
+            jhe: String::new(),
+            ehr: String::new(),
+            evil: String::new(),
+        });
+        let mut log = |target: &str| {
+            world.log_request(
+                Server::Jhe,
+                "GET",
+                target.to_owned(),
+                &HeaderMap::new(),
+                b"",
+            )
+        };
+        let forgotten = log("/before");
+        let serials: Vec<u64> = (0..20_000).map(|_| log("/")).collect();
+        world.log.remove(0);
+        for serial in serials {
+            world.log_status(serial, 200);
+        }
+        world.log_status(forgotten, 500);
+        assert!(world.log.iter().all(|entry| entry.status == Some(200)));
     }
 }

@@ -2,12 +2,15 @@
 
 mod common;
 
+use std::time::{Duration, Instant};
+
 use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD};
 use common::{Failure, Reply, send};
 use sandbox::{
-    Document, EHR_CLIENT_ID, FIRST_PATIENT, Fault, Layout, Match, NextLink, Options,
-    PATIENT_WITHOUT_LOGIN, Peculiarity, SECOND_PATIENT, SEED_SCOPES, Sandbox, Server,
+    Document, EHR_CLIENT_ID, FIRST_PATIENT, Fault, JheVersion, Layout, Match, NextLink, Options,
+    PATIENT_WITHOUT_LOGIN, Peculiarity, RefreshTokens, Row, SECOND_PATIENT, SEED_SCOPES, Sandbox,
+    Server,
 };
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -161,6 +164,77 @@ fn message(outcome: &Value) -> &str {
     outcome["issue"][0]["details"]["coding"][0]["code"]
         .as_str()
         .unwrap_or_default()
+}
+
+/// The first patient's right to write to JHE, with a source.
+struct Writer {
+    jhe: String,
+    bearer: String,
+    source: String,
+}
+
+impl Writer {
+    fn new(sandbox: &Sandbox, version: JheVersion) -> Result<Self, Failure> {
+        let mut world = sandbox.world();
+        world.settings.jhe.version = version;
+        let token = world.mint_patient_token(FIRST_PATIENT).ok_or("no token")?;
+        let (iss, now) = (sandbox.iss(), world.now());
+        let source = world.jhe.add_source(FIRST_PATIENT, 70_006, "", &iss, now);
+        Ok(Self {
+            jhe: sandbox.jhe().to_owned(),
+            bearer: format!("Bearer {token}"),
+            source: source.id.to_string(),
+        })
+    }
+
+    async fn send(&self, method: &str, path: &str, body: &str) -> Result<Reply, Failure> {
+        let headers = [
+            JSON,
+            ("authorization", self.bearer.as_str()),
+            ("x-jhe-fhir-source-id", self.source.as_str()),
+        ];
+        let url = format!("{}{path}", self.jhe);
+        send(method, &url, &headers, body.to_owned()).await
+    }
+
+    async fn post(&self, path: &str, body: &str) -> Result<Reply, Failure> {
+        self.send("POST", path, body).await
+    }
+
+    async fn get(&self, path: &str) -> Result<Value, Failure> {
+        Ok(self.send("GET", path, "").await?.json())
+    }
+}
+
+const OBSERVATION: &str = "/FHIR/R5/Observation";
+const IMPORT: &str = "/fhir-import/R4/";
+
+fn lab(id: &str) -> String {
+    json!({"resourceType": "Observation", "id": id, "status": "final", "code": {"text": "x"}})
+        .to_string()
+}
+
+/// A Bundle of resources, each as it is written.
+fn batch(resources: &[String]) -> String {
+    let entries: Vec<String> = resources
+        .iter()
+        .map(|resource| format!(r#"{{"resource":{resource}}}"#))
+        .collect();
+    let entries = entries.join(",");
+    format!(r#"{{"resourceType":"Bundle","type":"batch","entry":[{entries}]}}"#)
+}
+
+fn entry_statuses(reply: &Reply) -> Vec<String> {
+    let reply = reply.json();
+    let entries = reply["entry"].as_array().into_iter().flatten();
+    entries
+        .map(|entry| {
+            entry["response"]["status"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned()
+        })
+        .collect()
 }
 
 #[tokio::test]
@@ -485,6 +559,164 @@ async fn a_next_link_expires() -> Outcome {
         (reply.status.as_u16(), message(&reply.json())),
         (400, "4113")
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn next_links_can_be_ended_at_once() -> Outcome {
+    let sandbox = start().await?;
+    let bearer = ehr_bearer(&sandbox, "fhircamila").await?;
+    let link = next(&get_fhir(&labs_url(&sandbox), &bearer).await?.json()).ok_or("no next link")?;
+    sandbox.world().expire_page_links();
+    let reply = get_fhir(&link, &bearer).await?;
+    let outcome = reply.json();
+    assert_eq!((reply.status.as_u16(), message(&outcome)), (400, "4113"));
+    assert_eq!(outcome["resourceType"], "OperationOutcome");
+    let again =
+        next(&get_fhir(&labs_url(&sandbox), &bearer).await?.json()).ok_or("no next link")?;
+    assert_eq!(
+        get_fhir(&again, &bearer).await?.status,
+        200,
+        "a new search has new ones"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_refresh_token_comes_only_where_it_is_on_and_granted() -> Outcome {
+    let sandbox = start().await?;
+    for (refresh_tokens, scopes, comes) in [
+        (RefreshTokens::Off, "offline_access", false),
+        (RefreshTokens::On, "patient/Observation.read", false),
+        (RefreshTokens::On, "openid offline_access", true),
+        (RefreshTokens::On, "online_access", true),
+        (RefreshTokens::Always, "patient/Observation.read", true),
+    ] {
+        {
+            let ehr = &mut sandbox.world().settings.ehr;
+            ehr.refresh_tokens = refresh_tokens;
+            ehr.granted_scopes = Some(scopes.to_owned());
+        }
+        let code = returned(&sign_in_as(&sandbox, "fhircamila", "allow").await?, "code");
+        let code = code.ok_or("no code")?;
+        let tokens = redeem_ehr_code(&sandbox, &code, VERIFIER).await?.json();
+        assert_eq!(
+            tokens["refresh_token"].is_string(),
+            comes,
+            "{refresh_tokens:?} with {scopes}"
+        );
+    }
+    Ok(())
+}
+
+/// An access token (as `Authorization` wants it) and a refresh token of the EHR.
+async fn ehr_tokens(sandbox: &Sandbox) -> Result<(String, String), Failure> {
+    sandbox.world().settings.ehr.refresh_tokens = RefreshTokens::Always;
+    let code = returned(&sign_in_as(sandbox, "fhircamila", "allow").await?, "code");
+    let reply = redeem_ehr_code(sandbox, &code.ok_or("no code")?, VERIFIER).await?;
+    both_tokens(&reply)
+}
+
+fn both_tokens(reply: &Reply) -> Result<(String, String), Failure> {
+    let tokens = reply.json();
+    let text = |name: &str| tokens[name].as_str().ok_or(format!("no {name}"));
+    let bearer = format!("Bearer {}", text("access_token")?);
+    Ok((bearer, text("refresh_token")?.to_owned()))
+}
+
+async fn refresh(
+    sandbox: &Sandbox,
+    refresh_token: &str,
+    more: &[(&str, &str)],
+) -> Result<Reply, Failure> {
+    let mut body = vec![
+        ("grant_type", "refresh_token"),
+        ("refresh_token", refresh_token),
+    ];
+    body.extend(more);
+    let url = format!("{}/interconnect/oauth2/token", sandbox.ehr());
+    send("POST", &url, &[FORM], form(&body)).await
+}
+
+const CLIENT: (&str, &str) = ("client_id", EHR_CLIENT_ID);
+
+#[tokio::test]
+async fn a_refresh_token_brings_a_new_pair_and_leaves_the_old_access_token_good() -> Outcome {
+    let sandbox = start().await?;
+    let (old_bearer, old) = ehr_tokens(&sandbox).await?;
+    let reply = refresh(&sandbox, &old, &[CLIENT]).await?;
+    assert_eq!(
+        (reply.status.as_u16(), &reply.json()["patient"]),
+        (200, &json!(CAMILA))
+    );
+    let (new_bearer, new) = both_tokens(&reply)?;
+    assert!(new != old && new_bearer != old_bearer);
+    for bearer in [&old_bearer, &new_bearer] {
+        assert_eq!(get_fhir(&labs_url(&sandbox), bearer).await?.status, 200);
+    }
+    sandbox.world().advance_clock(3_601);
+    let over = get_fhir(&labs_url(&sandbox), &old_bearer).await?;
+    assert_eq!((over.status.as_u16(), over.text().as_str()), (401, "\"\""));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_refresh_needs_its_client_and_no_wider_scope() -> Outcome {
+    let sandbox = start().await?;
+    let (_, token) = ehr_tokens(&sandbox).await?;
+    for (more, error) in [
+        ([].as_slice(), "invalid_client"),
+        (&[("client_id", "nope")], "invalid_client"),
+        (&[CLIENT, ("scope", "patient/*.read")], "invalid_scope"),
+    ] {
+        let reply = refresh(&sandbox, &token, more).await?;
+        assert_eq!(
+            (reply.status.as_u16(), &reply.json()["error"]),
+            (400, &json!(error))
+        );
+    }
+    let narrower = [CLIENT, ("scope", "openid")];
+    assert_eq!(
+        refresh(&sandbox, &token, &narrower).await?.json()["scope"],
+        "openid"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_refresh_token_used_twice_ends_its_whole_family() -> Outcome {
+    let sandbox = start().await?;
+    let (_, old) = ehr_tokens(&sandbox).await?;
+    let (_, other_family) = ehr_tokens(&sandbox).await?;
+    let (bearer, new) = both_tokens(&refresh(&sandbox, &old, &[CLIENT]).await?)?;
+    for token in [&old, &new] {
+        let reply = refresh(&sandbox, token, &[CLIENT]).await?;
+        assert_eq!(
+            (reply.status.as_u16(), &reply.json()["error"]),
+            (400, &json!("invalid_grant"))
+        );
+    }
+    assert_eq!(get_fhir(&labs_url(&sandbox), &bearer).await?.status, 200);
+    assert_eq!(
+        refresh(&sandbox, &other_family, &[CLIENT]).await?.status,
+        200
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn ended_access_tokens_can_be_refreshed() -> Outcome {
+    let sandbox = start().await?;
+    let (bearer, token) = ehr_tokens(&sandbox).await?;
+    sandbox.world().expire_ehr_tokens();
+    let over = get_fhir(&labs_url(&sandbox), &bearer).await?;
+    assert_eq!((over.status.as_u16(), over.text().as_str()), (401, "\"\""));
+    assert!(
+        over.header("www-authenticate")
+            .is_some_and(|it| it.contains("invalid_token"))
+    );
+    let (bearer, _) = both_tokens(&refresh(&sandbox, &token, &[CLIENT]).await?)?;
+    assert_eq!(get_fhir(&labs_url(&sandbox), &bearer).await?.status, 200);
     Ok(())
 }
 
@@ -891,7 +1123,7 @@ async fn only_so_many_requests_are_served_at_a_time() -> Outcome {
             source.to_string(),
         )
     };
-    let began = std::time::Instant::now();
+    let began = Instant::now();
     let write = || async {
         let headers = [
             JSON,
@@ -946,6 +1178,342 @@ async fn invitations_can_be_brought_into_every_state() -> Outcome {
     assert_eq!(redeem(&cancelled).await?, 403);
     let without_login = sandbox.world().mint_invitation(PATIENT_WITHOUT_LOGIN);
     assert_eq!(redeem(&without_login).await?, 400);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_earlier_jhe_has_no_import_and_the_later_one_no_mychart() -> Outcome {
+    let sandbox = start().await?;
+    let writer = Writer::new(&sandbox, JheVersion::Mychart)?;
+    for path in [IMPORT, "/fhir-import/R4", "/fhir-import/R4/Observation"] {
+        assert_eq!(writer.post(path, &batch(&[])).await?.status, 404, "{path}");
+    }
+    let identifier = |version| format!("/api/v1/{version}/identifier");
+    let pair = json!({"system": "s", "value": "v"}).to_string();
+    for (version, mychart, patient_access) in [
+        (JheVersion::Mychart, 200, 404),
+        (JheVersion::PatientAccess, 404, 200),
+    ] {
+        sandbox.world().settings.jhe.version = version;
+        for (path, status) in [("mychart", mychart), ("patient-access", patient_access)] {
+            let reply = writer.post(&identifier(path), &pair).await?;
+            assert_eq!(reply.status, status, "{path} in {version:?}");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_import_updates_in_place_and_each_writing_counts() -> Outcome {
+    let sandbox = start().await?;
+    let writer = Writer::new(&sandbox, JheVersion::PatientAccess)?;
+    let with_zeros = r#"{"resourceType":"Observation","id":"a","status":"final","code":{}, "valueQuantity":{"value":7.10}}"#;
+    let reply = writer
+        .post(IMPORT, &batch(&[lab("a"), lab("b"), lab("a")]))
+        .await?;
+    assert_eq!(entry_statuses(&reply), ["201 Created"; 3]);
+    let reply = reply.json();
+    let id = |n: usize| reply["entry"][n]["resource"]["id"].clone();
+    assert_eq!(id(0), id(2), "the same id twice is the same record");
+    assert_ne!(id(0), id(1));
+
+    let again = writer
+        .post(IMPORT, &batch(&[with_zeros.to_owned()]))
+        .await?;
+    assert_eq!(
+        entry_statuses(&again),
+        ["201 Created"],
+        "no 200 for an update"
+    );
+    assert_eq!(again.json()["entry"][0]["resource"]["id"], id(0));
+    let world = sandbox.world();
+    let rows: Vec<_> = world
+        .rows()
+        .iter()
+        .map(|row| (row.upstream_id.as_deref(), row.writes))
+        .collect();
+    assert_eq!(rows, [(Some("a"), 3), (Some("b"), 1)]);
+    assert_eq!(
+        world.rows()[0].sent,
+        with_zeros,
+        "the last one, as it was written"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_long_id_becomes_an_identifier_and_is_updated_all_the_same() -> Outcome {
+    let sandbox = start().await?;
+    let writer = Writer::new(&sandbox, JheVersion::PatientAccess)?;
+    let long = "x".repeat(65);
+    for (path, body) in [(IMPORT, batch(&[lab(&long)])), (OBSERVATION, lab(&long))] {
+        assert!(writer.post(path, &body).await?.status.is_success());
+    }
+    let world = sandbox.world();
+    let [row] = world.rows() else {
+        return Err("not one row".into());
+    };
+    assert_eq!(
+        (row.writes, row.stored["id"].as_str()),
+        (2, Some(row.id.as_str()))
+    );
+    assert_eq!(
+        row.stored["identifier"],
+        json!([{"system": sandbox.iss(), "value": long}])
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_record_of_another_type_is_imported_and_refused_by_the_other_endpoint() -> Outcome {
+    let sandbox = start().await?;
+    let writer = Writer::new(&sandbox, JheVersion::PatientAccess)?;
+    let goal = json!({"resourceType": "Goal", "id": "g", "lifecycleStatus": "active"}).to_string();
+    let reply = writer.post("/fhir-import/R4/Goal", &goal).await?;
+    assert_eq!(entry_statuses(&reply), ["201 Created"]);
+    assert_eq!(sandbox.world().rows()[0].resource_type, "Goal");
+    assert_eq!(writer.post("/FHIR/R5/Goal", &goal).await?.status, 404);
+    let imported = "_source:below=https://jupyterhealth.org/fhir/fhir-source/";
+    let read = async |of: &str| writer.get(&format!("/FHIR/R5/{of}?{imported}")).await;
+    assert_eq!(read("Goal").await?["total"], 1);
+    assert_eq!(read("Observation").await?["total"], 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_later_jhe_gives_its_own_records_unless_a_source_is_named() -> Outcome {
+    let sandbox = start().await?;
+    let writer = Writer::new(&sandbox, JheVersion::PatientAccess)?;
+    writer.post(IMPORT, &batch(&[lab("a"), lab("b")])).await?;
+    let of_jhe = writer.get(OBSERVATION).await?;
+    assert_eq!(of_jhe["total"], 1);
+    assert_eq!(
+        of_jhe["entry"][0]["resource"]["meta"]["source"],
+        "https://jupyterhealth.org/jhe"
+    );
+
+    let sources = "https://jupyterhealth.org/fhir/fhir-source/";
+    let below = writer
+        .get(&format!("{OBSERVATION}?_source:below={sources}&_count=1"))
+        .await?;
+    assert_eq!(
+        (below["total"].as_u64(), next(&below).is_some()),
+        (Some(2), true)
+    );
+    let own = format!("{OBSERVATION}?_source={sources}{}", writer.source);
+    assert_eq!(writer.get(&own).await?["total"], 2);
+    let counted = writer.get(&format!("{own}&_summary=count")).await?;
+    assert_eq!(
+        (&counted["total"], &counted["entry"]),
+        (&json!(2), &json!([]))
+    );
+    let unknown = writer
+        .get(&format!("{OBSERVATION}?_source={sources}1"))
+        .await?;
+    assert_eq!(unknown["total"], 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_observation_written_twice_is_a_new_row_in_the_earlier_jhe_only() -> Outcome {
+    for (version, rows) in [(JheVersion::Mychart, 2), (JheVersion::PatientAccess, 1)] {
+        let sandbox = start().await?;
+        let writer = Writer::new(&sandbox, version)?;
+        for _ in 0..2 {
+            assert_eq!(writer.post(OBSERVATION, &lab("a")).await?.status, 201);
+        }
+        assert_eq!(sandbox.world().rows().len(), rows, "{version:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_source_is_registered_once_in_the_later_jhe() -> Outcome {
+    let sandbox = start().await?;
+    let writer = Writer::new(&sandbox, JheVersion::PatientAccess)?;
+    let register = async |base: &str, label: &str| -> Result<Value, Failure> {
+        let body =
+            json!({"label": label, "fhir_base_url": base, "data_source": 70_006}).to_string();
+        let reply = writer.post("/api/v1/fhir_sources", &body).await?;
+        assert_eq!(reply.status, 201);
+        Ok(reply.json())
+    };
+    let known = register(&sandbox.iss(), "renamed").await?;
+    assert_eq!(
+        (known["id"].to_string(), &known["label"]),
+        (writer.source.clone(), &json!("renamed"))
+    );
+    let with_slash = register(&format!("{}/", sandbox.iss()), "").await?;
+    assert_ne!(
+        with_slash["id"], known["id"],
+        "the base is compared exactly"
+    );
+    assert_ne!(register("", "").await?["id"], register("", "").await?["id"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_id_of_another_patient_is_a_conflict_in_the_later_jhe() -> Outcome {
+    let sandbox = start().await?;
+    let writer = Writer::new(&sandbox, JheVersion::PatientAccess)?;
+    sandbox.world().attach_identifier(SECOND_PATIENT, "s", "v");
+    let body = json!({"system": "s", "value": "v"}).to_string();
+    let reply = writer
+        .post("/api/v1/patient-access/identifier", &body)
+        .await?;
+    assert_eq!(reply.status, 409);
+    Ok(())
+}
+
+#[tokio::test]
+async fn every_record_of_a_batch_takes_its_time() -> Outcome {
+    let sandbox = start().await?;
+    let writer = Writer::new(&sandbox, JheVersion::PatientAccess)?;
+    sandbox.world().settings.jhe.time_per_record_ms = 20;
+    let began = Instant::now();
+    writer
+        .post(IMPORT, &batch(&[lab("a"), lab("b"), lab("c")]))
+        .await?;
+    assert!(began.elapsed().as_millis() >= 60);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_body_too_long_for_the_proxy_is_refused_and_nothing_is_done() -> Outcome {
+    let sandbox = start().await?;
+    let writer = Writer::new(&sandbox, JheVersion::PatientAccess)?;
+    let body = batch(&[lab("a")]);
+    sandbox.world().settings.jhe.max_body_bytes = Some(body.len() - 1);
+    let reply = writer.post(IMPORT, &body).await?;
+    assert_eq!(
+        (reply.status.as_u16(), reply.header("content-type")),
+        (413, Some("text/html"))
+    );
+    assert!(reply.text().contains("413 Request Entity Too Large"));
+    assert!(
+        reply.header("x-frame-options").is_none(),
+        "Django has no part in it"
+    );
+    assert!(sandbox.world().rows().is_empty());
+    sandbox.world().settings.jhe.max_body_bytes = Some(body.len());
+    assert_eq!(writer.post(IMPORT, &body).await?.status, 200);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_late_commit_comes_after_the_connection_broke() -> Outcome {
+    let sandbox = start().await?;
+    let writer = Writer::new(&sandbox, JheVersion::Mychart)?;
+    let write = Match::on(Server::Jhe).method("POST").path(OBSERVATION);
+    let late = Fault::LateCommit { millis: 300 };
+    sandbox.world().fail(write.once(), late);
+    assert!(
+        writer.post(OBSERVATION, &lab("a")).await.is_err(),
+        "no answer"
+    );
+    assert_eq!(
+        writer.get(OBSERVATION).await?["total"],
+        1,
+        "JHE's own record"
+    );
+    assert_eq!(sandbox.world().request_log()[0].status, None);
+    while sandbox.world().rows().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(writer.get(OBSERVATION).await?["total"], 2);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_batch_that_breaks_off_has_stored_its_first_entries() -> Outcome {
+    let sandbox = start().await?;
+    let writer = Writer::new(&sandbox, JheVersion::PatientAccess)?;
+    let import = Match::on(Server::Jhe).path(IMPORT);
+    sandbox
+        .world()
+        .fail(import.once(), Fault::PartialBatch { entries: 2 });
+    let body = batch(&[lab("a"), lab("b"), lab("c")]);
+    let reply = writer.post(IMPORT, &body).await?;
+    assert_eq!(
+        (reply.status.as_u16(), reply.header("content-type")),
+        (500, Some("text/html"))
+    );
+    assert_eq!(sandbox.world().rows().len(), 2);
+    assert_eq!(
+        entry_statuses(&writer.post(IMPORT, &body).await?),
+        ["201 Created"; 3]
+    );
+    let world = sandbox.world();
+    let writes: Vec<_> = world.rows().iter().map(|row| row.writes).collect();
+    assert_eq!(writes, [2, 2, 1]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_retry_after_is_exposed_to_other_origins_only_if_the_fault_says_so() -> Outcome {
+    let sandbox = start().await?;
+    let busy = Fault::status(429, "text/plain", "").with_header("retry-after", "7");
+    let exposed = busy
+        .clone()
+        .with_header("access-control-expose-headers", "Retry-After");
+    for (fault, expected) in [(busy, None), (exposed, Some("Retry-After"))] {
+        sandbox.world().fail(Match::on(Server::Ehr).once(), fault);
+        let origin = ("origin", sandbox.jhe());
+        let reply = send("GET", &labs_url(&sandbox), &[origin], "").await?;
+        assert_eq!(reply.header("retry-after"), Some("7"));
+        assert_eq!(
+            reply.header("access-control-allow-origin"),
+            Some(sandbox.jhe())
+        );
+        assert_eq!(reply.header("access-control-expose-headers"), expected);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_page_and_a_write_take_no_longer_with_ten_thousand_records() -> Outcome {
+    const MANY: usize = 10_000;
+    let sandbox = start().await?;
+    let ehr = ehr_bearer(&sandbox, "fhircamila").await?;
+    let writer = Writer::new(&sandbox, JheVersion::PatientAccess)?;
+    let timed = async || -> Result<(Duration, Duration), Failure> {
+        // The first page copies the labs once, so that it is left out.
+        let mut page = next(&get_fhir(&labs_url(&sandbox), &ehr).await?.json());
+        let began = Instant::now();
+        for _ in 0..8 {
+            page = next(&get_fhir(&page.ok_or("too few pages")?, &ehr).await?.json());
+        }
+        let pages = began.elapsed();
+        let began = Instant::now();
+        for n in 0..40 {
+            writer
+                .post(IMPORT, &batch(&[lab(&format!("w{n}"))]))
+                .await?;
+        }
+        Ok((pages, began.elapsed()))
+    };
+    sandbox.world().give_labs("fhircamila", 100);
+    let few = timed().await?;
+    {
+        let mut world = sandbox.world();
+        world.give_labs("fhircamila", MANY);
+        let row = world.rows()[0].clone();
+        for n in 0..MANY {
+            let id = format!("row{n}");
+            let upstream_id = Some(id.clone());
+            world.jhe.rows.write(Row {
+                id,
+                upstream_id,
+                ..row.clone()
+            });
+        }
+    }
+    let many = timed().await?;
+    // Either would take a hundred times as long if it looked at every record.
+    assert!(
+        many.0 < few.0 * 8 && many.1 < few.1 * 8,
+        "{few:?}, {many:?}"
+    );
     Ok(())
 }
 
@@ -1006,6 +1574,23 @@ async fn the_control_api_does_over_http_what_the_library_does() -> Outcome {
     assert_eq!(send("GET", &profile, &[], "").await?.status, 500);
     assert_eq!(control("DELETE", "faults", json!({})).await?.status, 204);
     assert_eq!(send("GET", &profile, &[], "").await?.status, 401);
+
+    let change = json!({
+        "jhe": {"version": "patient-access", "max_body_bytes": 1_000},
+        "ehr": {"refresh_tokens": "always"},
+    });
+    assert_eq!(control("POST", "settings", change).await?.status, 200);
+    for fault in [
+        json!({"kind": "late-commit", "millis": 5}),
+        json!({"kind": "partial-batch", "entries": 1}),
+        json!({"kind": "status", "status": 429, "headers": {"retry-after": "7"}}),
+    ] {
+        let fault = json!({"match": {"path": "no such place"}, "fault": fault});
+        assert_eq!(control("POST", "faults", fault).await?.status, 204);
+    }
+    for ended in ["sessions/jhe", "sessions/ehr", "page-links"] {
+        assert_eq!(control("DELETE", ended, json!({})).await?.status, 204);
+    }
 
     let requests = control("GET", "requests", json!({})).await?.json();
     let targets: Vec<_> = requests

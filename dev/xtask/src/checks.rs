@@ -189,6 +189,9 @@ fn clippy(workspace: &Workspace) -> Result<Counts> {
             "--target",
             "wasm32-unknown-unknown",
         ],
+        // Each module as it is built, with its share of the exports.
+        &as_built(dist::PAGES_FEATURES),
+        &as_built(dist::CLIENT_FEATURES),
     ] {
         run(workspace
             .command("cargo", &["clippy"])
@@ -196,6 +199,18 @@ fn clippy(workspace: &Workspace) -> Result<Counts> {
             .args(["--", "-D", "warnings"]))?;
     }
     Ok(Counts::default())
+}
+
+fn as_built(features: &'static str) -> [&'static str; 7] {
+    [
+        "--package",
+        "jhe-connect",
+        "--target",
+        "wasm32-unknown-unknown",
+        "--no-default-features",
+        "--features",
+        features,
+    ]
 }
 
 fn native(workspace: &Workspace) -> Result<Counts> {

@@ -24,25 +24,39 @@ const STYLE: &str = "jhe-connect.css";
 const TYPES: &str = "jhe-connect.d.ts";
 const PAGE_SCRIPT: &str = "page.js";
 
+/// The module for other pages, which is no part of what a patient's browser fetches for ours.
+const CLIENT: &str = "jhe-connect-client";
+const CLIENT_GLUE: &str = "jhe-connect-client.js";
+const CLIENT_WASM: &str = "jhe-connect-client_bg.wasm";
+const CLIENT_TYPES: &str = "jhe-connect-client.d.ts";
+
+/// What `index.html` tells Trunk.
+pub(crate) const PAGES_FEATURES: &str = "module,pages";
+pub(crate) const CLIENT_FEATURES: &str = "module,client";
+
 /// Where things stand in a finished `dist/`.
 pub(crate) struct Layout {
     root: PathBuf,
     fingerprint: String,
+    client_fingerprint: String,
 }
 
 impl Layout {
     pub(crate) fn found_in(dist: &Path) -> Result<Layout> {
         let missing = || format!("{} is not built: run `cargo xtask dist`", dist.display());
+        let mut names = Vec::new();
         for entry in fs::read_dir(dist).map_err(|_| missing())? {
-            let name = entry?.file_name().to_string_lossy().into_owned();
-            if let Some(fingerprint) = name.strip_prefix("jhe-connect-") {
-                return Ok(Layout {
-                    root: dist.to_owned(),
-                    fingerprint: fingerprint.to_owned(),
-                });
-            }
+            names.push(entry?.file_name().to_string_lossy().into_owned());
         }
-        Err(missing().into())
+        let fingerprint_after = |prefix| {
+            let fingerprint = names.iter().find_map(|name| name.strip_prefix(prefix));
+            fingerprint.map(str::to_owned).ok_or_else(missing)
+        };
+        Ok(Layout {
+            root: dist.to_owned(),
+            fingerprint: fingerprint_after("jhe-connect-")?,
+            client_fingerprint: fingerprint_after("client-")?,
+        })
     }
 
     /// What a patient's browser fetches for the plain pages.
@@ -64,6 +78,17 @@ impl Layout {
             self.obsolete_library(),
             assets.join(STYLE),
         ]
+    }
+
+    /// What a patient's browser fetches for a page that uses the client.
+    pub(crate) fn client_files(&self) -> Vec<PathBuf> {
+        let folder = self.client();
+        vec![folder.join(CLIENT_WASM), folder.join(CLIENT_GLUE)]
+    }
+
+    fn client(&self) -> PathBuf {
+        self.root
+            .join(format!("client-{}", self.client_fingerprint))
     }
 
     fn plain_assets(&self) -> PathBuf {
@@ -90,12 +115,15 @@ impl Layout {
 /// Builds everything anew and replaces `dist/`.
 pub(crate) fn build(workspace: &Workspace) -> Result {
     let started = std::time::Instant::now();
+    let pages = workspace.path("target/trunk");
+    let client = workspace.path("target/client");
     trunk_build(workspace)?;
+    client_build(workspace, &client)?;
 
     // Laid out beside it and moved there in one step: a server that runs meanwhile never sees half a bundle.
     let staging = workspace.path("target/dist-staging");
     remove(&staging)?;
-    lay_out(workspace, &workspace.path("target/trunk"), &staging)?;
+    lay_out(workspace, &pages, &client, &staging)?;
     let dist = workspace.path("dist");
     remove(&dist)?;
     fs::rename(&staging, &dist)?;
@@ -115,8 +143,31 @@ fn trunk_build(workspace: &Workspace) -> Result {
         "trunk",
         &["build", "--release", "--offline=true", "index.html"],
     );
-    // Panic messages quote the paths of source files. Without these lines a build would depend on, and tell, where
-    // its checkout and its home folder are.
+    trunk.env(RUSTFLAGS, flags(workspace));
+    // Trunk reads any NO_COLOR but `true` and `false` as an error.
+    trunk.env_remove("NO_COLOR");
+    run(&mut trunk)
+}
+
+/// What Trunk does for the other module. It has no page, and Trunk builds one module a page.
+fn client_build(workspace: &Workspace, folder: &Path) -> Result {
+    let mut cargo = workspace.command("cargo", &["build", "--release", "--offline"]);
+    cargo.args(["--target", "wasm32-unknown-unknown", "--bin", "jhe-connect"]);
+    cargo.args(["--no-default-features", "--features", CLIENT_FEATURES]);
+    run(cargo.env(RUSTFLAGS, flags(workspace)))?;
+    remove(folder)?;
+    run(workspace
+        .command("wasm-bindgen", &["--target=web", "--out-name", CLIENT])
+        .arg("--out-dir")
+        .arg(folder)
+        .arg("target/wasm32-unknown-unknown/release/jhe-connect.wasm"))
+}
+
+const RUSTFLAGS: &str = "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS";
+
+/// Panic messages quote the paths of source files. Without these flags a build would depend on, and tell, where its
+/// checkout and its home folder are.
+fn flags(workspace: &Workspace) -> String {
     let mut flags = vec![format!(
         "--remap-path-prefix={}=.",
         workspace.path("").display()
@@ -124,13 +175,7 @@ fn trunk_build(workspace: &Workspace) -> Result {
     for registry in registries() {
         flags.push(format!("--remap-path-prefix={}=cargo", registry.display()));
     }
-    trunk.env(
-        "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS",
-        flags.join(" "),
-    );
-    // Trunk reads any NO_COLOR but `true` and `false` as an error.
-    trunk.env_remove("NO_COLOR");
-    run(&mut trunk)
+    flags.join(" ")
 }
 
 /// Where cargo keeps the sources of dependencies: one folder a registry, whose name depends on the machine's settings.
@@ -146,24 +191,27 @@ fn registries() -> Vec<PathBuf> {
     folders
 }
 
-fn lay_out(workspace: &Workspace, built: &Path, target: &Path) -> Result {
-    if built.join("snippets").exists() {
-        return Err(
-            "wasm-bindgen made a folder of JavaScript snippets, which dist/ has no place for: a dependency uses \
-             inline JavaScript"
-                .into(),
-        );
+fn lay_out(workspace: &Workspace, built: &Path, client: &Path, target: &Path) -> Result {
+    for folder in [built, client] {
+        if folder.join("snippets").exists() {
+            return Err(
+                "wasm-bindgen made a folder of JavaScript snippets, which dist/ has no place for: a dependency uses \
+                 inline JavaScript"
+                    .into(),
+            );
+        }
     }
     let texts = loader_texts::as_javascript()?;
     let loader = workspace.read("www/loader.js")?;
-    let shrinking::Module { wasm, glue } = shrinking::module(
-        workspace,
-        &built.join(WASM),
-        &read_text(&built.join(GLUE))?,
-        &workspace.path("target/dist-shrinking"),
-    )?;
+    let scratch = workspace.path("target/dist-shrinking");
+    let shrunk = |wasm: PathBuf, glue: PathBuf| {
+        shrinking::module(workspace, &wasm, &read_text(&glue)?, &scratch)
+    };
+    let shrinking::Module { wasm, glue } = shrunk(built.join(WASM), built.join(GLUE))?;
+    let other = shrunk(client.join(CLIENT_WASM), client.join(CLIENT_GLUE))?;
     let style = shrinking::style(workspace, &read_text(&built.join(STYLE))?)?;
     let types = bundle::public_types(&read_text(&built.join(TYPES))?)?;
+    let client_types = bundle::public_types(&read_text(&client.join(CLIENT_TYPES))?)?;
     let page_script = bundle::page_script(&read_text(&built.join(PAGE_SCRIPT))?, &loader, &texts)?;
     let page_script = shrinking::script(workspace, &page_script)?;
 
@@ -175,6 +223,7 @@ fn lay_out(workspace: &Workspace, built: &Path, target: &Path) -> Result {
             style.as_bytes(),
             page_script.as_bytes(),
         ]),
+        client_fingerprint: bundle::fingerprint(&[&other.wasm, other.glue.as_bytes()]),
     };
     let plain = layout.plain_assets();
     let drop_in = layout.drop_in_assets();
@@ -185,6 +234,7 @@ fn lay_out(workspace: &Workspace, built: &Path, target: &Path) -> Result {
         write(&target.join(page), text)?;
     }
     write(&plain.join(TYPES), types)?;
+    write(&layout.client().join(CLIENT_TYPES), client_types)?;
 
     let loader = bundle::loader_script(&loader, &layout.fingerprint, &texts)?;
     let loader = shrinking::script(workspace, &loader)?;
@@ -198,6 +248,11 @@ fn lay_out(workspace: &Workspace, built: &Path, target: &Path) -> Result {
         (page_script.as_bytes(), vec![plain.join(PAGE_SCRIPT)]),
         (loader.as_bytes(), vec![layout.loader()]),
         (OBSOLETE_LIBRARY.as_bytes(), vec![layout.obsolete_library()]),
+        (&other.wasm[..], vec![layout.client().join(CLIENT_WASM)]),
+        (
+            other.glue.as_bytes(),
+            vec![layout.client().join(CLIENT_GLUE)],
+        ),
     ] {
         let compressed = Compressed::of(content)?;
         for place in places {
@@ -242,6 +297,13 @@ fn remove(folder: &Path) -> Result {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn trunk_builds_the_pages_half_of_the_exports() {
+        let features =
+            format!("data-cargo-no-default-features data-cargo-features=\"{PAGES_FEATURES}\"");
+        assert!(include_str!("../../../index.html").contains(&features));
+    }
 
     #[test]
     fn the_readme_of_the_drop_in_has_ten_lines() {

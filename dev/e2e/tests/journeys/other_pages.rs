@@ -1,4 +1,4 @@
-//! Pages that are not ours: the two verbs that the module exports, `authorize` and `ready`.
+//! Pages that are not ours: the two verbs of the client, `authorize` and `ready`.
 
 use anyhow::{Context, Result, ensure};
 use e2e::browser::Glance;
@@ -20,7 +20,7 @@ const PAGE: &str = r#"<!doctype html><html lang="en"><meta charset="utf-8"><titl
 <pre id="result"></pre><script type="module" src="app.js"></script></html>"#;
 
 const SCRIPT: &str = r#"
-import init, { authorize, ready } from "./FOLDER/jhe-connect.js";
+import init, { authorize, ready } from "./FOLDER/jhe-connect-client.js";
 await init();
 const tell = (value) => { document.getElementById("result").textContent = JSON.stringify(value); };
 try {
@@ -67,8 +67,8 @@ fn module_folder() -> Result<String> {
     let mut names = std::fs::read_dir(bundle()?)?
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     names
-        .find(|name| name.starts_with("jhe-connect-"))
-        .context("the bundle has no folder jhe-connect-<hash>")
+        .find(|name| name.starts_with("client-"))
+        .context("the bundle has no folder client-<hash>")
 }
 
 async fn result(journey: &Journey) -> Result<Value> {

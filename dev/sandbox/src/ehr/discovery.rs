@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{AUTHORIZE, FHIR_BASE, KEYS, TOKEN};
 use crate::Shared;
 use crate::exchange::{Incoming, content, html};
-use crate::settings::Document;
+use crate::settings::{Document, RefreshTokens};
 use crate::world::World;
 
 pub(super) async fn smart_configuration(State(shared): State<Shared>) -> Response {
@@ -32,13 +32,17 @@ pub(super) async fn smart_configuration(State(shared): State<Shared>) -> Respons
 /// What Epic's sandbox lists: `scopes_supported` is no list of what can be granted.
 fn configuration(world: &World) -> Value {
     let ehr = &world.origins.ehr;
+    let grant_types: &[&str] = match world.settings.ehr.refresh_tokens {
+        RefreshTokens::Off => &["authorization_code"],
+        RefreshTokens::On | RefreshTokens::Always => &["authorization_code", "refresh_token"],
+    };
     json!({
         "issuer": format!("{ehr}/interconnect/oauth2"),
         "jwks_uri": format!("{ehr}{KEYS}"),
         "authorization_endpoint": authorization_endpoint(world),
         "token_endpoint": format!("{ehr}{TOKEN}"),
         "token_endpoint_auth_methods_supported": ["client_secret_post", "client_secret_basic", "private_key_jwt"],
-        "grant_types_supported": ["authorization_code"],
+        "grant_types_supported": grant_types,
         "scopes_supported": ["epic.scanning.dmsusername", "fhirUser", "launch", "openid", "profile"],
         "response_types_supported": ["code"],
         "capabilities": [

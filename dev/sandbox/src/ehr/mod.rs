@@ -9,6 +9,7 @@ mod outcome;
 mod search;
 mod token;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::Router;
@@ -55,7 +56,9 @@ pub struct EhrState {
     flows: Vec<Flow>,
     grants: Vec<Grant>,
     tokens: Vec<AccessToken>,
-    pages: Vec<LaterPage>,
+    refresh_tokens: Vec<RefreshToken>,
+    /// By session.
+    pages: HashMap<String, LaterPage>,
 }
 
 /// A patient of the hospital, with a MyChart login.
@@ -110,12 +113,32 @@ struct AccessToken {
     expires: Timestamp,
 }
 
+struct RefreshToken {
+    token: String,
+    /// The same for all that came of one sign-in.
+    family: String,
+    client_id: String,
+    login: String,
+    scope: String,
+    state: RefreshState,
+}
+
+#[derive(PartialEq, Eq)]
+enum RefreshState {
+    Good,
+    /// There is a newer one.
+    Rotated,
+    /// One of its family was used a second time.
+    Revoked,
+}
+
 /// A page of a search that has not been asked for yet.
 struct LaterPage {
-    session: String,
     patient: String,
-    /// The whole result, as it was when the search began.
-    records: Arc<[String]>,
+    category: String,
+    /// All of the patient's records, as they were when the search began.
+    records: Arc<Vec<String>>,
+    /// Where the page begins in them.
     from: usize,
     expires: Timestamp,
 }
@@ -169,7 +192,8 @@ impl EhrState {
             flows: Vec::new(),
             grants: Vec::new(),
             tokens: Vec::new(),
-            pages: Vec::new(),
+            refresh_tokens: Vec::new(),
+            pages: HashMap::new(),
         }
     }
 
@@ -185,9 +209,14 @@ impl EhrState {
             .find(|patient| patient.login == login)
     }
 
-    /// Ends every access token that the EHR has issued.
+    /// Ends every access token that the EHR has issued. Refresh tokens stay good.
     pub fn expire_tokens(&mut self) {
         self.tokens.clear();
+    }
+
+    /// Ends every `next` link.
+    pub fn expire_page_links(&mut self) {
+        self.pages.clear();
     }
 }
 

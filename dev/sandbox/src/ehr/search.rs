@@ -80,14 +80,11 @@ fn first_page(world: &mut World, request: &Incoming) -> Result<Response, Respons
         ));
     }
     let record = world.ehr.patients.iter().find(|other| other.id == patient);
-    let (all, extra) = match record {
+    let (records, extra) = match record {
+        // Copied once for the whole search. Each page looks through as many as it needs.
         Some(record) => (record.records.clone(), record.extra_entries.clone()),
         None => (Vec::new(), Vec::new()),
     };
-    let records: Arc<[String]> = all
-        .into_iter()
-        .filter(|record| is_in_category(record, category))
-        .collect();
     let count = query
         .get("_count")
         .and_then(|count| count.parse().ok())
@@ -98,7 +95,8 @@ fn first_page(world: &mut World, request: &Incoming) -> Result<Response, Respons
         .max(1);
     let page = Page {
         patient,
-        records,
+        category: category.to_owned(),
+        records: Arc::new(records),
         from: 0,
         size,
         extra,
@@ -121,13 +119,14 @@ fn later_page(world: &mut World, request: &Incoming, session: &str) -> Result<Re
     let page = world
         .ehr
         .pages
-        .iter()
-        .find(|page| page.session == session && page.patient == patient && page.expires > now);
+        .get(session)
+        .filter(|page| page.patient == patient && page.expires > now);
     let page =
         page.ok_or_else(|| refuse(StatusCode::BAD_REQUEST, &outcome::SESSION_EXPIRED, ""))?;
     let size = world.settings.ehr.page_size.max(1);
     let page = Page {
         patient,
+        category: page.category.clone(),
         records: Arc::clone(&page.records),
         from: page.from,
         size,
@@ -187,9 +186,8 @@ fn required<'a>(query: &'a Parameters, name: &str) -> Result<&'a str, Response> 
     value.ok_or_else(|| refuse(StatusCode::BAD_REQUEST, &outcome::REQUIRED, name))
 }
 
-fn is_in_category(record: &str, category: &str) -> bool {
+fn is_in_category(record: &Value, category: &str) -> bool {
     let code = category.rsplit('|').next().unwrap_or_default();
-    let record: Value = serde_json::from_str(record).unwrap_or_default();
     let categories = record["category"].as_array().into_iter().flatten();
     let mut codings =
         categories.flat_map(|category| category["coding"].as_array().into_iter().flatten());
@@ -199,48 +197,58 @@ fn is_in_category(record: &str, category: &str) -> bool {
 /// One page of a result.
 struct Page {
     patient: String,
-    records: Arc<[String]>,
+    category: String,
+    records: Arc<Vec<String>>,
+    /// Where it begins in `records`.
     from: usize,
     size: usize,
     extra: Vec<String>,
 }
 
-fn bundle(world: &mut World, request: &Incoming, page: &Page) -> String {
-    let matches: Vec<&String> = page
-        .records
-        .iter()
-        .skip(page.from)
-        .take(page.size)
-        .collect();
-    let until = page.from + matches.len();
-    let has_more = until < page.records.len();
+impl Page {
+    /// The records of the category from here on, each with its position and parsed.
+    fn matches(&self) -> impl Iterator<Item = (usize, &String, Value)> {
+        let records = self.records.iter().enumerate().skip(self.from);
+        records.filter_map(|(position, record)| {
+            let parsed: Value = serde_json::from_str(record).unwrap_or_default();
+            is_in_category(&parsed, &self.category).then_some((position, record, parsed))
+        })
+    }
+}
 
+fn bundle(world: &mut World, request: &Incoming, page: &Page) -> String {
+    let mut matches = page.matches();
     let mut entries: Vec<String> = matches
-        .iter()
-        .map(|record| match_entry(world, record))
+        .by_ref()
+        .take(page.size)
+        .map(|(_, record, parsed)| match_entry(world, record, &parsed))
         .collect();
+    let total = entries.len();
+    let rest = matches.next().map(|(position, ..)| position);
+    drop(matches);
+
     entries.extend(page.extra.iter().cloned());
-    if page.records.is_empty() && page.extra.is_empty() {
+    if page.from == 0 && entries.is_empty() {
         entries.push(outcome_entry(&outcome::NO_RESULTS));
     } else if world.settings.ehr.outcome_entries {
         if page.from == 0 {
             entries.push(outcome_entry(&outcome::SUB_RESOURCE));
         }
-        if !has_more {
+        if rest.is_none() {
             entries.push(outcome_entry(&outcome::MAYBE_INCOMPLETE));
         }
     }
 
     let here = format!("{}{}", world.origins.ehr, request.target());
     let mut links = vec![link("self", &here)];
-    if has_more {
-        links.push(link("next", &next_link(world, page, until, &here)));
+    if let Some(rest) = rest {
+        links.push(link("next", &next_link(world, page, rest, &here)));
     }
     object(&[
         ("resourceType", text("Bundle")),
         ("type", text("searchset")),
         // At Epic this is the size of this page, without outcome entries.
-        ("total", matches.len().to_string()),
+        ("total", total.to_string()),
         ("link", array(&links)),
         ("entry", array(&entries)),
     ])
@@ -251,13 +259,14 @@ fn next_link(world: &mut World, page: &Page, from: usize, here: &str) -> String 
     let expires = world
         .now()
         .plus_seconds(world.settings.ehr.page_link_seconds);
-    world.ehr.pages.push(LaterPage {
-        session: session.clone(),
+    let later = LaterPage {
         patient: page.patient.clone(),
+        category: page.category.clone(),
         records: Arc::clone(&page.records),
         from,
         expires,
-    });
+    };
+    world.ehr.pages.insert(session.clone(), later);
     let origins = &world.origins;
     match &world.settings.ehr.next_link {
         NextLink::NextPage | NextLink::Redirect => {
@@ -277,8 +286,7 @@ fn next_link(world: &mut World, page: &Page, from: usize, here: &str) -> String 
     }
 }
 
-fn match_entry(world: &World, record: &str) -> String {
-    let parsed: Value = serde_json::from_str(record).unwrap_or_default();
+fn match_entry(world: &World, record: &str, parsed: &Value) -> String {
     let id = parsed["id"].as_str().unwrap_or_default();
     let address = format!("{}{FHIR_BASE}/Observation/{id}", world.origins.ehr);
     object(&[

@@ -9,10 +9,11 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{AccessToken, Grant};
+use super::{AccessToken, RefreshState, RefreshToken};
 use crate::Shared;
 use crate::exchange::{Incoming, Parameters, content, empty, set};
 use crate::random;
+use crate::settings::RefreshTokens;
 use crate::world::World;
 
 pub(super) async fn token(State(shared): State<Shared>, request: Incoming) -> Response {
@@ -20,7 +21,16 @@ pub(super) async fn token(State(shared): State<Shared>, request: Incoming) -> Re
         return empty(StatusCode::METHOD_NOT_ALLOWED);
     }
     let mut world = shared.world();
-    match exchange_code(&mut world, &request.form()) {
+    let form = request.form();
+    let answer = match form.get("grant_type") {
+        Some("authorization_code") => exchange_code(&mut world, &form),
+        Some("refresh_token") if world.settings.ehr.refresh_tokens != RefreshTokens::Off => {
+            refresh(&mut world, &form)
+        }
+        Some(_) => Err("unsupported_grant_type"),
+        None => Err("invalid_request"),
+    };
+    match answer {
         Ok(body) => reply(StatusCode::OK, &body),
         Err(error) => reply(
             StatusCode::BAD_REQUEST,
@@ -30,11 +40,6 @@ pub(super) async fn token(State(shared): State<Shared>, request: Incoming) -> Re
 }
 
 fn exchange_code(world: &mut World, form: &Parameters) -> Result<Value, &'static str> {
-    match form.get("grant_type") {
-        Some("authorization_code") => {}
-        Some(_) => return Err("unsupported_grant_type"),
-        None => return Err("invalid_request"),
-    }
     let (Some(code), Some(redirect_uri), Some(verifier)) = (
         form.get("code"),
         form.get("redirect_uri"),
@@ -42,16 +47,7 @@ fn exchange_code(world: &mut World, form: &Parameters) -> Result<Value, &'static
     ) else {
         return Err("invalid_request");
     };
-    let client_id = form.get("client_id").unwrap_or_default();
-    if !world
-        .settings
-        .ehr
-        .clients
-        .iter()
-        .any(|client| client.client_id == client_id)
-    {
-        return Err("invalid_client");
-    }
+    let client_id = known_client(world, form)?;
     let position = world
         .ehr
         .grants
@@ -66,21 +62,86 @@ fn exchange_code(world: &mut World, form: &Parameters) -> Result<Value, &'static
         && grant.redirect_uri == redirect_uri
         && grant.challenge == challenge
         && grant.expires > world.now();
-    if is_good {
-        Ok(issue(world, &grant))
+    if !is_good {
+        return Err("invalid_grant");
+    }
+    let scope = world.settings.ehr.granted_scopes.clone();
+    let scope = scope.unwrap_or(grant.scope);
+    let may_refresh = match world.settings.ehr.refresh_tokens {
+        RefreshTokens::Off => false,
+        RefreshTokens::On => has(&scope, "offline_access") || has(&scope, "online_access"),
+        RefreshTokens::Always => true,
+    };
+    let refresh_token = may_refresh.then(|| RefreshToken {
+        token: random::alphanumeric(240),
+        family: random::uuid(),
+        client_id: grant.client_id,
+        login: grant.login.clone(),
+        scope: scope.clone(),
+        state: RefreshState::Good,
+    });
+    Ok(issue(world, &grant.login, &scope, refresh_token))
+}
+
+fn refresh(world: &mut World, form: &Parameters) -> Result<Value, &'static str> {
+    let given = form.get("refresh_token").ok_or("invalid_request")?;
+    let client_id = known_client(world, form)?;
+    let tokens = &mut world.ehr.refresh_tokens;
+    let old = tokens
+        .iter_mut()
+        .find(|it| it.token == given && it.client_id == client_id)
+        .ok_or("invalid_grant")?;
+    if old.state != RefreshState::Good {
+        // RFC 9700 §4.14.2: when a rotated token comes again somebody has stolen one, and the server
+        // "will revoke the active refresh token".
+        let family = old.family.clone();
+        for token in tokens.iter_mut().filter(|it| it.family == family) {
+            token.state = RefreshState::Revoked;
+        }
+        return Err("invalid_grant");
+    }
+    // RFC 6749 §6: the scope "MUST NOT include any scope not originally granted".
+    let scope = form.get("scope").unwrap_or(&old.scope).to_owned();
+    if scope.split_whitespace().any(|one| !has(&old.scope, one)) {
+        return Err("invalid_scope");
+    }
+    old.state = RefreshState::Rotated;
+    let new = RefreshToken {
+        token: random::alphanumeric(240),
+        family: old.family.clone(),
+        client_id: client_id.to_owned(),
+        login: old.login.clone(),
+        scope: old.scope.clone(),
+        state: RefreshState::Good,
+    };
+    let login = new.login.clone();
+    Ok(issue(world, &login, &scope, Some(new)))
+}
+
+fn known_client<'a>(world: &World, form: &'a Parameters) -> Result<&'a str, &'static str> {
+    let client_id = form.get("client_id").unwrap_or_default();
+    let mut clients = world.settings.ehr.clients.iter();
+    if clients.any(|client| client.client_id == client_id) {
+        Ok(client_id)
     } else {
-        Err("invalid_grant")
+        Err("invalid_client")
     }
 }
 
-fn issue(world: &mut World, grant: &Grant) -> Value {
+fn has(scopes: &str, wanted: &str) -> bool {
+    scopes.split_whitespace().any(|scope| scope == wanted)
+}
+
+fn issue(
+    world: &mut World,
+    login: &str,
+    scope: &str,
+    refresh_token: Option<RefreshToken>,
+) -> Value {
     let settings = world.settings.ehr.clone();
-    let scope = settings
-        .granted_scopes
-        .unwrap_or_else(|| grant.scope.clone());
     let patient = world
         .ehr
-        .patient(&grant.login)
+        .patient(login)
         .map(|patient| patient.id.clone())
         .unwrap_or_default();
     let token = random::alphanumeric(240);
@@ -88,7 +149,7 @@ fn issue(world: &mut World, grant: &Grant) -> Value {
     world.ehr.tokens.push(AccessToken {
         token: token.clone(),
         patient: patient.clone(),
-        scope: scope.clone(),
+        scope: scope.to_owned(),
         expires,
     });
     let mut body = json!({
@@ -102,11 +163,12 @@ fn issue(world: &mut World, grant: &Grant) -> Value {
         body["patient"] = json!(patient);
         body["__epic.dstu2.patient"] = json!(random::alphanumeric(44));
     }
-    if let Some(id_token) = settings
-        .id_token
-        .filter(|_| scope.split_whitespace().any(|scope| scope == "openid"))
-    {
+    if let Some(id_token) = settings.id_token.filter(|_| has(scope, "openid")) {
         body["id_token"] = json!(id_token);
+    }
+    if let Some(refresh_token) = refresh_token {
+        body["refresh_token"] = json!(refresh_token.token);
+        world.ehr.refresh_tokens.push(refresh_token);
     }
     for (name, value) in settings.token_response {
         if let Some(body) = body.as_object_mut() {

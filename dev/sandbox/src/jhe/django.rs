@@ -1,20 +1,23 @@
 //! What Django and its REST framework do around every view: negotiation, parsing, authentication,
 //! error shapes, common headers, error pages.
 
-use axum::http::header::{ACCEPT, ALLOW, HOST, LOCATION, VARY, WWW_AUTHENTICATE};
-use axum::http::{HeaderName, StatusCode};
+use axum::http::header::{ACCEPT, ALLOW, CONTENT_TYPE, HOST, LOCATION, VARY, WWW_AUTHENTICATE};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use serde_json::{Map, Value, json};
 
 use super::{BadToken, Caller, python};
-use crate::exchange::{self, Incoming, empty, html, set};
+use crate::exchange::{self, Incoming, content, empty, html, set};
 use crate::world::World;
+
+const FHIR_JSON: &str = "application/fhir+json";
 
 /// A REST view: which methods it names in `Allow`, and the shape of its errors.
 #[derive(Clone, Copy)]
 pub(super) struct View {
     pub(super) allow: &'static str,
     pub(super) errors: Errors,
+    pub(super) renders: Renders,
 }
 
 /// The two shapes of an error's body.
@@ -26,11 +29,21 @@ pub(super) enum Errors {
     Outcome,
 }
 
+/// What a view can be asked for with `Accept`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Renders {
+    /// JSON, and a page for people.
+    Json,
+    /// JSON, under FHIR's media type too.
+    FhirJson,
+}
+
 impl View {
     pub(super) const fn detail(allow: &'static str) -> Self {
         Self {
             allow,
             errors: Errors::Detail,
+            renders: Renders::Json,
         }
     }
 
@@ -38,6 +51,16 @@ impl View {
         Self {
             allow,
             errors: Errors::Outcome,
+            renders: Renders::Json,
+        }
+    }
+
+    /// A FHIR view of the later version.
+    pub(super) const fn fhir(allow: &'static str) -> Self {
+        Self {
+            allow,
+            errors: Errors::Outcome,
+            renders: Renders::FhirJson,
         }
     }
 
@@ -75,7 +98,7 @@ impl View {
 
     /// Negotiates and parses, in the framework's order.
     pub(super) fn open(self, request: &Incoming) -> Result<Value, Response> {
-        if !accepts_json(request.header(ACCEPT)) {
+        if !self.renders.satisfies(request.header(ACCEPT)) {
             return Err(self.refuse(
                 StatusCode::NOT_ACCEPTABLE,
                 "Could not satisfy the request Accept header.",
@@ -168,6 +191,19 @@ impl View {
     }
 }
 
+/// Names a JSON reply as FHIR's if the request asked for that, as the later version's FHIR views do.
+pub(super) fn in_wanted_json(request: &Incoming, mut response: Response) -> Response {
+    let is_json = response
+        .headers()
+        .get(CONTENT_TYPE)
+        .map(HeaderValue::as_bytes)
+        == Some(b"application/json");
+    if is_json && ranges(request.header(ACCEPT)).next() == Some(FHIR_JSON) {
+        set(&mut response, CONTENT_TYPE, FHIR_JSON);
+    }
+    response
+}
+
 /// Takes either side of a handler's result.
 pub(super) fn either(outcome: Result<Response, Response>) -> Response {
     outcome.unwrap_or_else(|refusal| refusal)
@@ -210,6 +246,24 @@ pub(super) fn server_error() -> Response {
     error_page(StatusCode::INTERNAL_SERVER_ERROR, "Server Error (500)", "")
 }
 
+/// gunicorn's page for a worker that it has aborted: Django has no part in it.
+pub(super) fn worker_aborted() -> Response {
+    let page = "<html>\n  <head>\n    <title>Internal Server Error</title>\n  </head>\n  <body>\n    <h1><p>Internal Server Error</p></h1>\n    \n  </body>\n</html>\n";
+    outside_django(StatusCode::INTERNAL_SERVER_ERROR, page)
+}
+
+/// The page of the proxy in front of JHE for a body that is too long (nginx's; not recorded).
+pub(crate) fn too_large() -> Response {
+    let page = "<html>\r\n<head><title>413 Request Entity Too Large</title></head>\r\n<body>\r\n<center><h1>413 Request Entity Too Large</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n";
+    outside_django(StatusCode::PAYLOAD_TOO_LARGE, page)
+}
+
+fn outside_django(status: StatusCode, page: &'static str) -> Response {
+    let mut response = content(status, "text/html", page);
+    response.extensions_mut().insert(Bypass::Django);
+    response
+}
+
 /// One of Django's plain error pages.
 pub(super) fn error_page(status: StatusCode, title: &str, details: &str) -> Response {
     html(
@@ -237,8 +291,8 @@ pub(crate) fn wrong_host(request: &Incoming) -> Option<Response> {
 /// Put into the extensions of a reply that does not come through all of Django's middleware.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Bypass {
-    /// A static file: WhiteNoise answers before Django does.
-    WhiteNoise,
+    /// Something else answers: WhiteNoise a static file, the server or a proxy its own error.
+    Django,
     /// A redirect or refusal that the first middleware makes.
     FirstMiddleware,
 }
@@ -246,7 +300,7 @@ pub(crate) enum Bypass {
 /// Adds the headers that Django's middleware gives to its replies.
 pub(crate) fn add_common_headers(response: &mut Response) {
     let bypass = response.extensions().get::<Bypass>().copied();
-    if bypass == Some(Bypass::WhiteNoise) {
+    if bypass == Some(Bypass::Django) {
         return;
     }
     set(
@@ -273,18 +327,24 @@ pub(crate) fn add_common_headers(response: &mut Response) {
     }
 }
 
-fn accepts_json(accept: &str) -> bool {
-    let mut ranges = accept
+impl Renders {
+    fn satisfies(self, accept: &str) -> bool {
+        accept.is_empty()
+            || ranges(accept).any(|range| match range {
+                "*/*" | "application/*" | "application/json" => true,
+                FHIR_JSON => self == Self::FhirJson,
+                // DIFFERENCE: the real API answers with its "browsable" page; here it is JSON.
+                "text/html" => self == Self::Json,
+                _ => false,
+            })
+    }
+}
+
+/// The media types of an `Accept`, without their parameters.
+fn ranges(accept: &str) -> impl Iterator<Item = &str> {
+    accept
         .split(',')
-        .map(|range| range.split(';').next().unwrap_or_default().trim());
-    // DIFFERENCE: for text/html the real API answers with its "browsable" page; here it is JSON.
-    accept.is_empty()
-        || ranges.any(|range| {
-            matches!(
-                range,
-                "*/*" | "application/*" | "application/json" | "text/html"
-            )
-        })
+        .map(|range| range.split(';').next().unwrap_or_default().trim())
 }
 
 /// What the key conversion camel→snake→camel leaves of a name: runs of capitals are folded

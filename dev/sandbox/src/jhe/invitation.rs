@@ -11,6 +11,7 @@ use super::{Caller, GrantCode};
 use crate::Shared;
 use crate::exchange::Incoming;
 use crate::random;
+use crate::settings::JheVersion;
 use crate::world::{Layout, World};
 
 /// JHE's id of the client that invitations are for.
@@ -74,7 +75,10 @@ fn mint(world: &mut World, request: &Incoming) -> Result<Response, Response> {
         .find(|invitation| invitation.token == token)
         .map(|it| it.id);
     Ok(ADMIN.reply(
-        StatusCode::OK,
+        match world.settings.jhe.version {
+            JheVersion::Mychart => StatusCode::OK,
+            JheVersion::PatientAccess => StatusCode::CREATED,
+        },
         &json!({
             "id": id,
             "patientId": patient,

@@ -1,15 +1,19 @@
-//! A stand-in for JupyterHealth Exchange as of v0.0.11 (commit 6c6b95c): the part of its surface that
-//! this flow meets. Statuses and texts are those of the recorded exchanges in `tests/contract/`;
-//! `tests/contract.rs` replays them.
+//! A stand-in for JupyterHealth Exchange as of v0.0.11 (commit 6c6b95c, "mychart") or v0.0.13 (commit
+//! 0339e9e, "patient-access"): the part of its surface that this flow meets. Statuses and texts are
+//! those of the recorded exchanges in `tests/contract/`; `tests/contract.rs` replays them.
 
+mod conversion;
 pub(crate) mod django;
 mod identifier;
+mod import;
 mod invitation;
 mod observations;
 mod pages;
 mod profile;
 mod python;
+mod rows;
 mod sources;
+mod store;
 mod token;
 mod validation;
 
@@ -20,16 +24,22 @@ use serde::Serialize;
 use crate::Shared;
 use crate::clock::Timestamp;
 use crate::random;
-use crate::world::{FIRST_PATIENT, PATIENT_WITHOUT_LOGIN, Row, SECOND_PATIENT};
+use crate::world::{FIRST_PATIENT, PATIENT_WITHOUT_LOGIN, SECOND_PATIENT};
 
 pub(crate) use pages::plain_page;
+pub use rows::{Row, Rows};
+pub(crate) use token::add_cors;
 
 pub(crate) fn router() -> Router<Shared> {
     Router::new()
         .route("/api/v1/invitation", any(invitation::create))
         .route("/api/v1/invitation/{token}", any(invitation::redeem))
         .route("/api/v1/users/profile", any(profile::profile))
-        .route("/api/v1/mychart/identifier", any(identifier::attach))
+        .route("/api/v1/mychart/identifier", any(identifier::mychart))
+        .route(
+            "/api/v1/patient-access/identifier",
+            any(identifier::patient_access),
+        )
         .route("/api/v1/fhir_sources", any(sources::list_or_create))
         .route("/api/v1/fhir_sources/{id}", any(sources::one))
         .route("/o/token/", any(token::token))
@@ -37,6 +47,9 @@ pub(crate) fn router() -> Router<Shared> {
         .route("/o/userinfo/", any(token::userinfo))
         .merge(fhir("/FHIR/R5"))
         .merge(fhir("/fhir/r5"))
+        .route("/fhir-import/R4", any(import::bundle))
+        .route("/fhir-import/R4/", any(import::bundle))
+        .route("/fhir-import/R4/{type}", any(import::one))
         .route("/clients/mychart/", any(pages::connect))
         .route("/clients/mychart/callback", any(pages::callback))
         .route("/auth/callback/", any(pages::jhe_callback))
@@ -62,7 +75,7 @@ pub struct JheState {
     /// The registered FhirSources, oldest first.
     pub sources: Vec<FhirSource>,
     /// The records written under those sources, oldest first.
-    pub rows: Vec<Row>,
+    pub rows: Rows,
     /// The invitations.
     pub invitations: Vec<Invitation>,
     pub(crate) codes: Vec<GrantCode>,
@@ -205,7 +218,7 @@ impl JheState {
                 email: "practitioner@example.com".to_owned(),
             },
             sources: Vec::new(),
-            rows: Vec::new(),
+            rows: Rows::default(),
             invitations: Vec::new(),
             codes: Vec::new(),
             tokens: Vec::new(),
@@ -274,25 +287,25 @@ impl JheState {
             .find(|invitation| invitation.token == token)
     }
 
-    /// Attaches a pair to a patient unless some patient has it.
-    pub(crate) fn attach_identifier(&mut self, patient: u64, system: &str, value: &str) {
-        let owned = self
-            .patients
-            .iter()
-            .flat_map(|patient| &patient.identifiers);
-        let mut owned = owned.filter(|pair| pair.system == system && pair.value == value);
-        if owned.next().is_some() {
-            return;
+    /// Attaches a pair to a patient unless some patient has it; returns who has it then.
+    pub(crate) fn attach_identifier(&mut self, patient: u64, system: &str, value: &str) -> u64 {
+        let owner = self.patients.iter().find(|patient| {
+            let mut pairs = patient.identifiers.iter();
+            pairs.any(|pair| pair.system == system && pair.value == value)
+        });
+        if let Some(owner) = owner {
+            return owner.id;
         }
         let id = self.next_identifier;
-        if let Some(patient) = self.patients.iter_mut().find(|other| other.id == patient) {
+        if let Some(record) = self.patients.iter_mut().find(|other| other.id == patient) {
             self.next_identifier += 1;
-            patient.identifiers.push(Identifier {
+            record.identifiers.push(Identifier {
                 id,
                 system: system.to_owned(),
                 value: value.to_owned(),
             });
         }
+        patient
     }
 
     pub(crate) fn issue_tokens(&mut self, user: u64, now: Timestamp, lifetime: i64) -> Tokens {

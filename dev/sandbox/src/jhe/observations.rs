@@ -1,25 +1,27 @@
-//! `/FHIR/R5/Observation`: writing labs and reading them back, and the batch endpoint
-//! that is of no use for them.
+//! `/FHIR/R5/<Type>`: writing labs and reading records back, and the batch endpoint that is of no use
+//! for them.
 
 use axum::extract::{Path, State};
-use axum::http::{HeaderName, Method, StatusCode};
+use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::django::{View, either, reply_keys, server_error};
-use super::python::error_detail;
-use super::{Caller, validation};
+use super::django::{View, either, in_wanted_json, reply_keys, server_error, unmatched};
+use super::rows::{Group, Row};
+use super::store::{self, Refusal, SOURCE_URL};
+use super::{Caller, conversion};
 use crate::Shared;
 use crate::exchange::Incoming;
 use crate::random;
-use crate::world::{Row, World};
+use crate::settings::JheVersion;
+use crate::world::World;
 
-const VIEW: View = View::outcome("GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS");
+const METHODS: &str = "GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS";
 const BATCH: View = View::detail("POST, OPTIONS");
-const SOURCE_HEADER: HeaderName = HeaderName::from_static("x-jhe-fhir-source-id");
-const STRUCTURE: &str = "https://jupyterhealth.org/fhir/StructureDefinition";
+/// The `meta.source` of JHE's own records.
+const NATIVE_SOURCE: &str = "https://jupyterhealth.org/jhe";
 /// Not recorded: every search that was seen named its own `_count`.
 const DEFAULT_COUNT: usize = 20;
 
@@ -29,7 +31,9 @@ pub(super) async fn collection(
     request: Incoming,
 ) -> Response {
     let mut world = shared.world();
-    either(answer_collection(&mut world, &request, &resource_type))
+    answer(&mut world, &request, |world, view| {
+        answer_collection(view, world, &request, &resource_type)
+    })
 }
 
 pub(super) async fn instance(
@@ -38,26 +42,50 @@ pub(super) async fn instance(
     request: Incoming,
 ) -> Response {
     let mut world = shared.world();
-    either(answer_instance(&mut world, &request, &resource_type, &id))
+    answer(&mut world, &request, |world, view| {
+        answer_instance(view, world, &request, &resource_type, &id)
+    })
 }
 
 pub(super) async fn batch(State(shared): State<Shared>, request: Incoming) -> Response {
     let mut world = shared.world();
-    either(answer_batch(&mut world, &request))
+    answer(&mut world, &request, |world, _| {
+        answer_batch(world, &request)
+    })
+}
+
+fn answer(
+    world: &mut World,
+    request: &Incoming,
+    act: impl FnOnce(&mut World, View) -> Result<Response, Response>,
+) -> Response {
+    match world.settings.jhe.version {
+        JheVersion::Mychart => either(act(world, View::outcome(METHODS))),
+        // Only the earlier version has an alias in lower case.
+        JheVersion::PatientAccess if request.path.starts_with("/fhir/") => unmatched(request),
+        JheVersion::PatientAccess => {
+            in_wanted_json(request, either(act(world, View::fhir(METHODS))))
+        }
+    }
 }
 
 fn answer_collection(
+    view: View,
     world: &mut World,
     request: &Incoming,
     resource_type: &str,
 ) -> Result<Response, Response> {
-    let (body, caller) = VIEW.enter(world, request)?;
-    supported(resource_type)?;
+    let (body, caller) = view.enter(world, request)?;
+    supported(world, request, resource_type).map_err(|refusal| refuse(view, &refusal))?;
     match request.method {
-        Method::POST => store(world, request, body, caller),
-        Method::GET | Method::HEAD => search(world, request, caller),
-        Method::OPTIONS => Ok(VIEW.describe()),
-        _ => Err(VIEW.refuse(
+        Method::POST => {
+            let stored = store(world, request, body, caller);
+            let stored = stored.map_err(|refusal| refuse(view, &refusal))?;
+            Ok(view.reply(StatusCode::CREATED, &reply_keys(&stored)))
+        }
+        Method::GET | Method::HEAD => search(view, world, request, caller, resource_type),
+        Method::OPTIONS => Ok(view.describe()),
+        _ => Err(view.refuse(
             StatusCode::METHOD_NOT_ALLOWED,
             "An id is required to update a resource.",
         )),
@@ -65,171 +93,172 @@ fn answer_collection(
 }
 
 fn answer_instance(
+    view: View,
     world: &mut World,
     request: &Incoming,
     resource_type: &str,
     id: &str,
 ) -> Result<Response, Response> {
-    let (_, caller) = VIEW.enter(world, request)?;
-    supported(resource_type)?;
-    let position = world
+    let (_, caller) = view.enter(world, request)?;
+    supported(world, request, resource_type).map_err(|refusal| refuse(view, &refusal))?;
+    let row = world
         .jhe
         .rows
-        .iter()
-        .position(|row| row.id == id && may_see(caller, row));
-    let position = position.ok_or_else(|| {
-        VIEW.refuse(
-            StatusCode::NOT_FOUND,
-            "No Observation matches the given query.",
-        )
+        .with_id(id)
+        .filter(|row| row.resource_type == resource_type && owns(caller, row.patient));
+    let row = row.ok_or_else(|| {
+        let text = format!("No {resource_type} matches the given query.");
+        view.refuse(StatusCode::NOT_FOUND, &text)
     })?;
     match request.method {
-        Method::GET | Method::HEAD => Ok(VIEW.reply(
-            StatusCode::OK,
-            &reply_keys(&world.jhe.rows[position].stored),
-        )),
+        Method::GET | Method::HEAD => Ok(view.reply(StatusCode::OK, &reply_keys(&row.stored))),
         Method::DELETE => {
-            source(world, request, caller)?;
-            world.jhe.rows.remove(position);
-            Ok(VIEW.no_content())
+            let source = store::source_of_header(world, request, caller).and_then(|source| {
+                source.ok_or_else(|| store::no_source(world.settings.jhe.version))
+            });
+            source.map_err(|refusal| refuse(view, &refusal))?;
+            world.jhe.rows.retain(|row| row.id != id);
+            Ok(view.no_content())
         }
-        Method::OPTIONS => Ok(VIEW.describe()),
-        _ => Err(VIEW.not_allowed(request)),
+        Method::OPTIONS => Ok(view.describe()),
+        _ => Err(view.not_allowed(request)),
     }
 }
 
-/// DIFFERENCE: JHE stores a dozen more types here; this flow writes Observations only.
-fn supported(resource_type: &str) -> Result<(), Response> {
-    if resource_type == "Observation" {
+/// DIFFERENCE: JHE takes a dozen more types here; this flow writes Observations only, and reads what
+/// the later version has imported.
+fn supported(world: &World, request: &Incoming, resource_type: &str) -> Result<(), Refusal> {
+    let is_imported = world.settings.jhe.version == JheVersion::PatientAccess
+        && request.method != Method::POST
+        && conversion::is_supported(resource_type);
+    if resource_type == "Observation" || is_imported {
         return Ok(());
     }
-    let text = format!("Unsupported FHIR resource type: {resource_type}.");
-    Err(VIEW.refuse(StatusCode::NOT_FOUND, &text))
+    Err(Refusal::UnsupportedType(resource_type.to_owned()))
 }
 
-/// Appends a row: this version compares neither the id nor anything else with what is there.
+fn refuse(view: View, refusal: &Refusal) -> Response {
+    let status = match refusal {
+        Refusal::Invalid(_) => StatusCode::BAD_REQUEST,
+        Refusal::ForeignSource => StatusCode::FORBIDDEN,
+        Refusal::UnsupportedType(_) => StatusCode::NOT_FOUND,
+        Refusal::OtherStore(_) => StatusCode::UNPROCESSABLE_ENTITY,
+    };
+    view.refuse(status, &refusal.diagnostics())
+}
+
 fn store(
     world: &mut World,
     request: &Incoming,
     body: Value,
     caller: Caller,
-) -> Result<Response, Response> {
+) -> Result<Value, Refusal> {
     let Value::Object(resource) = body else {
         let kind = if body.is_array() { "list" } else { "str" };
         let text = format!("'{kind}' object has no attribute 'get'");
-        return Err(VIEW.refuse(StatusCode::UNPROCESSABLE_ENTITY, &text));
+        return Err(Refusal::OtherStore(text));
     };
-    if is_open_mhealth(&resource) {
-        // Such records go to another store, which wants JHE's own patient ids.
-        let subject = resource
-            .get("subject")
-            .and_then(|subject| subject["reference"].as_str());
-        let id = subject
-            .and_then(|reference| reference.rsplit('/').next())
-            .unwrap_or_default();
-        let text = format!("Field 'id' expected a number but got '{id}'.");
-        return Err(VIEW.refuse(StatusCode::UNPROCESSABLE_ENTITY, &text));
-    }
-    let (source, patient) = source(world, request, caller)?;
-    validation::observation(&resource).map_err(|text| bad_request(&text))?;
-
-    let id = random::uuid();
-    let stored = provenance(world, resource, &id, source, patient);
-    let reply = reply_keys(&stored);
+    store::refuse_open_mhealth(&resource)?;
+    let source = match store::source_of_header(world, request, caller)? {
+        Some(source) => source,
+        None => store::source_of_resource(world, &resource, caller)?,
+    };
     let sent = String::from_utf8_lossy(&request.body).into_owned();
-    world.jhe.rows.push(Row {
-        id,
-        patient,
-        source,
-        sent,
-        stored,
-    });
-    Ok(VIEW.reply(StatusCode::CREATED, &reply))
+    store::store(world, "Observation", resource, &source, sent)
 }
 
-/// The source that the header names, and whose it is.
-fn source(world: &World, request: &Incoming, caller: Caller) -> Result<(u64, u64), Response> {
-    let given = request.header(SOURCE_HEADER);
-    if given.is_empty() {
-        return Err(bad_request(
-            "Header 'X-JHE-FHIR-Source-ID' is required to write this resource.",
-        ));
-    }
-    let source = world
-        .jhe
-        .sources
-        .iter()
-        .find(|source| source.id.to_string() == given);
-    let source =
-        source.ok_or_else(|| bad_request(&format!("FhirSource '{given}' does not exist.")))?;
-    match caller {
-        Caller::Patient { id, .. } if id != source.patient => {
-            let text = "The FhirSource does not belong to the current user.";
-            Err(VIEW.refuse(StatusCode::FORBIDDEN, text))
+/// What a search finds: records of JHE's own, then imported ones.
+struct Found<'a> {
+    native: Option<Value>,
+    rows: &'a [Row],
+    /// Their positions among the rows, oldest first.
+    imported: &'a [usize],
+    order: Order,
+}
+
+#[derive(PartialEq, Eq)]
+enum Order {
+    OldestFirst,
+    NewestFirst,
+}
+
+impl<'a> Found<'a> {
+    /// The earlier version gives native and imported rows together, and ignores `identifier`,
+    /// `_summary` and `_elements`. The later one gives the native ones unless `_source` is named.
+    fn new(world: &'a World, request: &Incoming, caller: Caller, resource_type: &str) -> Self {
+        let query = request.query();
+        let group = |group| world.jhe.rows.group(group, resource_type);
+        let all = match caller {
+            Caller::Patient { id, .. } => group(Group::Patient(id)),
+            Caller::Practitioner { .. } => group(Group::All),
+        };
+        let of_source = |url: &str| {
+            let id = url.strip_prefix(SOURCE_URL)?.parse().ok()?;
+            let mut sources = world.jhe.sources.iter();
+            let source = sources.find(|source| source.id == id)?;
+            owns(caller, source.patient).then(|| group(Group::Source(id)))
+        };
+        let (has_native, imported, order) = match world.settings.jhe.version {
+            JheVersion::Mychart => (true, all, Order::OldestFirst),
+            JheVersion::PatientAccess => {
+                let (exact, below) = (query.get("_source"), query.get("_source:below"));
+                let (has_native, imported) = match (exact, below) {
+                    (None, None) => (true, [].as_slice()),
+                    (None, Some(below)) if SOURCE_URL.starts_with(below) => {
+                        (NATIVE_SOURCE.starts_with(below), all)
+                    }
+                    (Some(url), _) | (None, Some(url)) => {
+                        (url == NATIVE_SOURCE, of_source(url).unwrap_or_default())
+                    }
+                };
+                (has_native, imported, Order::NewestFirst)
+            }
+        };
+        let native = match caller {
+            Caller::Patient { id, user } if has_native && resource_type == "Observation" => {
+                Some(native_row(world, id, user))
+            }
+            _ => None,
+        };
+        Self {
+            native,
+            rows: &world.jhe.rows,
+            imported,
+            order,
         }
-        _ => Ok((source.id, source.patient)),
+    }
+
+    fn total(&self) -> usize {
+        usize::from(self.native.is_some()) + self.imported.len()
+    }
+
+    fn nth(&self, n: usize) -> Value {
+        let n = match &self.native {
+            Some(native) if n == 0 => return native.clone(),
+            Some(_) => n - 1,
+            None => n,
+        };
+        let n = match self.order {
+            Order::OldestFirst => n,
+            Order::NewestFirst => self.imported.len() - 1 - n,
+        };
+        reply_keys(&self.rows[self.imported[n]].stored)
     }
 }
 
-fn bad_request(text: &str) -> Response {
-    VIEW.refuse(StatusCode::BAD_REQUEST, &error_detail(text))
-}
-
-fn is_open_mhealth(resource: &Map<String, Value>) -> bool {
-    let codings = resource
-        .get("code")
-        .and_then(|code| code["coding"].as_array());
-    codings.is_some_and(|codings| {
-        codings
-            .iter()
-            .any(|coding| coding["system"] == "https://w3id.org/openmhealth")
-    })
-}
-
-/// The resource as it is stored: JHE's id instead of the EHR's, and where it comes from.
-fn provenance(
+fn search(
+    view: View,
     world: &World,
-    mut resource: Map<String, Value>,
-    id: &str,
-    source: u64,
-    patient: u64,
-) -> Value {
-    let name = world
-        .jhe
-        .patient(patient)
-        .map(|patient| patient.full_name.as_str());
-    let mut extensions = match resource.remove("extension") {
-        Some(Value::Array(extensions)) => extensions,
-        _ => Vec::new(),
-    };
-    extensions.extend([
-        json!({"url": format!("{STRUCTURE}/fhir-source-id"), "valueInteger": source}),
-        json!({"url": format!("{STRUCTURE}/patient-id"), "valueInteger": patient}),
-        json!({"url": format!("{STRUCTURE}/patient-full-name"), "valueString": name}),
-    ]);
-    resource.insert("extension".into(), extensions.into());
-    resource.insert("id".into(), id.into());
-    // The URL's type wins.
-    resource.insert("resourceType".into(), "Observation".into());
-    resource.into()
-}
-
-/// Native and imported rows together; `identifier`, `_summary` and `_elements` are ignored.
-fn search(world: &World, request: &Incoming, caller: Caller) -> Result<Response, Response> {
-    let mut found: Vec<Value> = Vec::new();
-    if let Caller::Patient { id, .. } = caller {
-        found.push(native_row(world, id));
-    }
-    found.extend(
-        world
-            .jhe
-            .rows
-            .iter()
-            .filter(|row| may_see(caller, row))
-            .map(|row| reply_keys(&row.stored)),
-    );
+    request: &Incoming,
+    caller: Caller,
+    resource_type: &str,
+) -> Result<Response, Response> {
+    let found = Found::new(world, request, caller, resource_type);
+    let total = found.total();
 
     let query = request.query();
+    let is_count_only = world.settings.jhe.version == JheVersion::PatientAccess
+        && query.get("_summary") == Some("count");
     let number = |name: &str| {
         query
             .get(name)
@@ -238,7 +267,11 @@ fn search(world: &World, request: &Incoming, caller: Caller) -> Result<Response,
     let count = number("_count")
         .filter(|count| *count > 0)
         .unwrap_or(DEFAULT_COUNT);
-    let pages = found.len().div_ceil(count).max(1);
+    let pages = if is_count_only {
+        1
+    } else {
+        total.div_ceil(count).max(1)
+    };
     let page = if query.get("_page").is_some() {
         number("_page")
     } else {
@@ -246,7 +279,7 @@ fn search(world: &World, request: &Incoming, caller: Caller) -> Result<Response,
     };
     let page = page
         .filter(|page| (1..=pages).contains(page))
-        .ok_or_else(|| VIEW.refuse(StatusCode::NOT_FOUND, "Invalid page."))?;
+        .ok_or_else(|| view.refuse(StatusCode::NOT_FOUND, "Invalid page."))?;
 
     let mut links = vec![json!({"relation": "self", "url": page_url(world, request, None)})];
     if page > 1 {
@@ -256,14 +289,14 @@ fn search(world: &World, request: &Incoming, caller: Caller) -> Result<Response,
     if page < pages {
         links.push(json!({"relation": "next", "url": page_url(world, request, Some(page + 1))}));
     }
-    let total = found.len();
-    let entries: Vec<Value> = found
-        .into_iter()
-        .skip((page - 1) * count)
-        .take(count)
-        .map(|resource| json!({ "resource": resource }))
-        .collect();
-    Ok(VIEW.reply(
+    let first = (page - 1).saturating_mul(count);
+    let shown = if is_count_only {
+        0..0
+    } else {
+        first..first.saturating_add(count).min(total)
+    };
+    let entries: Vec<Value> = shown.map(|n| json!({ "resource": found.nth(n) })).collect();
+    Ok(view.reply(
         StatusCode::OK,
         &json!({
             "resourceType": "Bundle",
@@ -300,17 +333,18 @@ fn page_url(world: &World, request: &Incoming, page: Option<usize>) -> String {
     }
 }
 
-fn may_see(caller: Caller, row: &Row) -> bool {
+/// Whether a patient's records are the caller's to see.
+fn owns(caller: Caller, patient: u64) -> bool {
     match caller {
-        Caller::Patient { id, .. } => row.patient == id,
+        Caller::Patient { id, .. } => patient == id,
         Caller::Practitioner { .. } => true,
     }
 }
 
 /// A record of JHE's own that each patient has, in another shape than the imported ones.
-fn native_row(world: &World, patient: u64) -> Value {
+fn native_row(world: &World, patient: u64, user: u64) -> Value {
     let measured = json!({"body": {"heart_rate": {"unit": "beats/min", "value": 67.5}}});
-    json!({
+    let mut row = json!({
         "resourceType": "Observation",
         "meta": {"lastUpdated": world.now().with_micros()},
         "id": (patient + 20_004).to_string(),
@@ -325,7 +359,16 @@ fn native_row(world: &World, patient: u64) -> Value {
             "contentType": "application/json",
             "data": BASE64_STANDARD.encode(measured.to_string()),
         },
-    })
+    });
+    if world.settings.jhe.version == JheVersion::PatientAccess {
+        row["meta"]["source"] = NATIVE_SOURCE.into();
+        row["effectiveDateTime"] = world.now().with_seconds().into();
+        row["subject"]["identifier"] = json!({
+            "system": "https://jupyterhealth.org/fhir/identifier/jhe-user-id",
+            "value": user.to_string(),
+        });
+    }
+    row
 }
 
 /// `POST /FHIR/R5/`: every entry must carry an attachment, which no lab does.

@@ -9,6 +9,7 @@ use super::django::{View, either};
 use super::{Caller, FhirSource};
 use crate::Shared;
 use crate::exchange::Incoming;
+use crate::settings::JheVersion;
 use crate::world::World;
 
 const LIST: View = View::detail("GET, POST, HEAD, OPTIONS");
@@ -32,13 +33,14 @@ fn list(world: &mut World, request: &Incoming) -> Result<Response, Response> {
     let (body, caller) = LIST.enter(world, request)?;
     match request.method {
         Method::GET | Method::HEAD => {
-            let results: Vec<&FhirSource> = world
+            let mut results: Vec<&FhirSource> = world
                 .jhe
                 .sources
                 .iter()
                 .rev()
                 .filter(|source| may_see(caller, source))
                 .collect();
+            results.sort_by(|one, other| other.last_updated.cmp(&one.last_updated));
             let body =
                 json!({"count": results.len(), "next": null, "previous": null, "results": results});
             Ok(LIST.reply(StatusCode::OK, &body))
@@ -49,7 +51,7 @@ fn list(world: &mut World, request: &Incoming) -> Result<Response, Response> {
     }
 }
 
-/// A new row each time: this version looks for no equal one.
+/// A new row each time in the earlier version; the later one looks for an equal one.
 fn create(world: &mut World, body: &Value, caller: Caller) -> Result<Response, Response> {
     let data_source = data_source(world, body.get("dataSource"))
         .map_err(|text| LIST.reply(StatusCode::BAD_REQUEST, &json!({"dataSource": [text]})))?;
@@ -59,6 +61,17 @@ fn create(world: &mut World, body: &Value, caller: Caller) -> Result<Response, R
     };
     let now = world.now();
     let (label, base) = (text(body, "label"), text(body, "fhirBaseUrl"));
+    if world.settings.jhe.version == JheVersion::PatientAccess && !base.is_empty() {
+        let mut sources = world.jhe.sources.iter_mut();
+        if let Some(source) = sources.find(|source| {
+            (source.patient, source.data_source) == (patient, data_source)
+                && source.fhir_base_url == base
+        }) {
+            source.label = label.to_owned();
+            source.last_updated = now.with_micros();
+            return Ok(LIST.reply(StatusCode::CREATED, &json!(source)));
+        }
+    }
     let source = world.jhe.add_source(patient, data_source, label, base, now);
     Ok(LIST.reply(StatusCode::CREATED, &json!(source)))
 }

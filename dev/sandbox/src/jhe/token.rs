@@ -1,7 +1,10 @@
 //! `/o/token/`, `/o/revoke_token/` and `/o/userinfo/`, with oauthlib's order of checks.
 
 use axum::extract::State;
-use axum::http::header::{ALLOW, CACHE_CONTROL, PRAGMA, WWW_AUTHENTICATE};
+use axum::http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL, PRAGMA, WWW_AUTHENTICATE,
+};
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use base64::Engine as _;
@@ -14,6 +17,7 @@ use super::invitation::JHE_CLIENT_ID;
 use crate::Shared;
 use crate::exchange::{Incoming, Parameters, content, html, set};
 use crate::random;
+use crate::settings::JheVersion;
 use crate::world::World;
 
 /// An id_token lives ten hours.
@@ -25,7 +29,10 @@ pub(super) async fn token(State(shared): State<Shared>, request: Incoming) -> Re
             let mut world = shared.world();
             either(issue(&mut world, &request.form()))
         }
-        Method::OPTIONS => only_post(StatusCode::OK),
+        Method::OPTIONS => match shared.world().settings.jhe.version {
+            JheVersion::Mychart => only_post(StatusCode::OK),
+            JheVersion::PatientAccess => html(StatusCode::NO_CONTENT, ""),
+        },
         _ => only_post(StatusCode::METHOD_NOT_ALLOWED),
     }
 }
@@ -78,6 +85,20 @@ pub(super) async fn userinfo(State(shared): State<Shared>, request: Incoming) ->
             );
             response
         }
+    }
+}
+
+/// The later version lets pages of any origin use these endpoints.
+pub(crate) fn add_cors(version: JheVersion, path: &str, response: &mut Response) {
+    if version == JheVersion::PatientAccess && path.starts_with("/o/") {
+        set(response, ACCESS_CONTROL_ALLOW_ORIGIN, "*");
+        set(response, ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, OPTIONS");
+        set(
+            response,
+            ACCESS_CONTROL_ALLOW_HEADERS,
+            "Authorization, Content-Type",
+        );
+        set(response, ACCESS_CONTROL_MAX_AGE, "86400");
     }
 }
 

@@ -1,21 +1,45 @@
-//! R5 validation of an Observation, with the texts of the validator that JHE uses (`fhir.resources`
-//! on pydantic 1).
+//! R5 validation, with the texts of the validator that JHE uses (`fhir.resources` on pydantic 1).
 //!
-//! DIFFERENCE: only the resource's own fields are checked. What is inside a datatype (an unknown
-//! field of a Quantity, say) is refused by JHE and stored here.
+//! DIFFERENCE: only an Observation's own fields are checked. What is inside a datatype (an unknown
+//! field of a Quantity, say) is refused by JHE and stored here, and of the other types little more
+//! than the id is looked at.
 
 use serde_json::{Map, Value};
 
 use super::python::quoted;
 
 /// Why a resource is refused: `1 validation error for Observation\n…`.
-pub(super) fn observation(resource: &Map<String, Value>) -> Result<(), String> {
-    // Checks of the whole come first, and the first that fails is the only one reported.
-    if !has(resource, "status") && !has(resource, "_status") {
-        return Err(report(&[
-            "__root__ -> status\n  field required (type=value_error.missing)".to_owned(),
-        ]));
+pub(super) fn resource(resource_type: &str, resource: &Map<String, Value>) -> Result<(), String> {
+    let errors = match resource_type {
+        "Observation" => observation(resource),
+        "Coverage" => required(resource, "kind"),
+        "QuestionnaireResponse" => required(resource, "questionnaire"),
+        _ => Ok(()),
+    };
+    let errors = match errors {
+        Ok(()) => invalid_id(resource).into_iter().collect(),
+        Err(errors) => errors,
+    };
+    if errors.is_empty() {
+        Ok(())
+    } else {
+        Err(report(resource_type, &errors))
     }
+}
+
+/// A field that is checked before all others: if it is missing nothing else is reported.
+fn required(resource: &Map<String, Value>, name: &str) -> Result<(), Vec<String>> {
+    if has(resource, name) || has(resource, &format!("_{name}")) {
+        return Ok(());
+    }
+    Err(vec![format!(
+        "__root__ -> {name}\n  field required (type=value_error.missing)"
+    )])
+}
+
+fn observation(resource: &Map<String, Value>) -> Result<(), Vec<String>> {
+    // Checks of the whole come first, and the first that fails is the only one reported.
+    required(resource, "status")?;
     for choice in ["effective", "instantiates", "value"] {
         let alternatives: Vec<&str> = FIELDS
             .iter()
@@ -30,17 +54,14 @@ pub(super) fn observation(resource: &Map<String, Value>) -> Result<(), String> {
         {
             let mut names: Vec<String> = alternatives.iter().map(|name| quoted(name)).collect();
             names.sort();
-            return Err(report(&[format!(
+            return Err(vec![format!(
                 "__root__\n  Any of one field value is expected from this list [{}], but got multiple! (type=value_error)",
                 names.join(", ")
-            )]));
+            )]);
         }
     }
 
-    let mut errors = Vec::new();
-    if let Some(Value::String(id)) = resource.get("id") {
-        errors.extend(id_error(id).map(|error| format!("id\n  {error}")));
-    }
+    let mut errors = Vec::from_iter(invalid_id(resource));
     if !resource.contains_key("code") {
         errors.push("code\n  field required (type=value_error.missing)".to_owned());
     }
@@ -53,14 +74,14 @@ pub(super) fn observation(resource: &Map<String, Value>) -> Result<(), String> {
     if errors.is_empty() {
         Ok(())
     } else {
-        Err(report(&errors))
+        Err(errors)
     }
 }
 
-fn report(errors: &[String]) -> String {
+fn report(resource_type: &str, errors: &[String]) -> String {
     let plural = if errors.len() == 1 { "" } else { "s" };
     format!(
-        "Invalid FHIR Observation: {} validation error{plural} for Observation\n{}",
+        "Invalid FHIR {resource_type}: {} validation error{plural} for {resource_type}\n{}",
         errors.len(),
         errors.join("\n")
     )
@@ -74,6 +95,11 @@ fn has(resource: &Map<String, Value>, name: &str) -> bool {
 fn is_alternative(name: &str, choice: &str) -> bool {
     name.strip_prefix(choice)
         .is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_uppercase()))
+}
+
+fn invalid_id(resource: &Map<String, Value>) -> Option<String> {
+    let id = resource.get("id")?.as_str()?;
+    id_error(id).map(|error| format!("id\n  {error}"))
 }
 
 fn id_error(id: &str) -> Option<&'static str> {
@@ -93,6 +119,11 @@ fn id_error(id: &str) -> Option<&'static str> {
     } else {
         None
     }
+}
+
+/// A field of Observation, without the extensions of primitives.
+pub(super) fn is_field(name: &str) -> bool {
+    FIELDS.contains(&name)
 }
 
 fn is_known(name: &str) -> bool {
@@ -184,7 +215,7 @@ mod tests {
         let Value::Object(resource) = resource else {
             panic!("an object")
         };
-        observation(&resource).expect_err("refused")
+        super::resource("Observation", &resource).expect_err("refused")
     }
 
     #[test]
@@ -205,7 +236,7 @@ mod tests {
         let Value::Object(resource) = resource else {
             panic!("an object")
         };
-        assert_eq!(observation(&resource), Ok(()));
+        assert_eq!(super::resource("Observation", &resource), Ok(()));
     }
 
     #[test]
@@ -214,6 +245,6 @@ mod tests {
         let Value::Object(resource) = resource else {
             panic!("an object")
         };
-        assert_eq!(observation(&resource), Ok(()));
+        assert_eq!(super::resource("Observation", &resource), Ok(()));
     }
 }

@@ -1,0 +1,425 @@
+//! The import against two servers that do what servers do: answer late, not at all, with errors, or commit a request
+//! whose sender is gone; and in a tab that is reloaded or crashes at any moment.
+//!
+//! Whatever happens in whatever order: no record is lost, none is there twice, the counts add up, the limits are kept,
+//! and it ends.
+
+use alloc::collections::BTreeMap;
+
+use alloc::string::ToString;
+use alloc::vec;
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// What happens to one request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Event {
+    Fine,
+    /// 429, not processed.
+    Busy,
+    /// 503, not processed.
+    Down,
+    /// 500 after the request was carried out.
+    FailedBehind,
+    /// Not processed, no answer.
+    Dropped,
+    /// Processed, no answer.
+    AnswerLost,
+    /// No answer, and processed so many seconds later.
+    Late(u64),
+    /// The answer breaks off.
+    CutOff,
+    /// 401 of the EHR, or JHE's.
+    SignedOut,
+    /// The EHR has forgotten its session links.
+    LinksOver,
+    /// The tab is gone.
+    Crash,
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        12 => Just(Event::Fine),
+        1 => Just(Event::Busy),
+        1 => Just(Event::Down),
+        1 => Just(Event::FailedBehind),
+        1 => Just(Event::Dropped),
+        2 => Just(Event::AnswerLost),
+        2 => (0..30_u64).prop_map(Event::Late),
+        1 => Just(Event::CutOff),
+        1 => Just(Event::SignedOut),
+        1 => Just(Event::LinksOver),
+        2 => Just(Event::Crash),
+    ]
+}
+
+#[derive(Debug, Clone)]
+struct Scene {
+    unit: Unit,
+    /// Records of the patient.
+    records: usize,
+    /// Every so many-th record is followed by one that was listed before.
+    repeats: Option<usize>,
+    page_size: usize,
+    /// Records that JHE held before: every so many-th.
+    held: usize,
+    /// Records that JHE refuses: every so many-th.
+    refused: usize,
+    events: Vec<Event>,
+    /// Which task is finished first.
+    order: Vec<u8>,
+}
+
+fn scene(unit: Unit) -> impl Strategy<Value = Scene> {
+    (
+        0..60_usize,
+        prop::option::of(2..9_usize),
+        1..20_usize,
+        2..9_usize,
+        2..9_usize,
+        prop::collection::vec(event(), 0..120),
+        prop::collection::vec(any::<u8>(), 1..20),
+    )
+        .prop_map(
+            move |(records, repeats, page_size, held, refused, events, order)| Scene {
+                unit,
+                records,
+                repeats,
+                page_size,
+                held,
+                refused,
+                events,
+                order,
+            },
+        )
+}
+
+struct World {
+    scene: Scene,
+    now: u64,
+    events: alloc::vec::IntoIter<Event>,
+    steps: usize,
+    /// Pages of ids.
+    pages: Vec<Vec<usize>>,
+    /// Links of an earlier session are refused.
+    session: u32,
+    /// How often each record is there.
+    rows: BTreeMap<usize, u32>,
+    /// Requests that JHE still works on: when it commits them.
+    late: Vec<(u64, Vec<usize>)>,
+    has_begun_anew: bool,
+    has_gone_on: bool,
+}
+
+impl World {
+    fn new(scene: Scene) -> Self {
+        let mut listed = Vec::new();
+        for id in 0..scene.records {
+            listed.push(id);
+            if scene.repeats.is_some_and(|repeats| id % repeats == 0) {
+                listed.push(id / 2);
+            }
+        }
+        let pages: Vec<Vec<usize>> = listed.chunks(scene.page_size).map(<[_]>::to_vec).collect();
+        let held = (0..scene.records).filter(|id| id % scene.held == 0 && !scene.refuses(*id));
+        World {
+            now: NOW,
+            events: scene.events.clone().into_iter(),
+            steps: 0,
+            pages: if pages.is_empty() {
+                alloc::vec![Vec::new()]
+            } else {
+                pages
+            },
+            session: 0,
+            rows: held.map(|id| (id, 1)).collect(),
+            late: Vec::new(),
+            has_begun_anew: false,
+            has_gone_on: false,
+            scene,
+        }
+    }
+
+    fn pass(&mut self, until: u64) {
+        self.now = self.now.max(until);
+        let now = self.now;
+        let (due, late) = core::mem::take(&mut self.late)
+            .into_iter()
+            .partition(|(at, _)| *at <= now);
+        self.late = late;
+        let due: Vec<(u64, Vec<usize>)> = due;
+        for (_, ids) in due {
+            self.store(&ids);
+        }
+    }
+
+    fn store(&mut self, ids: &[usize]) {
+        for id in ids {
+            if self.scene.refuses(*id) {
+                continue;
+            }
+            let count = self.rows.entry(*id).or_default();
+            *count = match self.scene.unit {
+                Unit::Record => *count + 1,
+                Unit::Batch => 1,
+            };
+            assert_eq!(*count, 1, "record {id} is there twice");
+        }
+    }
+
+    /// What comes of a request, or `None` if the tab crashes while it is under way.
+    fn answer(&mut self, request: &HttpRequest) -> Option<Answer> {
+        let event = self.events.next().unwrap_or(Event::Fine);
+        let ids = request.body.as_deref().map(ids_in).unwrap_or_default();
+        let is_write = request.method == Method::Post;
+        match event {
+            Event::Crash => {
+                // What was under way may arrive, now or later.
+                if is_write && !self.steps.is_multiple_of(3) {
+                    self.late
+                        .push((self.now + 10_000 * (self.steps % 3) as u64, ids));
+                }
+                return None;
+            }
+            Event::Busy => return Some(Ok(json(429, ""))),
+            Event::Down => return Some(Ok(answer(503, "text/html", "<html>"))),
+            Event::Dropped => return Some(Err(TransportError::Unreachable)),
+            Event::Late(seconds) => {
+                self.late.push((self.now + seconds * 1000, ids));
+                return Some(Err(TransportError::TimedOut));
+            }
+            Event::SignedOut if request.url.host() == "ehr.example" => {
+                return Some(Ok(json(401, "\"\"")));
+            }
+            Event::SignedOut if self.steps.is_multiple_of(4) => return Some(Ok(json(401, "{}"))),
+            Event::LinksOver => self.session += 1,
+            _ => {}
+        }
+        let whole = self.process(request, &ids);
+        Some(match event {
+            Event::AnswerLost => Err(TransportError::Unreachable),
+            Event::CutOff => Err(TransportError::CutOff),
+            Event::FailedBehind if is_write => Ok(answer(500, "text/html", "<html>")),
+            _ => whole,
+        })
+    }
+
+    fn process(&mut self, request: &HttpRequest, ids: &[usize]) -> Answer {
+        if request.url.host() == "ehr.example" {
+            return self.page(request.url.query());
+        }
+        if request.method == Method::Get {
+            let there: Vec<String> = self.rows.keys().map(|id| format!("r{id}")).collect();
+            let there: Vec<&str> = there.iter().map(String::as_str).collect();
+            return Ok(json(200, &rows(&there)));
+        }
+        self.store(ids);
+        match self.scene.unit {
+            Unit::Record if ids.iter().any(|id| self.scene.refuses(*id)) => Ok(json(400, "{}")),
+            Unit::Record => Ok(json(201, "{}")),
+            Unit::Batch => {
+                let entry = |id: &usize| match self.scene.refuses(*id) {
+                    true => r#"{"response":{"status":"400 invalid"}}"#,
+                    false => r#"{"response":{"status":"201 Created"}}"#,
+                };
+                let entries: Vec<&str> = ids.iter().map(entry).collect();
+                Ok(json(
+                    200,
+                    &format!(r#"{{"entry":[{}]}}"#, entries.join(",")),
+                ))
+            }
+        }
+    }
+
+    fn page(&self, query: &str) -> Answer {
+        let mut number = 0;
+        if let Some(rest) = query.strip_prefix("?session=") {
+            let (session, page) = rest.split_once("&page=").unwrap();
+            if session != self.session.to_string() {
+                return Ok(json(400, "{}"));
+            }
+            number = page.parse().unwrap();
+        }
+        let ids: Vec<String> = self.pages[number]
+            .iter()
+            .map(|id| format!("r{id}"))
+            .collect();
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        let next = format!("?session={}&page={}", self.session, number + 1);
+        let is_last = number + 1 == self.pages.len();
+        Ok(json(200, &page(&ids, (!is_last).then_some(next.as_str()))))
+    }
+
+    /// One life of the tab: `Err` with what it left behind if it crashed.
+    fn live(&mut self, mut run: ImportRun, kept: &mut Kept) -> Result<ImportRun, ()> {
+        let mut under_way: Vec<(TaskId, HttpRequest)> = Vec::new();
+        kept.checkpoint = run.checkpoint();
+        loop {
+            self.steps += 1;
+            assert!(self.steps < 20_000, "it does not end");
+            match run.next_action(self.now) {
+                Action::Perform(task, request) => {
+                    if request.method == Method::Post {
+                        kept.last_write = Some(self.now);
+                    }
+                    under_way.push((task, request));
+                    let is_write =
+                        |(_, request): &&(TaskId, HttpRequest)| request.method == Method::Post;
+                    let writes = under_way.iter().filter(is_write).count();
+                    assert!(writes <= run.deployment.writing.ceiling as usize);
+                    assert!(under_way.len() - writes <= 2);
+                    assert!(
+                        run.queue.len()
+                            <= AHEAD_RECORDS + self.scene.page_size + writes * BATCH_RECORDS
+                    );
+                }
+                Action::AwaitTime(until) if under_way.is_empty() => {
+                    assert!(until > self.now);
+                    self.pass(until);
+                }
+                Action::AwaitFinish | Action::AwaitTime(_) => {
+                    let turn = self.scene.order[self.steps % self.scene.order.len()] as usize;
+                    let (task, request) = under_way.swap_remove(turn % under_way.len());
+                    self.pass(self.now + 60);
+                    let Some(answer) = self.answer(&request) else {
+                        // The others are cut off with it.
+                        for (_, other) in under_way {
+                            let ids = other.body.as_deref().map(ids_in).unwrap_or_default();
+                            self.late.push((self.now + 20_000, ids));
+                        }
+                        return Err(());
+                    };
+                    run.finish(task, answer, self.now);
+                    kept.checkpoint = run.checkpoint();
+                }
+                Action::Complete => {
+                    assert!(under_way.is_empty());
+                    return Ok(run);
+                }
+            }
+        }
+    }
+
+    /// The patient does not give up.
+    fn go(&mut self) -> Ending {
+        let mut kept = Kept::default();
+        let mut is_first = true;
+        for _ in 0..400 {
+            let earlier = if is_first && self.rows.is_empty() {
+                Vec::new()
+            } else {
+                alloc::vec![source()]
+            };
+            let start = Start {
+                source: Source {
+                    id: source(),
+                    earlier,
+                },
+                deployment: match self.scene.unit {
+                    Unit::Record => &MYCHART,
+                    Unit::Batch => &PATIENT_ACCESS,
+                },
+                checkpoint: kept.checkpoint.clone(),
+                last_write: kept.last_write,
+                ..start()
+            };
+            self.has_gone_on |= !is_first;
+            is_first = false;
+            let run = ImportRun::new(start, self.now);
+            let ended = self.live(run, &mut kept);
+            self.pass(self.now + 500);
+            let Ok(run) = ended else {
+                continue;
+            };
+            let ending = run.ending();
+            let tally = &ending.tally;
+            assert_eq!(
+                tally.fetched(),
+                tally.stored
+                    + tally.already_there
+                    + tally.repeated
+                    + tally.left_out()
+                    + tally.not_saved()
+            );
+            match ending.way_on() {
+                WayOn::None if ending.pull_error.is_some() || ending.stop.is_some() => {
+                    // From the invitation link, in a new tab.
+                    self.has_begun_anew = true;
+                    kept.checkpoint = Checkpoint::default();
+                }
+                WayOn::None => return ending,
+                WayOn::TryAgain | WayOn::SignIn => {}
+            }
+        }
+        panic!("it does not come to an end");
+    }
+}
+
+/// What the tab's storage holds.
+#[derive(Default)]
+struct Kept {
+    checkpoint: Checkpoint,
+    last_write: Option<u64>,
+}
+
+impl Scene {
+    fn refuses(&self, id: usize) -> bool {
+        id % self.refused == 1
+    }
+}
+
+fn ids_in(body: &str) -> Vec<usize> {
+    let mut ids: Vec<usize> = Vec::new();
+    for part in body.split(r#""id":"r"#).skip(1) {
+        let id = part.split('"').next().unwrap();
+        ids.push(id.parse().unwrap());
+    }
+    ids
+}
+
+fn check(scene: Scene) {
+    let mut world = World::new(scene.clone());
+    let held_before = world.rows.len() as u32;
+    let ending = world.go();
+    world.pass(world.now + 60_000);
+
+    let expected: Vec<usize> = (0..scene.records)
+        .filter(|id| !scene.refuses(*id))
+        .collect();
+    let there: Vec<usize> = world.rows.keys().copied().collect();
+    assert!(world.rows.values().all(|count| *count == 1));
+
+    let tally = ending.tally;
+    // A record at which JHE failed again and again is given up, and told as refused.
+    let given_up = tally.refused as usize - (scene.records - expected.len());
+    let missing = expected.iter().filter(|id| !there.contains(id)).count();
+    assert!(missing <= given_up, "{missing} records are lost");
+    assert_eq!(there.len() + missing, expected.len());
+    let known = tally.stored + tally.already_there + tally.refused;
+    assert_eq!((tally.unsettled, tally.unsent), (0, 0));
+    // Which records were listed before a reload is not known any more: one that is listed again counts as one more.
+    let is_exact = scene.repeats.is_none() || !world.has_gone_on;
+    assert!(known >= scene.records as u32);
+    if is_exact {
+        assert_eq!(known, scene.records as u32);
+    }
+    if is_exact && scene.unit == Unit::Record && !world.has_begun_anew {
+        assert_eq!(tally.already_there, held_before);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn one_by_one_every_record_arrives_once_whatever_happens(scene in scene(Unit::Record)) {
+        check(scene);
+    }
+
+    #[test]
+    fn in_batches_every_record_arrives_whatever_happens(scene in scene(Unit::Batch)) {
+        check(scene);
+    }
+}
