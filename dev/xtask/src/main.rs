@@ -3,6 +3,7 @@
 //! Every command first installs what it needs and finds missing (`setup.rs`), then runs from the repository's root,
 //! wherever it was called.
 
+mod bench;
 mod bundle;
 mod checks;
 mod compression;
@@ -31,6 +32,7 @@ cargo xtask <command>
   test              everything that must be right, from formatting to the journeys in Chromium
   test --part NAME  one part of it: {parts}
   dist              the bundle as it is deployed, in dist/, and its size against the budget
+  bench [OPTIONS]   the same import by jhe-connect and by the library it replaces, measured: docs/benchmarks.md
   setup             install the tools that the other commands need (they also do so themselves)
 ";
 
@@ -65,6 +67,7 @@ fn perform(arguments: &[&str]) -> Result<ExitCode> {
         }
         ["test"] => checks::run_all(&Workspace::locate()?),
         ["test", "--part", name] => checks::run_one(&Workspace::locate()?, name),
+        ["bench", options @ ..] => bench::run_all(&Workspace::locate()?, options),
         ["demo"] => demo::serve(&Workspace::locate()?),
         ["demo", "--headless"] => demo::headless(&Workspace::locate()?),
         other => {

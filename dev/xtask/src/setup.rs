@@ -23,9 +23,12 @@ pub(crate) enum Need {
     Trunk,
     Browser,
     WasmPack,
+    /// The library that the benchmark compares with. In no test: only `bench` asks for it.
+    Peer,
 }
 
 impl Need {
+    /// Everything that tests need.
     pub(crate) const ALL: &[Need] = &[
         Need::Components,
         Need::WasmTarget,
@@ -47,6 +50,7 @@ pub(crate) fn install_missing(workspace: &Workspace, needs: &[Need]) -> Result {
             Need::Trunk => trunk(workspace)?,
             Need::Browser => browser(workspace)?,
             Need::WasmPack => wasm_pack(workspace)?,
+            Need::Peer => peer(workspace)?,
         }
     }
     Ok(())
@@ -139,6 +143,54 @@ fn cargo_install(
 
 /// wasm-opt (its JavaScript build) and esbuild, as pinned in dev/xtask/tools: the same bytes on every machine.
 fn shrinking(workspace: &Workspace) -> Result {
+    let pinned = workspace.read("dev/xtask/tools/package-lock.json")?;
+    let what = format!(
+        "wasm-opt (binaryen {}) and esbuild {}",
+        pinned_version(&pinned, "binaryen")?,
+        pinned_version(&pinned, "esbuild")?
+    );
+    let programs = ["wasm-opt", "esbuild"].map(|program| format!(".bin/{program}"));
+    // esbuild's installation script only makes its start a little faster.
+    npm_install(
+        workspace,
+        &what,
+        "dev/xtask/tools",
+        "target/tools",
+        &programs,
+        &[],
+    )
+}
+
+/// Where the benchmark finds the builds of its library.
+pub(crate) const PEER: &str = "target/bench/peer/node_modules/fhirclient/build";
+
+/// fhirclient, as pinned in dev/bench.
+fn peer(workspace: &Workspace) -> Result {
+    let pinned = workspace.read("dev/bench/package-lock.json")?;
+    let what = format!("fhirclient {}", pinned_version(&pinned, "fhirclient")?);
+    let builds = ["fhir-client.min.js", "fhir-client.pure.min.js"]
+        .map(|build| format!("fhirclient/build/{build}"));
+    // Only its builds are used, which contain what they need.
+    let without_peers = ["--legacy-peer-deps", "--omit=optional"];
+    npm_install(
+        workspace,
+        &what,
+        "dev/bench",
+        "target/bench/peer",
+        &builds,
+        &without_peers,
+    )
+}
+
+/// Installs what a lock file pins in `pins` into the folder `at`, unless `files` are in its node_modules already.
+fn npm_install(
+    workspace: &Workspace,
+    what: &str,
+    pins: &str,
+    at: &str,
+    files: &[String],
+    options: &[&str],
+) -> Result {
     let node = installed_version(workspace, "node");
     if node.is_none_or(|found| found < NODE) || workspace.find_program("npm").is_none() {
         return Err(format!(
@@ -148,36 +200,29 @@ fn shrinking(workspace: &Workspace) -> Result {
         )
         .into());
     }
-    let pinned = workspace.read("dev/xtask/tools/package-lock.json")?;
-    let tools = workspace.path("target/tools");
+    let pinned = workspace.read(&format!("{pins}/package-lock.json"))?;
+    let folder = workspace.path(at);
+    let modules = folder.join("node_modules");
     // npm writes its own lock file into node_modules as the last step of a complete installation.
-    let complete = tools.join("node_modules/.package-lock.json").is_file()
-        && ["wasm-opt", "esbuild"]
-            .iter()
-            .all(|program| tools.join("node_modules/.bin").join(program).exists())
+    let complete = modules.join(".package-lock.json").is_file()
+        && files.iter().all(|file| modules.join(file).exists())
         && workspace
-            .read("target/tools/package-lock.json")
+            .read(&format!("{at}/package-lock.json"))
             .is_ok_and(|installed| installed == pinned);
-    let what = format!(
-        "wasm-opt (binaryen {}) and esbuild {}",
-        pinned_version(&pinned, "binaryen")?,
-        pinned_version(&pinned, "esbuild")?
-    );
     if complete {
-        present(&what);
+        present(what);
         return Ok(());
     }
-    installing(&what, "a few seconds");
-    std::fs::create_dir_all(&tools)?;
+    installing(what, "a few seconds");
+    std::fs::create_dir_all(&folder)?;
     for file in ["package.json", "package-lock.json"] {
-        std::fs::copy(
-            workspace.path("dev/xtask/tools").join(file),
-            tools.join(file),
-        )?;
+        std::fs::copy(workspace.path(pins).join(file), folder.join(file))?;
     }
-    // esbuild's installation script only makes its start a little faster.
     let arguments = ["ci", "--ignore-scripts", "--no-audit", "--no-fund"];
-    run(workspace.command("npm", &arguments).current_dir(&tools))
+    run(workspace
+        .command("npm", &arguments)
+        .args(options)
+        .current_dir(&folder))
 }
 
 fn pinned_version(lock_file: &str, package: &str) -> Result<String> {
@@ -185,7 +230,7 @@ fn pinned_version(lock_file: &str, package: &str) -> Result<String> {
     lock["packages"][format!("node_modules/{package}")]["version"]
         .as_str()
         .map(str::to_owned)
-        .ok_or_else(|| format!("dev/xtask/tools/package-lock.json does not pin {package}").into())
+        .ok_or_else(|| format!("the lock file of npm does not pin {package}").into())
 }
 
 /// Browsers of the Chromium family that the tests can use, in order of preference.
@@ -197,6 +242,15 @@ const BROWSERS: &[&str] = &[
     "/Applications/Chromium.app/Contents/MacOS/Chromium",
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
 ];
+
+/// The browser that [`Need::Browser`] found or installed.
+pub(crate) fn browser_program(workspace: &Workspace) -> Result<std::path::PathBuf> {
+    BROWSERS
+        .iter()
+        .filter(|name| installed_version(workspace, name).is_some())
+        .find_map(|name| workspace.find_program(name))
+        .ok_or_else(|| "Chromium is not installed".into())
+}
 
 fn browser(workspace: &Workspace) -> Result {
     if browser_and_driver(workspace)? {
@@ -279,6 +333,7 @@ mod tests {
     use super::*;
 
     const LOCK_FILE: &str = include_str!("../tools/package-lock.json");
+    const PEER_LOCK_FILE: &str = include_str!("../../bench/package-lock.json");
 
     #[test]
     fn optimiser_and_minifier_are_pinned_to_one_exact_version() {
@@ -305,7 +360,8 @@ mod tests {
 
     /// npm then asks the registry that the machine is set up with.
     #[test]
-    fn the_lock_file_names_no_registry() {
+    fn the_lock_files_name_no_registry() {
         assert!(!LOCK_FILE.contains("\"resolved\""));
+        assert!(!PEER_LOCK_FILE.contains("\"resolved\""));
     }
 }

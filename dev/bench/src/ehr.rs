@@ -1,0 +1,153 @@
+//! The hospital: discovery, a sign-in that asks nothing, and the search for labs, readable from any origin (CORS).
+
+use std::borrow::Cow;
+use std::time::Instant;
+
+use hyper::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ORIGIN, VARY,
+};
+use hyper::{Method, StatusCode};
+use serde_json::json;
+use url::form_urlencoded;
+
+use crate::chart::{PATIENT, SESSION};
+use crate::serve::{Asked, Reply, content, empty, set};
+use crate::world::{Run, World};
+
+/// The FHIR base's path.
+pub(crate) const FHIR_BASE: &str = "/interconnect/api/FHIR/R4";
+/// The app's client id.
+pub(crate) const CLIENT_ID: &str = "bench-client";
+/// The scopes that the pages ask for, and get.
+pub(crate) const SCOPE: &str = "launch/patient patient/Patient.read patient/Observation.read";
+
+const AUTHORIZE: &str = "/interconnect/oauth2/authorize";
+const TOKEN: &str = "/interconnect/oauth2/token";
+
+pub(crate) fn answer(world: &World, run: &Run, asked: &Asked) -> Reply {
+    let mut reply = if asked.parts.method == Method::OPTIONS {
+        run.ledger().preflights += 1;
+        let mut reply = empty(StatusCode::OK);
+        set(
+            &mut reply,
+            ACCESS_CONTROL_ALLOW_METHODS,
+            "GET, POST, OPTIONS",
+        );
+        set(
+            &mut reply,
+            ACCESS_CONTROL_ALLOW_HEADERS,
+            "origin, authorization, accept, content-type, x-requested-with, prefer, epic-client-id",
+        );
+        reply
+    } else {
+        route(world, run, asked)
+    };
+    let origin = asked.header(ORIGIN);
+    if !origin.is_empty() {
+        set(&mut reply, ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        set(&mut reply, VARY, "Origin");
+    }
+    reply
+}
+
+fn route(world: &World, run: &Run, asked: &Asked) -> Reply {
+    match (asked.path(), asked.path().strip_prefix(FHIR_BASE)) {
+        (AUTHORIZE, _) => {
+            run.arrive();
+            sign_in(asked)
+        }
+        (TOKEN, _) => crate::serve::json(
+            StatusCode::OK,
+            json!({
+                "access_token": "bench-ehr-token",
+                "token_type": "bearer",
+                "expires_in": 3600,
+                "scope": SCOPE,
+                "patient": PATIENT,
+            }),
+        ),
+        (_, Some("/.well-known/smart-configuration")) => {
+            crate::serve::json(StatusCode::OK, smart_configuration(world))
+        }
+        (_, Some("/metadata")) => crate::serve::json(StatusCode::OK, capabilities(world)),
+        (_, Some("/Observation")) => search(run, asked),
+        _ => empty(StatusCode::NOT_FOUND),
+    }
+}
+
+/// The hospital's sign-in, which asks nothing: the measurement begins when it sends the patient back to the app.
+fn sign_in(asked: &Asked) -> Reply {
+    let query = asked.query();
+    let redirect_uri = parameter(query, "redirect_uri").unwrap_or_default();
+    let state = parameter(query, "state").unwrap_or_default();
+    let answer = form_urlencoded::Serializer::new(String::new())
+        .append_pair("code", "bench-code")
+        .append_pair("state", &state)
+        .finish();
+    let back = json!(format!("{redirect_uri}?{answer}"));
+    let page = format!(
+        "<!DOCTYPE html>\n<title>Sign in</title>\n<script>const benchBack = () => location.replace({back});</script>\n"
+    );
+    content(StatusCode::OK, "text/html; charset=utf-8", page.into())
+}
+
+fn smart_configuration(world: &World) -> serde_json::Value {
+    let ehr = &world.origins.ehr;
+    json!({
+        "issuer": world.origins.fhir_base(),
+        "authorization_endpoint": format!("{ehr}{AUTHORIZE}"),
+        "token_endpoint": format!("{ehr}{TOKEN}"),
+        "grant_types_supported": ["authorization_code"],
+        "response_types_supported": ["code"],
+        "capabilities": ["launch-standalone", "client-public", "context-standalone-patient", "permission-patient"],
+        "code_challenge_methods_supported": ["S256"],
+    })
+}
+
+/// Only what a client looks for in it; Epic's has a megabyte.
+fn capabilities(world: &World) -> serde_json::Value {
+    let parameters = [("patient", "reference"), ("category", "token")]
+        .map(|(name, kind)| json!({ "name": name, "type": kind }));
+    json!({
+        "resourceType": "CapabilityStatement",
+        "status": "active",
+        "kind": "instance",
+        "fhirVersion": "4.0.1",
+        "format": ["json"],
+        "implementation": { "description": "Bench", "url": world.origins.fhir_base() },
+        "rest": [{
+            "mode": "server",
+            "resource": [{
+                "type": "Observation",
+                "interaction": [{ "code": "search-type" }],
+                "searchParam": parameters,
+            }],
+        }],
+    })
+}
+
+fn search(run: &Run, asked: &Asked) -> Reply {
+    let query = asked.query();
+    let page = if query.starts_with(SESSION) {
+        parameter(query, "page").and_then(|page| page.parse::<usize>().ok()?.checked_sub(1))
+    } else if parameter(query, "category").as_deref() == Some("laboratory") {
+        Some(0)
+    } else {
+        None
+    };
+    let Some(page) = page.and_then(|page| run.chart.page(page)) else {
+        let nothing = json!({ "resourceType": "Bundle", "type": "searchset", "total": 0 });
+        return crate::serve::json(StatusCode::OK, nothing);
+    };
+    let mut ledger = run.ledger();
+    ledger.pages += 1;
+    ledger.first_page.get_or_insert_with(Instant::now);
+    content(StatusCode::OK, "application/fhir+json", page)
+}
+
+fn parameter<'a>(query: &'a str, wanted: &str) -> Option<Cow<'a, str>> {
+    form_urlencoded::parse(query.as_bytes())
+        .find(|(name, _)| name == wanted)
+        .map(|(_, value)| value)
+}
