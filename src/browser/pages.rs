@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::cell::Cell;
 
 use wasm_bindgen::JsCast;
 
@@ -153,6 +154,9 @@ fn known(store: &TabStore, config: &str, page: &Url) -> Result<(PageConfig, JheS
     Ok((config, jhe.ok_or(CallbackError::NoJheSession)?))
 }
 
+/// The line that tells how far the import is changes no more often, in milliseconds.
+const REDRAWN_MS: u64 = 200;
+
 /// Copies the records, from the checkpoint on.
 async fn import(
     view: &Rc<View>,
@@ -199,6 +203,7 @@ async fn import(
     };
     let mut run = ImportRun::new(start, platform::now());
     let mut revision = 0;
+    let shown = Cell::new(0);
     view.step("Copying your records");
     let ending = perform(
         &mut run,
@@ -217,7 +222,13 @@ async fn import(
         },
         &|run| {
             let now = platform::now();
-            view.progress(&match run.wait(now) {
+            let wait = run.wait(now);
+            // Each redrawing costs more than a record does.
+            if wait.is_none() && now < shown.get() + REDRAWN_MS {
+                return;
+            }
+            shown.set(now);
+            view.progress(&match wait {
                 Some(wait) => waiting_line(wait, now, portal),
                 None => progress_line(&run.tally(), run.label()),
             });
