@@ -24,8 +24,8 @@ use std::collections::BTreeSet;
 
 use jhe_connect::error::Error;
 use jhe_connect::exchange::deployment::MYCHART;
-use jhe_connect::import::Verdict;
-use jhe_connect::session;
+use jhe_connect::import::{QUIET_MS, Verdict, WayOn};
+use jhe_connect::session::{self, SessionStore};
 use jhe_connect::smart::launch::PENDING_LIMIT_MS;
 use jhe_connect::summary::Summary;
 use sandbox::{
@@ -42,6 +42,7 @@ use flow::watch;
 
 /// On one page of a search.
 const PAGE: usize = 10;
+const MOST_WRITES_AT_ONCE: usize = 6;
 
 // The patient's labs arrive.
 
@@ -394,15 +395,16 @@ fn a_reload_of_a_finished_run_tells_its_counts_and_sends_nothing() {
 }
 
 #[test]
-fn a_reload_in_the_middle_of_a_run_says_so_and_exchanges_nothing_again() {
+fn a_reload_after_the_tokens_are_gone_says_so_and_sends_nothing() {
     let journey = Journey::begin();
     journey.tab.before("/FHIR/R5/", 3, Tab::close);
-    let landed = journey.travel(CAMILA, Decision::Allow);
-    assert!(matches!(landed, Ok(Landed::Left)), "{landed:?}");
+    journey.connect_and_leave();
+    journey.tab.store.remove("jhe-connect:2:ehr");
+    let sent = journey.log().len();
 
     expect_code(journey.reload(), "callback.interrupted");
     assert_eq!(journey.rows().len(), 3);
-    assert_eq!(journey.exchanges().len(), 1);
+    assert_eq!(journey.log().len(), sent);
 }
 
 #[test]
@@ -413,7 +415,7 @@ fn an_answer_that_is_opened_again_is_not_exchanged_again() {
     assert!(journey.open_callback(&journey.tab, &back).is_ok());
     let sent = journey.log().len();
 
-    let another_tab = Tab::open(&journey.tab.sandbox);
+    let another_tab = journey.tab.another();
     for tab in [&journey.tab, &another_tab] {
         expect_code(journey.open_callback(tab, &back), "callback.unknown_state");
     }
@@ -458,17 +460,23 @@ fn a_patient_who_denied_connects_at_the_second_attempt() {
 // Writes whose outcome is not known.
 
 #[test]
-fn a_write_whose_answer_is_lost_is_unsettled_and_not_repeated() {
-    for fault in [Fault::LoseAnswer, Fault::CutOff, Fault::DropConnection] {
+fn a_write_whose_answer_is_lost_is_settled_and_never_doubled() {
+    for (fault, is_done) in [
+        (Fault::LoseAnswer, true),
+        (Fault::CutOff, true),
+        (Fault::DropConnection, false),
+        (maintenance(), false),
+    ] {
         let journey = Journey::begin();
         journey.world().give_labs(CAMILA.user, 4);
         journey.fail(writes().after(1).once(), fault);
+        let before = journey.tab.now();
         let import = journey.connect();
 
-        let tally = &import.ending.tally;
-        assert_eq!(import.ending.verdict(), Verdict::Partly);
-        assert_eq!((tally.stored, tally.unsettled, tally.unsent), (3, 1, 0));
-        assert_eq!(journey.writes().len(), 4);
+        journey.has_brought_all(&import);
+        assert_eq!(journey.writes().len(), if is_done { 4 } else { 5 });
+        assert_eq!(journey.read_backs().len(), 1);
+        assert_eq!(journey.tab.now() - before, QUIET_MS);
     }
 }
 
@@ -477,25 +485,35 @@ fn a_web_page_in_place_of_jhes_answer_does_not_count_as_stored() {
     let journey = Journey::begin();
     journey.world().give_labs(CAMILA.user, 3);
     journey.fail(writes().after(1).once(), web_page());
-    let tally = journey.connect().ending.tally;
+    let import = journey.connect();
 
-    assert_eq!((tally.stored, tally.unsettled), (2, 1));
-    assert_eq!(journey.rows().len(), 2);
+    journey.has_brought_all(&import);
+    assert_eq!(journey.writes().len(), 4);
+    assert_eq!(journey.read_backs().len(), 1);
 }
 
 #[test]
-fn a_write_that_fails_inside_jhe_is_unsettled_and_stops_no_other() {
+fn a_record_at_which_jhe_fails_three_times_is_refused_and_stops_no_other() {
     let journey = Journey::begin();
     journey.world().give_labs(CAMILA.user, 4);
-    journey.fail(
-        writes().after(1).once(),
-        Fault::status(500, "text/html", "<h1>Server Error (500)</h1>"),
-    );
+    // It is the second one the first time, and alone the other times.
+    for turn in [1, 4, 5] {
+        journey.fail(
+            writes().after(turn).once(),
+            Fault::status(500, "text/html", "<h1>Server Error (500)</h1>"),
+        );
+    }
     let import = journey.connect();
 
     let tally = &import.ending.tally;
-    assert_eq!((tally.stored, tally.unsettled), (3, 1));
-    assert_eq!(journey.writes().len(), 4);
+    assert_eq!(import.ending.verdict(), Verdict::Partly);
+    assert_eq!(import.ending.way_on(), WayOn::None);
+    assert_eq!((tally.stored, tally.refused, tally.unsettled), (3, 1, 0));
+    assert_eq!(tally.reasons, [("HTTP 500: a web page".into(), 1)]);
+    assert_eq!(journey.writes().len(), 6);
+    let mut labs = journey.labs();
+    labs.remove(1);
+    journey.has_arrived(&labs);
 }
 
 #[test]
@@ -505,8 +523,8 @@ fn a_redirected_write_takes_neither_record_nor_token_along() {
     journey.fail(writes().once(), redirect_to_evil(&journey));
     let import = journey.connect();
 
-    let tally = &import.ending.tally;
-    assert_eq!((tally.stored, tally.unsettled), (1, 1));
+    journey.has_brought_all(&import);
+    assert_eq!(journey.writes().len(), 3);
 }
 
 // A token goes where it was issued for, and nowhere else.
@@ -582,6 +600,8 @@ fn a_redirected_page_takes_no_token_along() {
 
     assert_eq!(journey.error_of(&import).code(), "pull.unreachable");
     journey.has_arrived(&journey.first_labs(PAGE));
+    journey.world().settings.ehr.next_link = NextLink::NextPage;
+    journey.has_brought_all(&journey.go_on());
 }
 
 #[test]
@@ -655,11 +675,11 @@ fn a_jhe_session_that_ends_while_importing_keeps_what_arrived() {
     assert_eq!(import.ending.verdict(), Verdict::Partly);
     assert_eq!((tally.stored, tally.refused, tally.unsettled), (13, 0, 0));
     assert_eq!(tally.stored + tally.unsent, tally.found);
-    assert_eq!(
-        journey.writes().len(),
-        14,
-        "nothing more is written with a dead token"
+    assert!(
+        journey.writes().len() < 13 + MOST_WRITES_AT_ONCE,
+        "more is written with a dead token than was under way"
     );
+    assert_eq!(import.ending.way_on(), WayOn::None);
     journey.has_arrived(&journey.first_labs(13));
 }
 
@@ -701,7 +721,9 @@ fn a_session_at_the_hospital_that_ends_while_importing_keeps_what_was_fetched() 
     let import = journey.connect();
 
     assert_eq!(journey.error_of(&import).code(), "pull.signed_out");
+    assert_eq!(import.ending.way_on(), WayOn::SignIn);
     journey.has_arrived(&journey.first_labs(PAGE));
+    journey.has_brought_all(&journey.go_on_signed_in_as(CAMILA));
 }
 
 #[test]
@@ -710,10 +732,18 @@ fn a_jhe_that_stops_answering_is_not_tried_with_every_record_that_is_left() {
     journey.fail(writes().after(5), Fault::DropConnection);
     let import = journey.connect();
 
-    assert_eq!(journey.error_of(&import).code(), "jhe.unreachable");
-    assert_eq!(import.ending.tally.unsettled, 3);
-    assert_eq!(journey.writes().len(), 8);
+    assert_eq!(journey.error_of(&import).code(), "jhe.failing");
+    let tally = &import.ending.tally;
+    assert_eq!((tally.stored, tally.unsettled, tally.refused), (5, 0, 0));
+    assert_eq!(tally.stored + tally.unsent, tally.found);
+    // Each time as many are lost as are under way before that is noticed.
+    assert_eq!(journey.read_backs().len(), 3);
+    assert!(journey.writes().len() < 5 + 3 * (3 + MOST_WRITES_AT_ONCE));
     journey.has_arrived(&journey.first_labs(5));
+
+    assert_eq!(import.ending.way_on(), WayOn::TryAgain);
+    journey.is_well_again();
+    journey.has_brought_all(&journey.go_on());
 }
 
 #[test]
@@ -724,9 +754,31 @@ fn a_device_that_goes_offline_while_importing_keeps_what_arrived() {
 
     assert_eq!(journey.error_of(&import).code(), "browser.offline");
     let tally = &import.ending.tally;
-    assert_eq!((tally.stored, tally.unsettled), (13, 1));
+    assert_eq!(tally.stored, 13);
+    assert!((1..=MOST_WRITES_AT_ONCE).contains(&(tally.unsettled as usize)));
     assert_eq!(tally.stored + tally.not_saved(), tally.found);
     journey.has_arrived(&journey.first_labs(13));
+
+    assert_eq!(import.ending.way_on(), WayOn::TryAgain);
+    journey.tab.go_online();
+    journey.has_brought_all(&journey.go_on());
+}
+
+#[test]
+fn a_record_stays_unsettled_only_if_jhe_does_not_say_what_it_holds() {
+    let journey = Journey::begin();
+    journey.world().give_labs(CAMILA.user, 4);
+    journey.fail(writes().after(1).once(), Fault::LoseAnswer);
+    journey.fail(read_backs(), maintenance());
+    let import = journey.connect();
+
+    assert_eq!(journey.error_of(&import).code(), "inventory.refused");
+    let tally = &import.ending.tally;
+    assert_eq!((tally.stored, tally.unsettled, tally.unsent), (3, 1, 0));
+    assert_eq!(journey.read_backs().len(), 5);
+    assert_eq!(import.ending.way_on(), WayOn::TryAgain);
+    journey.is_well_again();
+    journey.has_brought_all(&journey.go_on());
 }
 
 // Every error of the core that can occur without a browser. Each is provoked, ends with its code, and writes nothing
@@ -839,16 +891,20 @@ provoked!(BEFORE_ANY_RECORD, the_callback_page_stops, {
     a_list_of_sources_that_is_no_json_is_told: "source.refused", |j| j.fail(sources(), web_page());
     an_unreachable_source_endpoint_is_told: "source.unreachable", |j| j.fail(registration(), Fault::DropConnection);
 
-    an_inventory_that_is_refused_is_told: "inventory.refused", |j| with_earlier_source(j, maintenance());
-    an_inventory_that_is_no_json_is_told: "inventory.refused", |j| with_earlier_source(j, web_page());
-    an_inventory_that_is_cut_off_is_told: "inventory.unreachable", |j| with_earlier_source(j, Fault::CutOff);
-
     a_device_that_goes_offline_before_the_source_is_told: "browser.offline", |j| j.tab.before("/fhir_sources", 0, Tab::go_offline);
 
     a_jhe_session_that_ended_at_the_hospital_is_told: "jhe.session_expired", |j| j.world().expire_jhe_tokens();
     a_jhe_session_that_ends_before_the_profile_is_told: "jhe.session_expired", |j| j.tab.before("/profile", 0, end_jhe_session);
     a_jhe_session_that_ends_before_the_sources_are_listed_is_told: "jhe.session_expired", |j| j.tab.before("/fhir_sources", 0, end_jhe_session);
     a_jhe_session_that_ends_before_the_source_is_registered_is_told: "jhe.session_expired", |j| j.tab.before("/fhir_sources", 1, end_jhe_session);
+});
+
+provoked!(BEFORE_ANY_WRITE, nothing_is_written, {
+    an_inventory_that_is_refused_is_told: "inventory.refused", |j| with_earlier_source(j, maintenance());
+    an_inventory_that_is_no_json_is_told: "inventory.refused", |j| with_earlier_source(j, web_page());
+    an_inventory_that_is_cut_off_is_told: "inventory.unreachable", |j| with_earlier_source(j, Fault::CutOff);
+    an_inventory_without_connection_is_told: "inventory.unreachable", |j| with_earlier_source(j, Fault::DropConnection);
+    a_session_that_ends_before_the_inventory_is_told: "jhe.session_expired", |j| with_earlier_source(j, json_answer(401, "{}"));
 });
 
 provoked!(ON_THE_FIRST_PAGE, nothing_is_fetched, {
@@ -874,13 +930,15 @@ provoked!(ON_A_LATER_PAGE, the_first_page_is_kept, {
 });
 
 /// What has a test of its own above.
-const ELSEWHERE: &[&str] = &["callback.interrupted", "jhe.unreachable"];
+const ELSEWHERE: &[&str] = &["callback.interrupted", "jhe.failing", "jhe.unreachable"];
 
 /// What only a browser can find out.
 const NEEDS_A_BROWSER: &[&str] = &[
     "browser.insecure_context",
     "browser.no_webassembly",
     "browser.load_failed",
+    // Other tabs are known by a lock of the browser's.
+    "callback.other_tab",
 ];
 
 #[test]
@@ -900,6 +958,7 @@ fn every_code_of_the_core_is_provoked() {
         ON_THE_CONNECT_PAGE,
         BEFORE_THE_CODE,
         BEFORE_ANY_RECORD,
+        BEFORE_ANY_WRITE,
         ON_THE_FIRST_PAGE,
         ON_A_LATER_PAGE,
         ELSEWHERE,
@@ -925,8 +984,7 @@ fn the_connect_page_stops(code: &str, provoke: Provoke) {
         matches!(session::take_launch(&journey.tab.store), Ok(None)),
         "a sign-in is pending"
     );
-    let left = journey.tab.store.dump();
-    assert!(!left.contains(":jhe"), "the JHE token stays: {left}");
+    watch::check_keys(&journey.tab.store.entries());
     let mut log = journey.log();
     log.retain(|request| request.header("authorization").is_some());
     assert!(log.is_empty(), "a token was used: {log:?}");
@@ -939,10 +997,24 @@ fn the_answer_is_refused(code: &str, provoke: Provoke) {
     assert_eq!(journey.exchanges().len(), 0, "a code was exchanged");
 }
 
-/// A code is exchanged, and no record moves.
+/// A code is exchanged, and no record moves. Only if the network stood in the way a reload goes on.
 fn the_callback_page_stops(code: &str, provoke: Provoke) {
     let journey = the_callback_page_refuses(code, provoke);
     assert_eq!(journey.exchanges().len(), 1);
+    let may_go_on = [
+        "identifier.unreachable",
+        "source.unreachable",
+        "browser.offline",
+    ];
+    if may_go_on.contains(&code) {
+        journey.is_well_again();
+        journey.has_brought_all(&journey.go_on());
+        assert_eq!(journey.exchanges().len(), 1);
+    } else {
+        watch::check_keys(&journey.tab.store.entries());
+        assert!(journey.reload().is_err());
+        journey.no_record_moved();
+    }
 }
 
 fn the_callback_page_refuses(code: &str, provoke: Provoke) -> Journey {
@@ -956,13 +1028,27 @@ fn the_callback_page_refuses(code: &str, provoke: Provoke) -> Journey {
     journey
 }
 
+/// Records are fetched, and none of them is written.
+fn nothing_is_written(code: &str, provoke: Provoke) {
+    let journey = Journey::begin();
+    let import = a_run_ends(&journey, code, provoke);
+    let tally = &import.ending.tally;
+    assert_eq!(
+        (tally.unsent, tally.not_saved()),
+        (tally.found, tally.found)
+    );
+    assert_eq!(import.ending.verdict(), Verdict::Failed);
+    assert_eq!(journey.writes().len(), 0);
+    it_goes_on_or_not(&journey, &import);
+}
+
 /// The run ends without any row.
 fn nothing_is_fetched(code: &str, provoke: Provoke) {
     let journey = Journey::begin();
     let import = a_run_ends(&journey, code, provoke);
     assert_eq!(import.ending.verdict(), Verdict::Failed);
     assert_eq!(journey.writes().len(), 0);
-    expect_code(journey.reload(), "callback.nothing_pending");
+    it_goes_on_or_not(&journey, &import);
 }
 
 /// The run ends with the first page's records in JHE.
@@ -971,10 +1057,45 @@ fn the_first_page_is_kept(code: &str, provoke: Provoke) {
     let import = a_run_ends(&journey, code, provoke);
     assert_eq!(import.ending.verdict(), Verdict::Partly);
     journey.has_arrived(&journey.first_labs(PAGE));
-    let Ok(Landed::Recalled(run)) = journey.reload() else {
-        panic!("the run was not remembered");
+    it_goes_on_or_not(&journey, &import);
+}
+
+/// What may pass has the patient go on in the same tab, without a second sign-in if there is no need to, until all labs
+/// are there. Anything else ends the run.
+fn it_goes_on_or_not(journey: &Journey, import: &Import) {
+    let code = journey.error_of(import).code();
+    let way_on = match code {
+        "pull.busy"
+        | "pull.server_error"
+        | "pull.cut_off"
+        | "pull.unreachable"
+        | "browser.offline"
+        | "inventory.refused"
+        | "inventory.unreachable" => WayOn::TryAgain,
+        "pull.signed_out" => WayOn::SignIn,
+        _ => WayOn::None,
     };
-    assert_eq!(run.code.as_deref(), Some(code));
+    assert_eq!(import.ending.way_on(), way_on);
+    match way_on {
+        WayOn::TryAgain => {
+            journey.is_well_again();
+            journey.has_brought_all(&journey.go_on());
+            assert_eq!(journey.exchanges().len(), 1);
+        }
+        WayOn::SignIn => {
+            journey.is_well_again();
+            journey.has_brought_all(&journey.go_on_signed_in_as(CAMILA));
+        }
+        WayOn::None if import.ending.verdict() == Verdict::Failed => {
+            expect_code(journey.reload(), "callback.nothing_pending");
+        }
+        WayOn::None => {
+            let Ok(Landed::Recalled(run)) = journey.reload() else {
+                panic!("the run was not remembered");
+            };
+            assert_eq!(run.code.as_deref(), Some(code));
+        }
+    }
 }
 
 fn a_run_ends(journey: &Journey, code: &str, provoke: Provoke) -> Import {
@@ -1024,10 +1145,10 @@ fn with_earlier_source(journey: &Journey, fault: Fault) {
     let jhe = &mut world.jhe;
     jhe.add_source(FIRST_PATIENT, 70_006, "Epic / MyChart", &iss, now);
     drop(world);
-    journey.fail(rows_read_back(), fault);
+    journey.fail(read_backs(), fault);
 }
 
-fn rows_read_back() -> Match {
+fn read_backs() -> Match {
     Match::on(Server::Jhe).method("GET").path("/FHIR/R5/")
 }
 
