@@ -16,6 +16,7 @@ mod flow {
     pub(crate) mod journey;
     pub(crate) mod pages;
     pub(crate) mod records;
+    mod reload;
     pub(crate) mod tab;
     pub(crate) mod watch;
 }
