@@ -12,6 +12,7 @@
 )]
 
 mod flow {
+    mod access;
     pub(crate) mod hospital;
     pub(crate) mod journey;
     pub(crate) mod pages;
@@ -1193,6 +1194,11 @@ fn outcome(status: u16, code: &str) -> Fault {
     let issue = json!([{"severity": "fatal", "code": code}]);
     let body = json!({"resourceType": "OperationOutcome", "issue": issue});
     Fault::status(status, "application/fhir+json", &body.to_string())
+}
+
+/// Too many requests; the server wants to be left alone for so many seconds.
+fn busy(seconds: &str) -> Fault {
+    json_answer(429, "{}").with_header("retry-after", seconds)
 }
 
 fn maintenance() -> Fault {
