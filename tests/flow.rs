@@ -19,6 +19,7 @@ mod flow {
     pub(crate) mod records;
     mod reload;
     pub(crate) mod tab;
+    mod trouble;
     pub(crate) mod watch;
 }
 
