@@ -16,6 +16,7 @@ mod flow {
     pub(crate) mod hospital;
     pub(crate) mod journey;
     pub(crate) mod pages;
+    mod patient_access;
     pub(crate) mod records;
     mod reload;
     pub(crate) mod tab;

@@ -73,7 +73,7 @@ impl Sent {
 
     /// Does it read back what JHE holds?
     pub(crate) fn is_read_back(&self) -> bool {
-        self.method == "GET" && self.url.contains("/FHIR/R5/")
+        self.method == "GET" && self.url.contains("_page=")
     }
 }
 
