@@ -31,7 +31,7 @@ use jhe_connect::exchange::deployment::MYCHART;
 use jhe_connect::import::{QUIET_MS, Verdict, WayOn};
 use jhe_connect::session::{self, SessionStore};
 use jhe_connect::smart::launch::PENDING_LIMIT_MS;
-use jhe_connect::summary::Summary;
+use jhe_connect::summary::{Summary, report};
 use sandbox::{
     AuthorizeError, Document, FHIR_BASE, FIRST_PATIENT, Fault, Layout, Match, NextLink,
     PATIENT_WITHOUT_LOGIN, Peculiarity, SECOND_PATIENT, Server,
@@ -310,6 +310,74 @@ fn fewer_scopes_than_asked_are_enough_with_observation_among_them() {
     journey.has_arrived(&journey.labs());
 }
 
+#[test]
+fn the_report_accounts_for_every_record_names_every_reason_and_holds_no_secret() {
+    let journey = Journey::begin();
+    let iss = journey.iss();
+    {
+        let mut world = journey.world();
+        world.give_labs(CAMILA.user, 15);
+        for peculiarity in [
+            Peculiarity::NoCode,
+            Peculiarity::UnknownField,
+            Peculiarity::OtherSubject,
+        ] {
+            world.give_peculiar_lab(CAMILA.user, peculiarity);
+        }
+        let camila = world.ehr.patient_mut(CAMILA.user).expect("Camila");
+        camila.records.extend_from_within(..4);
+        camila.extra_entries = vec![
+            r#"{"resource":{"resourceType":"Patient","id":"x"}}"#.into(),
+            r#"{"fullUrl":"urn:uuid:0"}"#.into(),
+        ];
+    }
+    // On a page that the hospital does not give.
+    let last = Peculiarity::UnderscoreId;
+    journey.world().give_peculiar_lab(CAMILA.user, last);
+    write_as_they_come(&journey, &journey.first_labs(3));
+    // Of those under way one is lost; the session ends before that is settled.
+    journey.fail(writes().after(7).once(), Fault::LoseAnswer);
+    journey.fail(read_backs().after(1), json_answer(401, "{}"));
+    journey.fail(pages_of_search().after(2), outcome(403, "forbidden"));
+    journey.world().settings.ehr.page_size = 11;
+    let import = journey.connect();
+
+    let tally = &import.ending.tally;
+    let errors = import.ending.errors();
+    let lines: Vec<_> = errors.iter().flatten().map(ToString::to_string).collect();
+    let servers = [journey.tab.sandbox.jhe(), iss.as_str()];
+    let report = report(tally, &lines, &MYCHART, servers);
+    let count = |what: &str| -> u32 {
+        let line = between(&report, &format!("{what}: "), "\n").expect(what);
+        line.parse().expect("a number")
+    };
+    let parts = [
+        "\n  stored",
+        "  already there",
+        "  listed more than once",
+        "  left out, of another kind",
+        "  left out, not about the patient",
+        "  left out, not readable",
+        "  refused",
+        "  not known whether stored",
+        "  not sent",
+    ];
+    let counts = parts.map(count);
+    assert_eq!(counts.iter().sum::<u32>(), count("Fetched"), "{report}");
+    assert_eq!(counts, [11, 3, 4, 1, 1, 1, 2, 1, 0], "{report}");
+    for (reason, _) in tally.reasons.iter().chain(&tally.notices) {
+        assert!(report.contains(reason), "{reason} is missing in {report}");
+    }
+    for error in ["pull.forbidden: page 3", "jhe.session_expired"] {
+        let error = format!("Ended early: {error}");
+        assert!(report.contains(&error), "{error} is missing in {report}");
+    }
+    let secrets = watch::secrets(&journey.log());
+    assert!(secrets.len() >= 6);
+    let leaked = secrets.iter().find(|secret| report.contains(*secret));
+    assert_eq!(leaked, None, "a secret is in {report}");
+}
+
 // Patients do things twice.
 
 #[test]
@@ -354,6 +422,44 @@ fn rows_under_an_earlier_source_of_the_same_hospital_are_not_sent_again() {
     assert!(second.source.is_new());
     assert_eq!(second.ending.tally.stored, 0);
     journey.has_arrived(&journey.labs());
+}
+
+#[test]
+fn rows_that_the_page_before_this_one_wrote_are_recognised_and_not_sent_again() {
+    let journey = Journey::begin();
+    journey.world().give_labs(CAMILA.user, 23);
+    let labs = journey.labs();
+    write_as_they_come(&journey, &labs);
+    let normalised = journey.rows().iter().any(|row| {
+        row.sent.contains(r#""value":7.10"#) && row.stored.to_string().contains(r#""value":7.1}"#)
+    });
+    assert!(normalised, "JHE wrote no number in another way");
+    let writes = journey.writes().len();
+    let import = journey.connect();
+
+    let tally = &import.ending.tally;
+    assert_eq!(import.ending.verdict(), Verdict::Complete);
+    assert!(!import.source.is_new());
+    assert_eq!((tally.stored, tally.already_there), (0, 23));
+    assert_eq!(journey.writes().len(), writes);
+    assert_eq!(journey.rows().len(), labs.len());
+}
+
+#[test]
+fn rows_of_the_page_before_this_one_and_new_labs_come_together() {
+    let journey = Journey::begin();
+    journey.world().give_labs(CAMILA.user, 23);
+    write_as_they_come(&journey, &journey.first_labs(12));
+    journey.tab.before("/FHIR/R5/Observation", 5, Tab::leave);
+    journey.connect_and_leave();
+    let import = journey.go_on();
+
+    let tally = &import.ending.tally;
+    assert_eq!(tally.stored + tally.already_there, 23);
+    assert_eq!(journey.rows().len(), 23);
+    let import = journey.connect();
+    assert_eq!(import.ending.tally.already_there, 23);
+    assert_eq!(journey.rows().len(), 23);
 }
 
 #[test]
@@ -641,6 +747,52 @@ fn further_pages_of_jhes_list_of_sources_are_asked_at_jhe() {
         asked,
         ["/api/v1/fhir_sources", "/api/v1/fhir_sources?page=2"]
     );
+}
+
+#[test]
+fn the_jhe_token_is_revoked_at_the_end_if_the_study_wants_it() {
+    for (wish, revocations) in [(json!(true), 1), (json!(false), 0), (Value::Null, 0)] {
+        let journey = Journey::begin();
+        journey.is_configured_further("revokeToken", wish);
+        journey.connect();
+
+        let revoked = journey.requests(Server::Jhe, "POST", "/o/revoke_token/");
+        assert_eq!(revoked.len(), revocations);
+        let log = journey.log();
+        let token = log.iter().find_map(|it| {
+            it.header("x-jhe-fhir-source-id")
+                .and(it.header("authorization"))
+        });
+        let answer = network()
+            .get(format!(
+                "{}/api/v1/users/profile",
+                journey.tab.sandbox.jhe()
+            ))
+            .header("authorization", token.expect("a token"))
+            .call();
+        let expected = if revocations > 0 { 401 } else { 200 };
+        assert_eq!(answer.expect("an answer").status(), expected);
+        journey.has_arrived(&journey.labs());
+    }
+}
+
+#[test]
+fn the_jhe_token_is_not_revoked_while_a_run_can_go_on() {
+    let journey = Journey::begin();
+    journey.is_configured_further("revokeToken", json!(true));
+    journey.fail(pages_of_search().after(1), maintenance());
+    let import = journey.connect();
+
+    assert_eq!(import.ending.way_on(), WayOn::TryAgain);
+    let revoked = || {
+        journey
+            .requests(Server::Jhe, "POST", "/o/revoke_token/")
+            .len()
+    };
+    assert_eq!(revoked(), 0);
+    journey.is_well_again();
+    journey.has_brought_all(&journey.go_on());
+    assert_eq!(revoked(), 1);
 }
 
 #[test]
@@ -1176,6 +1328,32 @@ fn writes() -> Match {
     Match::on(Server::Jhe)
         .method("POST")
         .path("/FHIR/R5/Observation")
+}
+
+// What happened before.
+
+/// Labs are written as the page before this one did it: under a source of the hospital, and without an identifier.
+fn write_as_they_come(journey: &Journey, labs: &[String]) {
+    let (iss, jhe) = (journey.iss(), journey.tab.sandbox.jhe().to_owned());
+    let (token, source) = {
+        let mut world = journey.world();
+        let now = world.now();
+        let label = "Epic / MyChart";
+        let source = world
+            .jhe
+            .add_source(FIRST_PATIENT, 70_006, label, &iss, now);
+        let token = world.mint_patient_token(FIRST_PATIENT);
+        (token.expect("a token"), source.id)
+    };
+    for lab in labs {
+        let written = network()
+            .post(format!("{jhe}/FHIR/R5/Observation"))
+            .header("authorization", format!("Bearer {token}"))
+            .header("content-type", "application/json")
+            .header("x-jhe-fhir-source-id", source.to_string())
+            .send(lab);
+        assert_eq!(written.expect("an answer").status(), 201);
+    }
 }
 
 // What happens to them.

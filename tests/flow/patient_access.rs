@@ -202,24 +202,17 @@ fn a_count_that_can_not_be_had_is_all_that_is_lost() {
 
 #[test]
 fn a_reload_at_any_request_doubles_nothing_and_counts_the_new_ones() {
-    for leave in [Tab::close, Tab::leave] {
-        for passing in 0..9 {
-            let journey = with(130);
-            journey.world().settings.ehr.page_size = 60;
-            // The first ones lead to both tokens.
-            journey.tab.before("/", 4 + passing, leave);
-            let landed = journey.travel(CAMILA, Decision::Allow);
-            let import = match landed {
-                Ok(Landed::Imported(import)) => import,
-                _ => journey.go_on(),
-            };
-            has_brought_all(&journey, &import);
-            assert_eq!(
-                import.ending.new_rows,
-                Some(130),
-                "left before request {passing}"
-            );
-        }
+    for passing in 0..8 {
+        let journey = with(110);
+        // The first ones lead to both tokens.
+        journey.tab.before("/", 4 + passing, Tab::leave);
+        let import = match journey.travel(CAMILA, Decision::Allow) {
+            Ok(Landed::Imported(import)) => import,
+            _ => journey.go_on(),
+        };
+        has_brought_all(&journey, &import);
+        let new_rows = import.ending.new_rows;
+        assert_eq!(new_rows, Some(110), "left before request {passing}");
     }
 }
 
@@ -298,8 +291,9 @@ fn batches(journey: &Journey) -> Vec<LoggedRequest> {
 
 fn entries(batch: &LoggedRequest) -> usize {
     let bundle: Value = serde_json::from_str(&batch.body).expect("a Bundle");
-    assert_eq!(bundle["type"], "batch");
-    let entries = bundle["entry"].as_array().expect("entries").len();
+    assert_eq!(bundle.get("type"), Some(&json!("batch")));
+    let entries = bundle.get("entry").and_then(Value::as_array);
+    let entries = entries.expect("entries").len();
     assert!((1..=MOST_RECORDS).contains(&entries));
     entries
 }

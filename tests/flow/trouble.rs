@@ -1,7 +1,8 @@
 //! JHE has trouble while records are written.
 
 use jhe_connect::import::{Verdict, WayOn};
-use sandbox::{Fault, Server};
+use sandbox::{FIRST_PATIENT, Fault, Row};
+use serde_json::json;
 
 use super::hospital::CAMILA;
 use super::journey::Journey;
@@ -153,14 +154,29 @@ fn never_more_writes_are_under_way_than_a_browser_has_connections() {
 #[test]
 fn what_jhe_holds_is_read_back_on_several_pages() {
     let journey = Journey::begin();
-    journey.world().settings.ehr.page_size = 500;
-    journey.world().give_labs(CAMILA.user, 1_020);
-    journey.fail(writes().after(1_010).once(), Fault::LoseAnswer);
-    journey.has_brought_all(&journey.connect());
+    journey.world().give_labs(CAMILA.user, 12);
+    for number in 0..1_000 {
+        journey.world().jhe.rows.write(Row {
+            id: format!("of-another-hospital-{number}"),
+            resource_type: "Observation".to_owned(),
+            patient: FIRST_PATIENT,
+            source: 1,
+            upstream_id: None,
+            writes: 1,
+            sent: String::new(),
+            stored: json!({"resourceType": "Observation"}),
+        });
+    }
+    journey.fail(writes().after(9).once(), Fault::LoseAnswer);
+    let tally = journey.connect().ending.tally;
 
-    assert_eq!(journey.writes().len(), 1_020);
-    let pages = journey.requests(Server::Jhe, "GET", "_page=2");
-    assert_eq!(pages.len(), 1);
+    assert_eq!((tally.stored, tally.already_there), (12, 0));
+    assert_eq!(journey.writes().len(), 12);
+    let pages = journey.read_backs().into_iter().map(|it| it.target);
+    let pages: Vec<_> = pages.filter(|target| target.contains("_page=2")).collect();
+    assert_eq!(pages, ["/FHIR/R5/Observation?_count=1000&_page=2"]);
+    journey.world().jhe.rows.retain(|row| row.source != 1);
+    journey.has_arrived(&journey.labs());
 }
 
 /// The worker that answered with a failure had done its work all the same.
