@@ -21,6 +21,7 @@ mod flow {
     mod reload;
     pub(crate) mod tab;
     mod trouble;
+    mod weather;
     pub(crate) mod watch;
 }
 
