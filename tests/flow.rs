@@ -21,8 +21,8 @@ mod flow {
     mod reload;
     pub(crate) mod tab;
     mod trouble;
-    mod weather;
     pub(crate) mod watch;
+    mod weather;
 }
 
 use std::collections::BTreeSet;

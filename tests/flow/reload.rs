@@ -9,7 +9,7 @@ use super::hospital::{CAMILA, Decision};
 use super::journey::Journey;
 use super::pages::Landed;
 use super::tab::Tab;
-use crate::{PAGE, maintenance, pages_of_search, writes};
+use crate::{PAGE, expect_code, maintenance, pages_of_search, registration, writes};
 
 const WRITE: &str = "/FHIR/R5/Observation";
 
@@ -170,6 +170,17 @@ fn a_new_tab_after_a_finished_run_need_not_wait() {
         journey.labs().len()
     );
     journey.has_arrived(&journey.labs());
+}
+
+#[test]
+fn a_source_whose_registration_got_no_answer_is_found_again() {
+    let journey = Journey::begin();
+    journey.fail(registration().once(), Fault::LoseAnswer);
+    let landed = journey.travel(CAMILA, Decision::Allow);
+    expect_code(landed, "source.unreachable");
+    journey.has_brought_all(&journey.go_on());
+
+    assert_eq!(journey.world().jhe.sources.len(), 1);
 }
 
 #[test]
