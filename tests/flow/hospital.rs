@@ -24,6 +24,12 @@ pub(crate) const DERRICK: Login = Login {
     password: "epicepic1",
 };
 
+/// Has labs on one page.
+pub(crate) const DESIREE: Login = Login {
+    user: "fhirdesiree",
+    password: "epicepic1",
+};
+
 /// What the patient presses on the consent page.
 #[derive(Clone, Copy)]
 pub(crate) enum Decision {

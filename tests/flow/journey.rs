@@ -7,12 +7,13 @@ use std::thread;
 
 use jhe_connect::error::Error;
 use jhe_connect::exchange::deployment::MYCHART;
-use jhe_connect::import::Verdict;
+use jhe_connect::import::{QUIET_MS, Verdict};
 use jhe_connect::remedy::Remedy;
+use jhe_connect::session;
 use sandbox::{
     FIRST_PATIENT, Fault, Layout, LoggedRequest, Match, Options, Row, Sandbox, Server, World,
 };
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use tokio::runtime::{Builder, Runtime};
 
 use super::hospital::{self, CAMILA, Decision, Login};
@@ -37,6 +38,12 @@ pub(crate) struct Journey {
     pub(crate) invitation: String,
     /// Was the callback page opened with an answer?
     has_returned: Cell<bool>,
+    /// Members of the page configuration beside the sandbox's.
+    further: RefCell<Map<String, Value>>,
+    /// Where the hospital sent the patient to.
+    callback_page: RefCell<String>,
+    /// How long JHE may be at a write that nobody waits for any more, in milliseconds.
+    pub(crate) quiet_ms: Cell<u64>,
     /// The servers run on it, so it goes last.
     _runtime: Runtime,
 }
@@ -52,14 +59,18 @@ impl Journey {
         let sandbox = Rc::new(sandbox.expect("the sandbox"));
         let invitation = sandbox.world().mint_invitation(FIRST_PATIENT);
         let link = sandbox.world().invitation_link(&invitation, Layout::DropIn);
+        let callback_page = format!("{}/clients/mychart/callback", sandbox.jhe());
         Journey {
-            tab: Tab::open(&sandbox),
+            tab: Tab::open(&sandbox, runtime.handle().clone()),
             link: RefCell::new(link),
             config: RefCell::default(),
             answer: RefCell::default(),
             told: RefCell::default(),
             invitation,
             has_returned: Cell::default(),
+            further: RefCell::default(),
+            callback_page: RefCell::new(callback_page),
+            quiet_ms: Cell::new(QUIET_MS),
             _runtime: runtime,
         }
     }
@@ -95,6 +106,23 @@ impl Journey {
         self.config.replace(Some(config.to_owned()));
     }
 
+    /// The page is configured with this member, too.
+    pub(crate) fn is_configured_further(&self, name: &str, value: Value) {
+        self.further.borrow_mut().insert(name.to_owned(), value);
+    }
+
+    /// Both servers and the network work again.
+    pub(crate) fn is_well_again(&self) {
+        self.world().clear_faults();
+        self.world().settings.ehr.token_seconds = 3_600;
+        self.tab.go_online();
+    }
+
+    /// The tab is closed, with all that was stored for it, and the patient opens another one.
+    pub(crate) fn moves_to_another_tab(&mut self) {
+        self.tab = self.tab.another();
+    }
+
     /// The patient comes back with this query instead of the hospital's.
     pub(crate) fn is_answered_with(&self, query: &str) {
         self.answer.replace(Some(query.to_owned()));
@@ -122,8 +150,10 @@ impl Journey {
 
     /// Opens the callback page in `tab`.
     pub(crate) fn open_callback(&self, tab: &Tab, address: &str) -> Result<Landed, Error> {
-        self.has_returned
-            .set(self.has_returned.get() || address.contains('?'));
+        if let Some((page, _)) = address.split_once('?') {
+            self.has_returned.set(true);
+            self.callback_page.replace(page.to_owned());
+        }
         self.tell(pages::callback(tab, &self.config(), address))
     }
 
@@ -131,6 +161,31 @@ impl Journey {
     pub(crate) fn reload(&self) -> Result<Landed, Error> {
         self.tab.reopen();
         self.open_callback(&self.tab, &self.callback_page())
+    }
+
+    /// Reloads the callback page; a run goes to its end.
+    pub(crate) fn go_on(&self) -> Import {
+        imported(self.reload())
+    }
+
+    /// Presses the button that is offered when the hospital's access is over.
+    pub(crate) fn sign_in_again(&self, login: Login) -> Result<Landed, Error> {
+        self.tab.reopen();
+        let page = self.callback_page();
+        let sign_in = self.tell(pages::sign_in_again(&self.tab, &self.config(), &page))?;
+        let back = self.sign_in(&sign_in, login, Decision::Allow);
+        self.open_callback(&self.tab, &back)
+    }
+
+    /// The same, with a run at its end.
+    pub(crate) fn go_on_signed_in_as(&self, login: Login) -> Import {
+        imported(self.sign_in_again(login))
+    }
+
+    /// From the invitation link to a page that the patient leaves in the middle.
+    pub(crate) fn connect_and_leave(&self) {
+        let landed = self.travel(CAMILA, Decision::Allow);
+        assert!(matches!(landed, Ok(Landed::Left)), "{landed:?}");
     }
 
     /// From the invitation link to the callback page's end.
@@ -142,10 +197,7 @@ impl Journey {
 
     /// The whole journey with a run at its end.
     pub(crate) fn connect_as(&self, login: Login) -> Import {
-        match self.travel(login, Decision::Allow) {
-            Ok(Landed::Imported(import)) => import,
-            other => panic!("expected an import, found {other:?}"),
-        }
+        imported(self.travel(login, Decision::Allow))
     }
 
     pub(crate) fn connect(&self) -> Import {
@@ -159,7 +211,7 @@ impl Journey {
     }
 
     pub(crate) fn callback_page(&self) -> String {
-        format!("{}/clients/mychart/callback", self.tab.sandbox.jhe())
+        self.callback_page.borrow().clone()
     }
 
     pub(crate) fn rows(&self) -> Vec<Row> {
@@ -214,7 +266,22 @@ impl Journey {
     }
 
     pub(crate) fn exchanges(&self) -> Vec<LoggedRequest> {
-        self.requests(Server::Ehr, "POST", "/oauth2/token")
+        self.token_requests("authorization_code")
+    }
+
+    pub(crate) fn renewals(&self) -> Vec<LoggedRequest> {
+        self.token_requests("refresh_token")
+    }
+
+    fn token_requests(&self, grant_type: &str) -> Vec<LoggedRequest> {
+        let mut requests = self.requests(Server::Ehr, "POST", "/oauth2/token");
+        let grant_type = format!("grant_type={grant_type}&");
+        requests.retain(|request| request.body.contains(&grant_type));
+        requests
+    }
+
+    pub(crate) fn read_backs(&self) -> Vec<LoggedRequest> {
+        self.requests(Server::Jhe, "GET", "/FHIR/R5/")
     }
 
     pub(crate) fn redemptions(&self) -> Vec<LoggedRequest> {
@@ -230,6 +297,21 @@ impl Journey {
     /// Exactly these labs are in JHE, as the hospital has them.
     pub(crate) fn has_arrived(&self, labs: &[String]) {
         arrived(&self.rows(), labs, &self.iss());
+    }
+
+    /// All of Camila's labs are in JHE, each once; that of this run, which began with none there, says so.
+    pub(crate) fn has_brought_all(&self, import: &Import) {
+        let labs = self.labs();
+        self.has_arrived(&labs);
+        let tally = &import.ending.tally;
+        assert_eq!(import.ending.verdict(), Verdict::Complete, "{import:?}");
+        assert_eq!(
+            (tally.stored as usize, tally.already_there, tally.repeated),
+            (labs.len(), 0, 0)
+        );
+        assert_eq!(tally.found as usize, labs.len());
+        let size = self.world().settings.ehr.page_size;
+        assert_eq!(tally.pages as usize, labs.len().div_ceil(size).max(1));
     }
 
     /// The run's only error, which is remembered as told.
@@ -248,13 +330,16 @@ impl Journey {
             return config.clone();
         }
         let page = self.world().settings.jhe.page.clone();
-        let config = json!({
-            "iss": page.iss,
-            "clientId": page.client_id,
-            "scope": page.scope,
-            "dataSourceId": page.data_source_id,
-        });
-        config.to_string()
+        let mut config = self.further.borrow().clone();
+        for (name, value) in [
+            ("iss", page.iss),
+            ("clientId", page.client_id),
+            ("scope", page.scope),
+            ("dataSourceId", page.data_source_id),
+        ] {
+            config.insert(name.to_owned(), json!(value));
+        }
+        Value::from(config).to_string()
     }
 
     fn tell<T>(&self, result: Result<T, Error>) -> Result<T, Error> {
@@ -279,13 +364,27 @@ impl Drop for Journey {
             return;
         }
         let mut left_behind = self.told.take();
+        let mut kept = self.tab.store.entries();
         // Until the patient is back the tab has to keep what the callback page needs.
         if self.has_returned.get() {
-            let store = self.tab.store.dump();
-            let pending = [":jhe", ":launch"].iter().find(|key| store.contains(**key));
-            assert_eq!(pending, None, "not taken out of storage");
-            left_behind.push(store);
+            let run = session::run(&self.tab.store).expect("storage");
+            let is_unfinished = run.is_some_and(|run| !run.is_finished);
+            let tokens = kept.extract_if(.., |key, _| is_unfinished && watch::is_token_key(key));
+            watch::check_tokens(&self.log(), &tokens.collect());
+            watch::check_keys(&kept);
+            left_behind.extend(kept.into_values());
         }
+        let shared = self.tab.shared.entries();
+        watch::check_shared(&shared);
+        left_behind.extend(shared.into_values());
         watch::check(&self.log(), &left_behind);
+        watch::check_quiet(&self.tab.sent(), self.quiet_ms.get());
+    }
+}
+
+fn imported(landed: Result<Landed, Error>) -> Import {
+    match landed {
+        Ok(Landed::Imported(import)) => import,
+        other => panic!("expected an import, found {other:?}"),
     }
 }

@@ -75,14 +75,21 @@ fn leave(tab: &Tab, config: &str, address: &str) -> Result<String, Error> {
 
 /// The button that is offered when the hospital's access is over.
 pub(crate) fn sign_in_again(tab: &Tab, config: &str, address: &str) -> Result<String, Error> {
-    let page = page_url(address);
-    let config = PageConfig::parse(config, &page)?;
-    begin_sign_in(tab, &config.sign_in(), page)
+    let begin = || {
+        let page = page_url(address);
+        let config = PageConfig::parse(config, &page)?;
+        begin_sign_in(tab, &config.sign_in(), page)
+    };
+    unless_it_fails(tab, begin())
 }
 
 /// The callback page: from the hospital's answer, or from where a reload found the run, to the records in JHE.
 pub(crate) fn callback(tab: &Tab, config: &str, address: &str) -> Result<Landed, Error> {
-    unless_it_fails(tab, arrive(tab, config, address))
+    match arrive(tab, config, address) {
+        // A page that is gone does nothing any more.
+        _ if tab.is_gone() => Ok(Landed::Left),
+        result => unless_it_fails(tab, result),
+    }
 }
 
 fn arrive(tab: &Tab, config: &str, address: &str) -> Result<Landed, Error> {
@@ -235,7 +242,7 @@ fn register(
 }
 
 /// Performs a run to its end, as `src/browser/driver.rs` does, but one task after the other. `None` if the patient
-/// leaves in the middle.
+/// leaves in the middle: what was under way then is sent all the same, as it was in a browser.
 fn perform(tab: &Tab, run: &mut ImportRun) -> Option<Ending> {
     let mut under_way = VecDeque::new();
     let mut revision = 0;
@@ -256,7 +263,10 @@ fn perform(tab: &Tab, run: &mut ImportRun) -> Option<Ending> {
             Action::AwaitFinish | Action::AwaitTime(_) => {
                 let (task, request) = under_way.pop_front().expect("a task under way");
                 let answer = tab.send(request);
-                if tab.is_closed() {
+                if tab.is_gone() {
+                    for (_, request) in under_way {
+                        drop(tab.send(request));
+                    }
                     return None;
                 }
                 run.finish(task, answer, tab.now());

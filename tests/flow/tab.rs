@@ -5,11 +5,13 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use jhe_connect::http::{Answer, Conversation, HttpRequest, HttpResponse, TransportError};
 use jhe_connect::session::{SessionStore, StoreError};
 use sandbox::Sandbox;
+use tokio::runtime::Handle;
 use ureq::Agent;
 use ureq::config::IpFamily;
 use ureq::http::Request;
@@ -21,16 +23,66 @@ const OPENED_AT: u64 = 1_790_000_000_000;
 /// More requests than any conversation has.
 const LONGEST_CONVERSATION: u32 = 50;
 
+/// After so many milliseconds JHE has cut off every worker that was still at a request.
+const WORKER_TIMEOUT_MS: u64 = 30_000;
+
+/// The servers work on nothing any more within this time, or never.
+const LONGEST_WORK: Duration = Duration::from_secs(10);
+
 pub(crate) struct Tab {
     pub(crate) sandbox: Rc<Sandbox>,
     pub(crate) store: MemoryStore,
     /// The storage of all tabs.
     pub(crate) shared: MemoryStore,
     is_offline: Cell<bool>,
-    is_closed: Cell<bool>,
+    presence: Cell<Presence>,
     network: Agent,
-    now: Cell<u64>,
+    now: Rc<Cell<u64>>,
     upcoming: RefCell<Vec<Upcoming>>,
+    sent: Rc<RefCell<Vec<Sent>>>,
+    servers: Servers,
+}
+
+/// Is the page there?
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Presence {
+    Open,
+    /// It is gone, but what it had sent before arrives.
+    Leaving,
+    Closed,
+}
+
+/// What the browser sent, by the patient's clock.
+#[derive(Clone, Debug)]
+pub(crate) struct Sent {
+    pub(crate) at: u64,
+    pub(crate) method: &'static str,
+    pub(crate) url: String,
+    /// Did nobody learn what came of it?
+    pub(crate) is_lost: bool,
+    may_be_under_way: bool,
+}
+
+impl Sent {
+    /// Is it a write of records?
+    pub(crate) fn is_write(&self) -> bool {
+        self.method == "POST"
+            && self.url.to_ascii_lowercase().contains("/fhir")
+            && !self.url.contains("fhir_sources")
+    }
+
+    /// Does it read back what JHE holds?
+    pub(crate) fn is_read_back(&self) -> bool {
+        self.method == "GET" && self.url.contains("_page=")
+    }
+}
+
+/// What both servers run on.
+#[derive(Clone)]
+struct Servers {
+    runtime: Handle,
+    /// So many tasks there are while nothing is worked on.
+    tasks_at_rest: usize,
 }
 
 /// Something that happens while the flow is under way.
@@ -39,29 +91,59 @@ struct Upcoming {
     part: &'static str,
     /// after so many of them have passed.
     passing: usize,
-    event: fn(&Tab),
+    event: Event,
 }
 
+type Event = Rc<dyn Fn(&Tab)>;
+
 impl Tab {
-    pub(crate) fn open(sandbox: &Rc<Sandbox>) -> Self {
+    /// The first tab of a browser; both servers have just been started on `runtime`.
+    pub(crate) fn open(sandbox: &Rc<Sandbox>, runtime: Handle) -> Self {
+        let tasks_at_rest = runtime.metrics().num_alive_tasks();
         Tab {
             sandbox: Rc::clone(sandbox),
             store: MemoryStore::default(),
             shared: MemoryStore::default(),
             is_offline: Cell::default(),
-            is_closed: Cell::default(),
+            presence: Cell::new(Presence::Open),
             network: network(),
-            now: Cell::new(OPENED_AT),
+            now: Rc::new(Cell::new(OPENED_AT)),
             upcoming: RefCell::default(),
+            sent: Rc::default(),
+            servers: Servers {
+                runtime,
+                tasks_at_rest,
+            },
+        }
+    }
+
+    /// A further tab of the same browser.
+    pub(crate) fn another(&self) -> Self {
+        Tab {
+            sandbox: Rc::clone(&self.sandbox),
+            store: MemoryStore::default(),
+            shared: self.shared.clone(),
+            is_offline: Cell::default(),
+            presence: Cell::new(Presence::Open),
+            network: network(),
+            now: Rc::clone(&self.now),
+            upcoming: RefCell::default(),
+            sent: Rc::clone(&self.sent),
+            servers: self.servers.clone(),
         }
     }
 
     /// Lets something happen right before a request whose URL contains `part`, after `passing` of them.
-    pub(crate) fn before(&self, part: &'static str, passing: usize, event: fn(&Tab)) {
+    pub(crate) fn before(
+        &self,
+        part: &'static str,
+        passing: usize,
+        event: impl Fn(&Tab) + 'static,
+    ) {
         let upcoming = Upcoming {
             part,
             passing,
-            event,
+            event: Rc::new(event),
         };
         self.upcoming.borrow_mut().push(upcoming);
     }
@@ -71,12 +153,30 @@ impl Tab {
         for event in self.events_before(request.url.as_str()) {
             event(self);
         }
-        if self.is_offline.get() {
-            return Err(TransportError::Offline);
-        }
-        if self.is_closed.get() {
+        if self.presence.get() == Presence::Closed {
             return Err(TransportError::Unreachable);
         }
+        self.let_jhe_catch_up();
+        let place = self.sent.borrow().len();
+        self.sent.borrow_mut().push(Sent {
+            at: self.now(),
+            method: request.method.as_str(),
+            url: request.url.as_str().to_owned(),
+            is_lost: true,
+            may_be_under_way: false,
+        });
+        let answer = match self.is_offline.get() {
+            true => Err(TransportError::Offline),
+            false => self.carry(request),
+        };
+        if let Some(sent) = self.sent.borrow_mut().get_mut(place) {
+            sent.is_lost = self.is_gone() || is_lost(&answer);
+            sent.may_be_under_way = sent.is_lost && sent.is_write();
+        }
+        answer
+    }
+
+    fn carry(&self, request: HttpRequest) -> Answer {
         let mut wire = Request::builder()
             .method(request.method.as_str())
             .uri(request.url.as_str());
@@ -142,18 +242,51 @@ impl Tab {
         self.is_offline.set(true);
     }
 
-    /// The patient leaves in the middle: nothing is sent any more.
-    pub(crate) fn close(&self) {
-        self.is_closed.set(true);
+    /// It has it back.
+    pub(crate) fn go_online(&self) {
+        self.is_offline.set(false);
     }
 
-    pub(crate) fn is_closed(&self) -> bool {
-        self.is_closed.get()
+    /// The patient leaves in the middle: nothing is sent any more.
+    pub(crate) fn close(&self) {
+        self.presence.set(Presence::Closed);
+    }
+
+    /// The patient leaves in the middle: what the page had sent arrives, and nobody takes the answers.
+    pub(crate) fn leave(&self) {
+        self.presence.set(Presence::Leaving);
+    }
+
+    /// Is nobody there to take an answer?
+    pub(crate) fn is_gone(&self) -> bool {
+        self.presence.get() != Presence::Open
     }
 
     /// The page is there again; the tab's storage was never gone.
     pub(crate) fn reopen(&self) {
-        self.is_closed.set(false);
+        self.presence.set(Presence::Open);
+    }
+
+    /// Everything that this browser sent so far, from any tab.
+    pub(crate) fn sent(&self) -> Vec<Sent> {
+        self.sent.borrow().clone()
+    }
+
+    /// What was sent so long ago by the patient's clock is done by now, or never will be: JHE, whose clock is another
+    /// one, is waited for.
+    fn let_jhe_catch_up(&self) {
+        let mut sent = self.sent.borrow_mut();
+        let mut lost = sent.iter_mut().filter(|sent| sent.may_be_under_way);
+        if lost.all(|sent| self.now() >= sent.at + WORKER_TIMEOUT_MS) {
+            let mut lost = sent
+                .iter_mut()
+                .filter(|sent| sent.may_be_under_way)
+                .peekable();
+            if lost.peek().is_some() {
+                self.servers.come_to_rest();
+            }
+            lost.for_each(|sent| sent.may_be_under_way = false);
+        }
     }
 
     fn perform(
@@ -165,7 +298,7 @@ impl Tab {
         self.network.run(wire.timeout_global(Some(limit)).build())
     }
 
-    fn events_before(&self, url: &str) -> Vec<fn(&Tab)> {
+    fn events_before(&self, url: &str) -> Vec<Event> {
         let mut events = Vec::new();
         self.upcoming.borrow_mut().retain_mut(|upcoming| {
             if !url.contains(upcoming.part) {
@@ -173,12 +306,34 @@ impl Tab {
             }
             let is_due = upcoming.passing == 0;
             match is_due {
-                true => events.push(upcoming.event),
+                true => events.push(Rc::clone(&upcoming.event)),
                 false => upcoming.passing -= 1,
             }
             !is_due
         });
         events
+    }
+}
+
+impl Servers {
+    /// Waits until no request is worked on.
+    fn come_to_rest(&self) {
+        let deadline = Instant::now() + LONGEST_WORK;
+        while self.runtime.metrics().num_alive_tasks() > self.tasks_at_rest {
+            assert!(Instant::now() < deadline, "a server works without end");
+            thread::yield_now();
+        }
+    }
+}
+
+/// Does an answer not say what came of the request?
+fn is_lost(answer: &Answer) -> bool {
+    match answer {
+        Ok(response) => {
+            response.status >= 500
+                || (response.is_success() && !response.content_type.contains("json"))
+        }
+        Err(_) => true,
     }
 }
 
@@ -204,18 +359,18 @@ fn failure(error: &ureq::Error, otherwise: TransportError) -> TransportError {
     }
 }
 
-/// The tab's storage.
-#[derive(Default)]
+/// One of the browser's storages. A clone is the same storage.
+#[derive(Clone, Default)]
 pub(crate) struct MemoryStore {
-    texts: RefCell<BTreeMap<String, String>>,
+    texts: Rc<RefCell<BTreeMap<String, String>>>,
     /// Does the patient's browser deny it?
-    pub(crate) is_blocked: Cell<bool>,
+    pub(crate) is_blocked: Rc<Cell<bool>>,
 }
 
 impl MemoryStore {
-    /// Everything in it.
-    pub(crate) fn dump(&self) -> String {
-        format!("{:?}", self.texts.borrow())
+    /// Everything in it, by key.
+    pub(crate) fn entries(&self) -> BTreeMap<String, String> {
+        self.texts.borrow().clone()
     }
 
     fn allowed(&self) -> Result<(), StoreError> {

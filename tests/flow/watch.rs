@@ -1,9 +1,11 @@
 //! What must hold on every journey, whatever it is about. [`super::journey::Journey`] looks after it at its end.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sandbox::{EHR_ALLOWED_HEADERS, FHIR_BASE, LoggedRequest, Server};
 use url::form_urlencoded;
+
+use super::tab::Sent;
 
 /// Headers that the way over the wire adds, here as in a browser. No CORS list needs to name them.
 const ADDED_ON_THE_WAY: [&str; 4] = [
@@ -30,17 +32,75 @@ pub(crate) fn check(log: &[LoggedRequest], left_behind: &[String]) {
     }
 }
 
+const JHE_KEY: &str = "jhe-connect:2:jhe";
+const EHR_KEY: &str = "jhe-connect:2:ehr";
+const RUN_KEY: &str = "jhe-connect:2:run";
+const LAST_WRITE_KEY: &str = "jhe-connect:2:last_write";
+
+pub(crate) fn is_token_key(key: &str) -> bool {
+    key == JHE_KEY || key == EHR_KEY
+}
+
+/// What the tab of a run that is not finished keeps: each token under the key of its server, and nothing that may be
+/// used once.
+pub(crate) fn check_tokens(log: &[LoggedRequest], kept: &BTreeMap<String, String>) {
+    let used_once = in_forms(log, &["code", "code_verifier"]);
+    for (key, text) in kept {
+        let foreign = match key.as_str() {
+            JHE_KEY => bearers(log, Server::Ehr),
+            _ => bearers(log, Server::Jhe),
+        };
+        let mut misplaced = foreign.iter().chain(&used_once);
+        let misplaced = misplaced.find(|secret| text.contains(*secret));
+        assert_eq!(misplaced, None, "a secret is under {key}");
+        assert!(!text.contains("id_token"), "{key} holds an identity token");
+    }
+}
+
+/// Nothing else is kept than where a run stands: not the pending sign-in, and no token.
+pub(crate) fn check_keys(kept: &BTreeMap<String, String>) {
+    let other: Vec<_> = kept.keys().filter(|key| *key != RUN_KEY).collect();
+    assert!(other.is_empty(), "not taken out of storage: {other:?}");
+}
+
+/// The storage of all tabs holds a time and nothing else.
+pub(crate) fn check_shared(shared: &BTreeMap<String, String>) {
+    for (key, text) in shared {
+        let is_time = key == LAST_WRITE_KEY && text.bytes().all(|octet| octet.is_ascii_digit());
+        assert!(is_time, "all tabs see {key}: {text}");
+    }
+}
+
+/// What JHE holds is not asked for while it may still be at a write of which nobody knows what came of it.
+pub(crate) fn check_quiet(sent: &[Sent], quiet_ms: u64) {
+    let mut lost_at = None;
+    for request in sent {
+        if request.is_write() && request.is_lost {
+            lost_at = Some(request.at);
+        }
+        if let Some(lost_at) = lost_at.filter(|_| request.is_read_back()) {
+            let after = request.at - lost_at;
+            assert!(after >= quiet_ms, "read back {after} ms after a lost write");
+        }
+    }
+}
+
 /// Tokens, codes and verifiers, as the servers saw them.
 pub(crate) fn secrets(log: &[LoggedRequest]) -> BTreeSet<String> {
+    in_forms(log, &["code", "code_verifier", "refresh_token"])
+        .into_iter()
+        .chain(bearers(log, Server::Jhe))
+        .chain(bearers(log, Server::Ehr))
+        .collect()
+}
+
+fn in_forms(log: &[LoggedRequest], names: &[&str]) -> BTreeSet<String> {
     let forms = log
         .iter()
         .flat_map(|request| form_urlencoded::parse(request.body.as_bytes()));
-    let in_forms = forms
-        .filter(|(name, _)| name == "code" || name == "code_verifier" || name == "refresh_token")
-        .map(|(_, value)| value.into_owned());
-    in_forms
-        .chain(bearers(log, Server::Jhe))
-        .chain(bearers(log, Server::Ehr))
+    forms
+        .filter(|(name, _)| names.contains(&name.as_ref()))
+        .map(|(_, value)| value.into_owned())
         .collect()
 }
 
