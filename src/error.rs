@@ -63,6 +63,8 @@ pub enum CallbackError {
     Interrupted,
     /// The same patient's records are being imported in another tab.
     OtherTab,
+    /// Signed in again to go on, but as another patient.
+    OtherPatient,
     /// The JHE token is not in this tab.
     NoJheSession,
 }
@@ -164,6 +166,7 @@ impl Error {
                 CallbackError::NothingPending => "callback.nothing_pending",
                 CallbackError::Interrupted => "callback.interrupted",
                 CallbackError::OtherTab => "callback.other_tab",
+                CallbackError::OtherPatient => "callback.other_patient",
                 CallbackError::NoJheSession => "jhe.session_missing",
             },
             Error::SignIn(error) => match error {
@@ -407,6 +410,10 @@ fn callback_detail(error: &CallbackError) -> String {
         CallbackError::Interrupted => "the page was closed or reloaded while importing".into(),
         CallbackError::OtherTab => {
             "another tab of this browser holds the lock of this import".into()
+        }
+        CallbackError::OtherPatient => {
+            "the import was begun for another patient of the hospital than the one who signed in"
+                .into()
         }
         CallbackError::NoJheSession => "the JHE token is not in this tab's storage".into(),
     }

@@ -153,6 +153,8 @@ pub struct ImportRun {
     held_before: Option<u32>,
     /// Records that JHE holds of this run, stored before it was cut off and not counted yet.
     credit: u32,
+    /// Records that were there before the run, as far as they were listed.
+    there: u32,
     new_rows: Option<u32>,
 
     accounts: Accounts,
@@ -263,7 +265,7 @@ impl ImportRun {
             ..
         } = start;
         let search = &deployment.pull.search;
-        let is_new = source.is_new();
+        let is_new = source.earlier.is_empty();
         let mut sources = alloc::vec![source.id];
         sources.extend(source.earlier.iter().filter(|id| **id != source.id));
         let read = checkpoint.tally.pages;
@@ -271,7 +273,7 @@ impl ImportRun {
             Some(page) => Pager::resumed(selection(&ehr, search), search, page, read),
             None => pages(&ehr, search),
         };
-        // A source without rows has nothing to be read back, and none to be counted.
+        // Where no source of this hospital was, there is nothing to be read back, and nothing to be counted.
         let check = match is_new {
             true => Check::Idle,
             false => Check::Due(start.last_write.map_or(now, |at| at + start.quiet_ms)),
@@ -312,6 +314,7 @@ impl ImportRun {
                 false => checkpoint.held_before,
             },
             credit: 0,
+            there: checkpoint.tally.already_there,
             new_rows: None,
             accounts: Accounts::from(checkpoint.tally),
             renewals: 0,
@@ -469,6 +472,7 @@ impl ImportRun {
             return None;
         }
         if !self.is_renewed
+            && self.pager.address().is_some()
             && let Some(request) = self.ehr.renewal_request(now, self.is_refused)
         {
             return Some(self.renew(request));
@@ -599,7 +603,9 @@ impl ImportRun {
         self.pager = pages(&self.ehr, &self.deployment.pull.search);
         // The pages before those of this run are read now: their counts are made anew, and what was stored of them is
         // found again among what JHE holds.
-        self.credit += self.accounts.forget_earlier();
+        let forgotten = self.accounts.forget_earlier();
+        self.credit += forgotten.stored;
+        self.there = self.there.saturating_sub(forgotten.already_there);
     }
 
     fn end_reading(&mut self, reason: PageError) {
@@ -790,13 +796,19 @@ impl ImportRun {
             if !self.held.has(&parcel.record, self.ehr.issuer.as_str()) {
                 return Some((alloc::vec![parcel], 0));
             }
-            // Stored by this run before it was cut off, or by an earlier one.
             let is_own = self.credit > 0;
+            let is_earlier = !is_own && self.there < self.held_before.unwrap_or(u32::MAX);
             self.credit = self.credit.saturating_sub(1);
-            self.accounts.close(parcel.page, &|tally| match is_own {
-                true => tally.stored += 1,
-                false => tally.already_there += 1,
-            });
+            self.there += u32::from(is_earlier);
+            self.accounts
+                .close(parcel.page, &|tally| match (is_own, is_earlier) {
+                    // Stored by this run before it was cut off,
+                    (true, _) => tally.stored += 1,
+                    // or by an earlier one,
+                    (_, true) => tally.already_there += 1,
+                    // or listed again, and counted where it was listed first.
+                    _ => tally.repeated += 1,
+                });
         }
     }
 
@@ -862,6 +874,8 @@ impl ImportRun {
                 self.batch_octets = octets / 2;
                 self.requeue(parcels);
             }
+            // Sent before the wait began, it says nothing new.
+            Outcome::Busy(..) if now < self.hold => self.requeue(parcels),
             Outcome::Busy(asked_ms, reason) => {
                 self.pace.congested();
                 self.requeue(parcels);

@@ -307,6 +307,11 @@ fn of_callback(error: &CallbackError) -> Remedy {
             "So that nothing is sent twice, only one tab does it at a time.",
             "Please look at the other tab. If you closed it, load this page again.",
         ),
+        CallbackError::OtherPatient => remedy(
+            "This is another person's account",
+            "The records that were copied until now are of somebody else at @. So that they are not mixed, nothing more was sent.",
+            "Please open the link in your invitation again, and sign in with your own account.",
+        ),
         CallbackError::NoJheSession => remedy(
             "The study's session is not in this tab",
             "You came back to another tab than the one you started in, or the session has ended.",

@@ -127,8 +127,8 @@ async fn callback(view: &Rc<View>, config: &str) -> Result<(), Error> {
         if run.is_finished {
             return recall(view, &run, config, &page);
         }
-        let (config, jhe) = known?;
         let ehr = session::ehr(&store, &page)?.ok_or(CallbackError::Interrupted)?;
+        let (config, jhe) = known?;
         view.step("Going on where it stopped");
         return import(view, &store, config, jhe, ehr, run.checkpoint).await;
     }
@@ -141,7 +141,10 @@ async fn callback(view: &Rc<View>, config: &str) -> Result<(), Error> {
     ehr.require_search(config.deployment.pull.search.resource_type)?;
     view.step(&[portal, " patient id: ", &ehr.patient].concat());
     let checkpoint = match (session::ehr(&store, &page)?, earlier) {
-        (Some(before), Some(run)) if before.is_of_same_patient(&ehr) => run.checkpoint,
+        (Some(before), _) if !before.is_of_same_patient(&ehr) => {
+            return Err(CallbackError::OtherPatient.into());
+        }
+        (Some(_), Some(run)) => run.checkpoint,
         _ => Checkpoint::default(),
     };
     import(view, &store, config, jhe, ehr, checkpoint).await
@@ -324,14 +327,14 @@ async fn finish(
                 drop(send(jhe.revocation_request()).await);
             }
         }
-        WayOn::TryAgain => {
-            // What could not be kept is begun anew.
+        WayOn::TryAgain | WayOn::SignIn => {
+            // What can't be kept is begun anew.
             let _ = keep(store, &checkpoint);
-            offer_another_try(view);
-        }
-        WayOn::SignIn => {
-            let _ = keep(store, &checkpoint);
-            offer_sign_in(view, config);
+            let _ = session::keep_ehr(store, ehr);
+            match way_on {
+                WayOn::SignIn => offer_sign_in(view, config),
+                _ => offer_another_try(view),
+            }
         }
     }
     view.report(&report);

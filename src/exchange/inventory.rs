@@ -48,7 +48,7 @@ impl Held {
 
     /// How many of the hospital's records there are.
     pub fn count(&self) -> u32 {
-        self.rows.unwrap_or(self.ids.len())
+        self.rows.unwrap_or(self.ids.len() + self.prints.len())
     }
 }
 
@@ -299,7 +299,8 @@ mod tests {
         assert!(has(&held, "a") && has(&held, "b"));
         assert!(!has(&held, "other source") && !has(&held, "other system"));
         assert!(!has(&held, "ORD") && !has(&held, "uuid"));
-        assert_eq!(held.count(), 2);
+        // Two of ours, and the one with another system, which is recognised by what it says.
+        assert_eq!(held.count(), 3);
     }
 
     #[test]
@@ -341,7 +342,7 @@ mod tests {
         };
         assert!(says("7.10"));
         assert!(!says("7.11"));
-        assert_eq!(held.count(), 0);
+        assert_eq!(held.count(), 1);
     }
 
     #[test]

@@ -88,10 +88,9 @@ impl Accounts {
         total
     }
 
-    /// Forgets the counts of pages that were done with before the run was cut off; gives the number of records stored
-    /// then.
-    pub(super) fn forget_earlier(&mut self) -> u32 {
-        core::mem::take(&mut self.earlier).stored
+    /// Forgets the counts of pages that were done with before the run was cut off, and gives them.
+    pub(super) fn forget_earlier(&mut self) -> Tally {
+        core::mem::take(&mut self.earlier)
     }
 
     /// How often a page was closed.

@@ -1,17 +1,17 @@
 //! The access to the hospital ends before everything is read: its token, or the links from page to page.
 
-use jhe_connect::import::{Verdict, WayOn};
+use jhe_connect::import::WayOn;
 use jhe_connect::session;
 use jhe_connect::smart::context::LaunchContext;
 use jhe_connect::url::Url;
-use sandbox::{Fault, LoggedRequest, RefreshTokens, SECOND_PATIENT, Server};
+use sandbox::{FIRST_PATIENT, Fault, LoggedRequest, RefreshTokens, Server};
 use url::form_urlencoded;
 
 use super::hospital::{CAMILA, DESIREE};
 use super::journey::Journey;
 use super::tab::Tab;
 use super::watch;
-use crate::{PAGE, busy, ehr_token, expect_code, pages_of_search, refusal, refuse_sign_in};
+use crate::{PAGE, busy, ehr_token, expect_code, pages_of_search, refusal, refuse_sign_in, writes};
 
 const PAGE_LINK: &str = "sessionID=";
 const WRITE: &str = "/FHIR/R5/Observation";
@@ -166,42 +166,31 @@ fn the_access_that_ends_while_writes_are_left_is_gone_on_with_from_the_page_they
 }
 
 #[test]
-fn another_patient_of_the_hospital_begins_anew() {
+fn another_patient_of_the_hospital_does_not_go_on_with_the_first_ones_import() {
     let journey = Journey::begin();
     journey.tab.before(PAGE_LINK, 1, end_access);
     let import = journey.connect();
     assert_eq!(import.ending.tally.stored as usize, 2 * PAGE);
-    let import = journey.go_on_signed_in_as(DESIREE);
+    let writes = journey.writes().len();
+    expect_code(journey.sign_in_again(DESIREE), "callback.other_patient");
 
-    // JHE lets a patient have several identifiers at a hospital; who they belong to is for the study to see.
-    let tally = &import.ending.tally;
-    assert_eq!(import.ending.verdict(), Verdict::Complete);
-    assert_ne!(import.patient, journey.patient_id());
-    assert_eq!(
-        (tally.pages, tally.found, tally.stored, tally.already_there),
-        (1, 5, 5, 0)
-    );
-    assert_eq!(journey.rows().len(), 2 * PAGE + 5);
-    let asked: Vec<_> = journey.searches().into_iter().map(|it| it.target).collect();
-    let first_of_both = asked.iter().filter(|target| target.contains("?patient="));
-    assert_eq!(first_of_both.count(), 2);
+    assert_eq!(journey.writes().len(), writes);
+    let world = journey.world();
+    let patient = world.jhe.patient(FIRST_PATIENT).expect("the patient");
+    assert_eq!(patient.identifiers.len(), 1);
+    drop(world);
+    journey.has_arrived(&journey.first_labs(2 * PAGE));
 }
 
 #[test]
-fn another_patient_whom_jhe_knows_as_somebody_else_shares_nothing() {
-    let journey = Journey::begin();
-    journey.tab.before(PAGE_LINK, 1, end_access);
-    journey.connect();
-    let (iss, writes) = (journey.iss(), journey.writes().len());
-    {
-        let mut world = journey.world();
-        let id = world.ehr.patient(DESIREE.user).expect("Desiree").id.clone();
-        world.attach_identifier(SECOND_PATIENT, &iss, &id);
-    }
-    expect_code(journey.sign_in_again(DESIREE), "identifier.conflict");
-
-    assert_eq!(journey.writes().len(), writes);
-    journey.has_arrived(&journey.first_labs(2 * PAGE));
+fn what_was_renewed_is_kept_although_jhe_ended_the_run_meanwhile() {
+    let journey = with_refresh_tokens();
+    journey.tab.before(PAGE_LINK, 0, end_access);
+    journey.fail(writes().once(), busy("100"));
+    assert_eq!(journey.connect().ending.way_on(), WayOn::TryAgain);
+    journey.is_well_again();
+    end_access(&journey.tab);
+    journey.has_brought_all(&journey.go_on());
 }
 
 #[test]

@@ -102,8 +102,8 @@ fn arrive(tab: &Tab, config: &str, address: &str) -> Result<Landed, Error> {
         if run.is_finished {
             return Ok(Landed::Recalled(run));
         }
-        let (config, jhe) = known?;
         let ehr = session::ehr(&tab.store, &page)?.ok_or(CallbackError::Interrupted)?;
+        let (config, jhe) = known?;
         return import(tab, &config, jhe, ehr, run.checkpoint);
     }
     let (request, launched) = answered(tab, &page)?;
@@ -111,7 +111,10 @@ fn arrive(tab: &Tab, config: &str, address: &str) -> Result<Landed, Error> {
     let ehr = complete_sign_in(tab, request, launched)?;
     ehr.require_search(config.deployment.pull.search.resource_type)?;
     let checkpoint = match (session::ehr(&tab.store, &page)?, earlier) {
-        (Some(before), Some(run)) if before.is_of_same_patient(&ehr) => run.checkpoint,
+        (Some(before), _) if !before.is_of_same_patient(&ehr) => {
+            return Err(CallbackError::OtherPatient.into());
+        }
+        (Some(_), Some(run)) => run.checkpoint,
         _ => Checkpoint::default(),
     };
     import(tab, &config, jhe, ehr, checkpoint)
@@ -284,7 +287,8 @@ fn finish(
     ending: &Ending,
 ) -> Result<(), Error> {
     if ending.way_on() != WayOn::None {
-        return Ok(keep(tab, &run.checkpoint())?);
+        keep(tab, &run.checkpoint())?;
+        return Ok(session::keep_ehr(&tab.store, run.ehr())?);
     }
     let record = RunRecord {
         is_finished: true,

@@ -27,6 +27,14 @@ fn answers_lost_now_and_then_double_nothing_among_many_records() {
 }
 
 #[test]
+fn a_rate_limit_that_hits_all_writes_under_way_is_one_reason_to_wait() {
+    let journey = Journey::begin();
+    journey.world().give_labs(CAMILA.user, 100);
+    journey.fail(writes().after(70).times(6), busy("1"));
+    journey.has_brought_all(&journey.connect());
+}
+
+#[test]
 fn writes_lost_now_and_then_are_sent_again_each_once() {
     for fault in [Fault::DropConnection, maintenance(), web_page()] {
         let journey = Journey::begin();
