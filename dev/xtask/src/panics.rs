@@ -5,9 +5,10 @@
 //! which none returns, trap here without a word; wasm-opt then drops what nobody calls any more.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use wasm_encoder::{CodeSection, Function, Instruction, Module, RawSection};
-use wasmparser::{KnownCustom, Name, Operator, Parser, Payload};
+use wasmparser::{DataKind, KnownCustom, Name, Operator, Parser, Payload};
 
 use crate::workspace::Result;
 
@@ -54,8 +55,80 @@ pub(crate) fn without_texts(wasm: &[u8]) -> Result<Vec<u8>> {
     let formatting = of(&|path| path.contains("core::fmt::"));
     if !is_called(&silent, &formatter, &formatting)? {
         silent = with_traps(&silent, &formatting)?;
+        clear_places(&mut silent)?;
     }
     Ok(silent)
+}
+
+/// Clears what says where a panic began: paths of source files, and the records of path, length, line and column. Only
+/// a panic's text would name them.
+fn clear_places(wasm: &mut [u8]) -> Result {
+    let segments = data_segments(wasm)?;
+    for (start, segment) in &segments {
+        for path in source_paths(&wasm[segment.clone()]) {
+            let address = start + u32::try_from(path.start)?;
+            let length = u32::try_from(path.len())?;
+            let place = segment.start + path.start;
+            wasm[place..place + path.len()].fill(0);
+            let record = [address.to_le_bytes(), length.to_le_bytes()].concat();
+            for (_, segment) in &segments {
+                clear_records(&mut wasm[segment.clone()], &record);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Clears each 16 octets that begin with `record`.
+fn clear_records(data: &mut [u8], record: &[u8]) {
+    let mut place = 0;
+    while let Some(found) = data.get_mut(place..place + 16) {
+        if found.starts_with(record) {
+            found.fill(0);
+        }
+        place += 4;
+    }
+}
+
+/// Where paths of source files stand.
+fn source_paths(data: &[u8]) -> Vec<Range<usize>> {
+    // The standard library's, those of crates of others (dist.rs gives them this name), and ours.
+    let starts = ["/rustc/", "cargo/", "src/"].map(str::as_bytes);
+    let mut paths = Vec::new();
+    let mut place = 0;
+    while let Some(rest) = data.get(place..) {
+        let begins = starts.iter().any(|start| rest.starts_with(start));
+        let end = rest.windows(3).position(|window| window == b".rs");
+        match end.filter(|end| begins && rest[..*end].is_ascii()) {
+            Some(end) => {
+                paths.push(place..place + end + 3);
+                place += end + 3;
+            }
+            None if rest.is_empty() => break,
+            None => place += 1,
+        }
+    }
+    paths
+}
+
+/// The segments of data: their addresses in memory, and where they stand in the module.
+fn data_segments(wasm: &[u8]) -> Result<Vec<(u32, Range<usize>)>> {
+    let mut segments = Vec::new();
+    for payload in Parser::new(0).parse_all(wasm) {
+        let Payload::DataSection(section) = payload? else {
+            continue;
+        };
+        for data in section {
+            let data = data?;
+            if let DataKind::Active { offset_expr, .. } = data.kind
+                && let Operator::I32Const { value } = offset_expr.get_operators_reader().read()?
+            {
+                let end = data.range.end;
+                segments.push((value.cast_unsigned(), end - data.data.len()..end));
+            }
+        }
+    }
+    Ok(segments)
 }
 
 fn with_traps(wasm: &[u8], indices: &BTreeSet<u32>) -> Result<Vec<u8>> {
@@ -179,7 +252,8 @@ fn without_hashes(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use wasm_encoder::{
-        EntityType, FunctionSection, ImportSection, NameMap, NameSection, TypeSection,
+        ConstExpr, DataSection, EntityType, FunctionSection, ImportSection, MemorySection,
+        MemoryType, NameMap, NameSection, TypeSection,
     };
 
     use super::*;
@@ -234,6 +308,42 @@ mod tests {
             [vec![0, 0, 0x0b], bodies(&before)[1].clone()]
         );
         wasmparser::validate(&after).unwrap();
+    }
+
+    #[test]
+    fn places_in_sources_are_cleared_with_their_records() {
+        const AT: u32 = 1024;
+        let path = "cargo/x/y.rs";
+        let mut data = [path, "kept src/a.txt"].concat().into_bytes();
+        data.resize(32, b' ');
+        let kept = data[path.len()..].to_vec();
+        for word in [AT, path.len() as u32, 7, 9, AT, 3] {
+            data.extend(word.to_le_bytes());
+        }
+        let mut section = DataSection::new();
+        section.active(0, &ConstExpr::i32_const(AT as i32), data);
+        let mut memory = MemorySection::new();
+        let minimum = 1;
+        let (maximum, page_size_log2) = (None, None);
+        let (memory64, shared) = (false, false);
+        memory.memory(MemoryType {
+            minimum,
+            maximum,
+            memory64,
+            shared,
+            page_size_log2,
+        });
+        let mut module = Module::new();
+        module.section(&memory).section(&section);
+        let mut wasm = module.finish();
+        clear_places(&mut wasm).unwrap();
+
+        let (_, place) = data_segments(&wasm).unwrap().remove(0);
+        let data = &wasm[place];
+        assert!(data[..path.len()].iter().all(|octet| *octet == 0));
+        assert_eq!(data[path.len()..32], kept);
+        assert!(data[32..48].iter().all(|octet| *octet == 0));
+        assert_eq!(data[48..52], AT.to_le_bytes());
     }
 
     #[test]
