@@ -50,6 +50,8 @@ const LAST_WRITE: &str = "jhe-connect:2:last_write";
 pub struct RunRecord {
     /// Did it end? One that did not can go on.
     pub is_finished: bool,
+    /// Does the patient have to sign in at the hospital before it goes on?
+    pub needs_sign_in: bool,
     /// Where it goes on; of one that ended, its counts, without any reason: a reason may quote a record.
     pub checkpoint: Checkpoint,
     /// How many rows JHE has more than before, where that is known.
@@ -138,8 +140,13 @@ pub fn keep_run(store: &impl SessionStore, run: &RunRecord) -> Result<(), StoreE
     ] {
         members.extend(text.as_ref().map(|text| (name, text.as_str())));
     }
-    if run.is_finished {
-        members.push(("is_finished", "true"));
+    for (name, is_so) in [
+        ("is_finished", run.is_finished),
+        ("needs_sign_in", run.needs_sign_in),
+    ] {
+        if is_so {
+            members.push((name, "true"));
+        }
     }
     store.write(RUN, &object(&members))
 }
@@ -158,6 +165,7 @@ pub fn run(store: &impl SessionStore) -> Result<Option<RunRecord>, StoreError> {
         }
         Some(RunRecord {
             is_finished: stored.get("is_finished").is_some(),
+            needs_sign_in: stored.get("needs_sign_in").is_some(),
             checkpoint: Checkpoint {
                 page: stored.get_string("page"),
                 tally,
@@ -302,7 +310,7 @@ mod tests {
                 held_before: Some(3),
             },
             new_rows: Some(4),
-            code: None,
+            ..RunRecord::default()
         };
         keep_run(&store, &run).unwrap();
         assert_eq!(

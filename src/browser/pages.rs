@@ -1,6 +1,5 @@
 //! The two pages, as the patient goes through them.
 
-use alloc::boxed::Box;
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -10,7 +9,7 @@ use wasm_bindgen::JsCast;
 
 use crate::browser::driver::perform;
 use crate::browser::fetch::{converse, send};
-use crate::browser::platform::{Listener, Lock, spawn};
+use crate::browser::platform::{Listener, Lock};
 use crate::browser::sign_in::{answered, begin_sign_in, complete_sign_in, page_url};
 use crate::browser::storage::TabStore;
 use crate::browser::view::{Stage, View};
@@ -39,7 +38,6 @@ pub(crate) enum Page {
 
 /// Goes through a page, and tells the patient how it ended.
 pub(crate) async fn run(page: Page, view: View, config: String) {
-    let view = Rc::new(view);
     let result = match page {
         Page::Connect => connect(&view, &config).await,
         Page::Callback => callback(&view, &config).await,
@@ -114,7 +112,7 @@ async fn sign_in(
 }
 
 /// The callback page: from the hospital's answer, or from where a reload found the run, to the records in JHE.
-async fn callback(view: &Rc<View>, config: &str) -> Result<(), Error> {
+async fn callback(view: &View, config: &str) -> Result<(), Error> {
     let page = page_url()?;
     // Before anything that can fail: neither a code nor an error stays in the address bar.
     location::scrub(&page);
@@ -129,6 +127,9 @@ async fn callback(view: &Rc<View>, config: &str) -> Result<(), Error> {
         }
         let ehr = session::ehr(&store, &page)?.ok_or(CallbackError::Interrupted)?;
         let (config, jhe) = known?;
+        if run.needs_sign_in {
+            return sign_in(view, &store, &config, page).await;
+        }
         view.step("Going on where it stopped");
         return import(view, &store, config, jhe, ehr, run.checkpoint).await;
     }
@@ -162,7 +163,7 @@ const REDRAWN_MS: u64 = 200;
 
 /// Copies the records, from the checkpoint on.
 async fn import(
-    view: &Rc<View>,
+    view: &View,
     store: &TabStore,
     config: PageConfig,
     jhe: JheSession,
@@ -285,7 +286,7 @@ fn registration<'a>(
 
 /// Tells how a run ended, and remembers it for a reload.
 async fn finish(
-    view: &Rc<View>,
+    view: &View,
     store: &TabStore,
     config: PageConfig,
     jhe: &JheSession,
@@ -315,6 +316,7 @@ async fn finish(
                 },
                 new_rows: ending.new_rows,
                 code: errors.clone().next().map(|error| error.code().into()),
+                ..RunRecord::default()
             };
             match verdict {
                 Verdict::Failed => session::forget_run(store),
@@ -329,10 +331,15 @@ async fn finish(
         }
         WayOn::TryAgain | WayOn::SignIn => {
             // What can't be kept is begun anew.
-            let _ = keep(store, &checkpoint);
+            let record = RunRecord {
+                checkpoint,
+                needs_sign_in: way_on == WayOn::SignIn,
+                ..RunRecord::default()
+            };
+            let _ = session::keep_run(store, &record);
             let _ = session::keep_ehr(store, ehr);
             match way_on {
-                WayOn::SignIn => offer_sign_in(view, config),
+                WayOn::SignIn => view.action("Sign in again and go on", location::reload),
                 _ => offer_another_try(view),
             }
         }
@@ -343,27 +350,6 @@ async fn finish(
         Verdict::Partly => Stage::Partly,
         Verdict::Failed => Stage::Failed,
     });
-}
-
-/// The hospital's access is over before everything was read.
-fn offer_sign_in(view: &Rc<View>, config: PageConfig) {
-    let config = Rc::new(config);
-    let the_view = Rc::clone(view);
-    let act = move || {
-        let (view, config) = (Rc::clone(&the_view), Rc::clone(&config));
-        view.stage(Stage::Working);
-        spawn(Box::pin(async move {
-            let signed_in = match (TabStore::open(), page_url()) {
-                (Ok(store), Ok(page)) => sign_in(&view, &store, &config, page).await,
-                (Err(error), _) => Err(error.into()),
-                (_, Err(error)) => Err(error),
-            };
-            if let Err(error) = signed_in {
-                fail(&view, &error);
-            }
-        }));
-    };
-    view.action("Sign in again and go on", act);
 }
 
 /// The callback page without an answer: a reload. A run that ended is told of again, and never repeated.

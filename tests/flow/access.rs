@@ -9,6 +9,7 @@ use url::form_urlencoded;
 
 use super::hospital::{CAMILA, DESIREE};
 use super::journey::Journey;
+use super::pages::Landed;
 use super::tab::Tab;
 use super::watch;
 use crate::{PAGE, busy, ehr_token, expect_code, pages_of_search, refusal, refuse_sign_in, writes};
@@ -141,15 +142,16 @@ fn the_same_patient_goes_on_where_the_access_ended() {
 }
 
 #[test]
-fn a_reload_without_a_new_sign_in_offers_it_again() {
+fn every_reload_leads_to_the_hospitals_sign_in_until_the_patient_has_signed_in() {
     let journey = Journey::begin();
     journey.tab.before(PAGE_LINK, 1, end_access);
-    journey.connect();
+    let import = journey.connect();
+    assert_eq!(journey.error_of(&import).code(), "pull.signed_out");
+    assert_eq!(import.ending.way_on(), WayOn::SignIn);
+    assert_eq!(import.ending.tally.stored as usize, 2 * PAGE);
     for _ in 0..2 {
-        let import = journey.go_on();
-        assert_eq!(journey.error_of(&import).code(), "pull.signed_out");
-        assert_eq!(import.ending.way_on(), WayOn::SignIn);
-        assert_eq!(import.ending.tally.stored as usize, 2 * PAGE);
+        let landed = journey.reload();
+        assert!(matches!(landed, Ok(Landed::SentToSignIn(_))), "{landed:?}");
     }
     journey.has_brought_all(&journey.go_on_signed_in_as(CAMILA));
 }

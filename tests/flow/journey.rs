@@ -170,9 +170,10 @@ impl Journey {
 
     /// Presses the button that is offered when the hospital's access is over.
     pub(crate) fn sign_in_again(&self, login: Login) -> Result<Landed, Error> {
-        self.tab.reopen();
-        let page = self.callback_page();
-        let sign_in = self.tell(pages::sign_in_again(&self.tab, &self.config(), &page))?;
+        let sign_in = match self.reload()? {
+            Landed::SentToSignIn(address) => address,
+            other => panic!("expected the way to the sign-in, found {other:?}"),
+        };
         let back = self.sign_in(&sign_in, login, Decision::Allow);
         self.open_callback(&self.tab, &back)
     }

@@ -29,6 +29,8 @@ pub(crate) enum Landed {
     Imported(Import),
     /// A run that ended before is told of again.
     Recalled(RunRecord),
+    /// The patient is to sign in once more, at this address.
+    SentToSignIn(String),
     /// The patient left in the middle.
     Left,
 }
@@ -73,16 +75,6 @@ fn leave(tab: &Tab, config: &str, address: &str) -> Result<String, Error> {
     begin_sign_in(tab, &config.sign_in(), page)
 }
 
-/// The button that is offered when the hospital's access is over.
-pub(crate) fn sign_in_again(tab: &Tab, config: &str, address: &str) -> Result<String, Error> {
-    let begin = || {
-        let page = page_url(address);
-        let config = PageConfig::parse(config, &page)?;
-        begin_sign_in(tab, &config.sign_in(), page)
-    };
-    unless_it_fails(tab, begin())
-}
-
 /// The callback page: from the hospital's answer, or from where a reload found the run, to the records in JHE.
 pub(crate) fn callback(tab: &Tab, config: &str, address: &str) -> Result<Landed, Error> {
     match arrive(tab, config, address) {
@@ -104,6 +96,10 @@ fn arrive(tab: &Tab, config: &str, address: &str) -> Result<Landed, Error> {
         }
         let ehr = session::ehr(&tab.store, &page)?.ok_or(CallbackError::Interrupted)?;
         let (config, jhe) = known?;
+        if run.needs_sign_in {
+            let address = begin_sign_in(tab, &config.sign_in(), page)?;
+            return Ok(Landed::SentToSignIn(address));
+        }
         return import(tab, &config, jhe, ehr, run.checkpoint);
     }
     let (request, launched) = answered(tab, &page)?;
@@ -287,7 +283,12 @@ fn finish(
     ending: &Ending,
 ) -> Result<(), Error> {
     if ending.way_on() != WayOn::None {
-        keep(tab, &run.checkpoint())?;
+        let record = RunRecord {
+            checkpoint: run.checkpoint(),
+            needs_sign_in: ending.way_on() == WayOn::SignIn,
+            ..RunRecord::default()
+        };
+        session::keep_run(&tab.store, &record)?;
         return Ok(session::keep_ehr(&tab.store, run.ehr())?);
     }
     let record = RunRecord {
@@ -303,6 +304,7 @@ fn finish(
             .flatten()
             .next()
             .map(|error| error.code().into()),
+        ..RunRecord::default()
     };
     match ending.verdict() {
         Verdict::Failed => session::forget_run(&tab.store),
