@@ -4,6 +4,7 @@ mod browser_trouble;
 mod callback;
 mod config_and_discovery;
 mod confinement;
+mod ending;
 mod going_on;
 mod invitation;
 mod jhe_side;
