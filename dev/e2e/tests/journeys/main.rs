@@ -10,6 +10,7 @@ mod invitation;
 mod jhe_side;
 mod main_job;
 mod other_pages;
+mod patient_access;
 mod pull;
 mod repetition;
 mod sign_in;
