@@ -2,6 +2,7 @@
 
 mod browser_trouble;
 mod callback;
+mod chaos;
 mod config_and_discovery;
 mod confinement;
 mod ending;
