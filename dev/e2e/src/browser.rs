@@ -4,6 +4,8 @@
 //! can do (its console, its DevTools protocol) is in [`Engine`] and in the last part of [`Browser`].
 
 use std::fmt::{self, Write as _};
+use std::fs;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -42,7 +44,14 @@ const READ_SCREEN: &str = "
         text: root.innerText,
         heading: remedy?.querySelector('h2')?.innerText ?? null,
         technical: remedy?.querySelector('details')?.textContent ?? '',
+        action: root.querySelector('.jc-action')?.innerText ?? null,
     };";
+
+/// Asks to leave the page, as far as a script can: would the browser ask the patient back?
+const TRY_TO_LEAVE: &str = "
+    const leave = new Event('beforeunload', { cancelable: true });
+    window.dispatchEvent(leave);
+    return leave.defaultPrevented;";
 
 /// Puts every violation of a Content-Security-Policy into the console, also those that a page catches as exceptions.
 const TELL_VIOLATIONS: &str = "addEventListener('securitypolicyviolation', (event) =>
@@ -144,6 +153,8 @@ pub struct Screen {
     pub heading: Option<String>,
     /// The technical text of the remedy, folded or not.
     pub technical: String,
+    /// What the button says that goes on, if there is one.
+    pub action: Option<String>,
 }
 
 impl Screen {
@@ -161,6 +172,15 @@ impl Screen {
         ensure!(
             self.code.as_deref() == Some(code),
             "expected the code {code}, found {self}"
+        );
+        Ok(())
+    }
+
+    /// The page offers this to go on.
+    pub fn expect_action(&self, label: &str) -> Result<()> {
+        ensure!(
+            self.action.as_deref() == Some(label),
+            "expected the button {label:?}, found {self}"
         );
         Ok(())
     }
@@ -189,6 +209,9 @@ impl fmt::Display for Screen {
         if !self.technical.is_empty() {
             write!(f, "\n[technical] {}", self.technical)?;
         }
+        if let Some(action) = &self.action {
+            write!(f, "\n[button] {action}")?;
+        }
         Ok(())
     }
 }
@@ -205,9 +228,12 @@ pub struct ConsoleLine {
 /// A browser with one empty profile, held by one journey.
 #[derive(Debug)]
 pub struct Browser {
-    client: Client,
+    /// The session that has begun the browser, and ends it.
+    first: Client,
+    /// The session that the journey is made with: another one after a crash.
+    current: Mutex<Client>,
     console: Mutex<Vec<ConsoleLine>>,
-    _driver: Arc<Driver>,
+    driver: Arc<Driver>,
     _seat: SemaphorePermit<'static>,
 }
 
@@ -216,15 +242,14 @@ impl Browser {
     pub async fn start(engine: Engine, habits: Habits) -> Result<Self> {
         let seat = SEATS.acquire().await?;
         let driver = Driver::shared()?;
-        let client = ClientBuilder::new(HttpConnector::new())
-            .capabilities(engine.capabilities(habits))
-            .connect(driver.address())
+        let client = connect(&driver, engine.capabilities(habits))
             .await
             .context("chromedriver could not start Chromium. Run `cargo xtask setup` if it is not installed")?;
         let browser = Self {
-            client,
+            first: client.clone(),
+            current: Mutex::new(client),
             console: Mutex::default(),
-            _driver: driver,
+            driver,
             _seat: seat,
         };
         browser.prepare_pages(TELL_VIOLATIONS).await?;
@@ -233,14 +258,21 @@ impl Browser {
 
     /// Ends the browser. A journey does so however it went.
     pub async fn close(self) -> Result<()> {
-        Ok(self.client.clone().close().await?)
+        Ok(self.first.clone().close().await?)
+    }
+
+    fn client(&self) -> Client {
+        self.current
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     // The patient's verbs.
 
     /// Opens a link, and returns when the page has loaded.
     pub async fn open(&self, link: &str) -> Result<()> {
-        self.client
+        self.client()
             .goto(link)
             .await
             .with_context(|| format!("opening {link}"))
@@ -248,30 +280,79 @@ impl Browser {
 
     /// Loads the page again.
     pub async fn reload(&self) -> Result<()> {
-        Ok(self.client.refresh().await?)
+        Ok(self.client().refresh().await?)
     }
 
     /// Goes back one page.
     pub async fn back(&self) -> Result<()> {
-        Ok(self.client.back().await?)
+        Ok(self.client().back().await?)
     }
 
     /// Opens another tab and looks at it.
     pub async fn open_tab(&self) -> Result<()> {
-        let tab = self.client.new_window(true).await?;
-        Ok(self.client.switch_to_window(tab.handle).await?)
+        let tab = self.client().new_window(true).await?;
+        Ok(self.client().switch_to_window(tab.handle).await?)
     }
 
-    /// Returns to the first tab.
-    pub async fn return_to_first_tab(&self) -> Result<()> {
-        let first = self
-            .client
-            .windows()
-            .await?
-            .into_iter()
-            .next()
-            .context("no tab is open")?;
-        Ok(self.client.switch_to_window(first).await?)
+    /// Duplicates the tab, with its storage, at this address, and looks at it.
+    pub async fn duplicate_tab(&self, address: &str) -> Result<()> {
+        let client = self.client();
+        let before = client.windows().await?;
+        // What a page opens begins with a copy of its sessionStorage, as a duplicated tab does.
+        client
+            .execute("window.open(arguments[0])", vec![json!(address)])
+            .await?;
+        let opened = self
+            .until("another tab", async || {
+                let mut tabs = client.windows().await?.into_iter();
+                Ok(match tabs.find(|tab| !before.contains(tab)) {
+                    Some(tab) => Glance::Seen(tab),
+                    None => Glance::NotYet,
+                })
+            })
+            .await?;
+        Ok(client.switch_to_window(opened).await?)
+    }
+
+    /// Looks at the tab that was opened so many tabs after the first one.
+    pub async fn look_at_tab(&self, number: usize) -> Result<()> {
+        let tab = (self.client().windows().await?.into_iter())
+            .nth(number)
+            .with_context(|| format!("there is no tab {number}"))?;
+        Ok(self.client().switch_to_window(tab).await?)
+    }
+
+    /// Closes the tab, and looks at the first of those that are left.
+    pub async fn close_tab(&self) -> Result<()> {
+        self.client().close_window().await?;
+        self.look_at_tab(0).await
+    }
+
+    /// Presses the button that goes on, and returns when another page is there.
+    pub async fn press_action(&self) -> Result<()> {
+        self.leaves_by(async || self.click(".jc-action").await)
+            .await
+    }
+
+    /// Does something that makes the page go, and returns when it is gone.
+    pub async fn leaves_by(&self, act: impl AsyncFnOnce() -> Result<()>) -> Result<()> {
+        let _: () = self.evaluate("window.isThePageThatGoes = true").await?;
+        act().await?;
+        self.until("another page", async || {
+            let is_here = self
+                .evaluate("return window.isThePageThatGoes ?? false")
+                .await?;
+            Ok(match is_here {
+                true => Glance::NotYet,
+                false => Glance::Seen(()),
+            })
+        })
+        .await
+    }
+
+    /// Would the browser ask before it leaves the page?
+    pub async fn asks_before_leaving(&self) -> Result<bool> {
+        self.evaluate(TRY_TO_LEAVE).await
     }
 
     /// Fills in the hospital's login form, once it is there, and sends it.
@@ -356,7 +437,7 @@ impl Browser {
     /// What our page shows now, if it has rendered anything.
     pub async fn screen_now(&self) -> Result<Option<Screen>> {
         Ok(serde_json::from_value(
-            self.client.execute(READ_SCREEN, Vec::new()).await?,
+            self.client().execute(READ_SCREEN, Vec::new()).await?,
         )?)
     }
 
@@ -367,19 +448,21 @@ impl Browser {
 
     /// The address bar.
     pub async fn address(&self) -> Result<Url> {
-        Ok(self.client.current_url().await?)
+        Ok(self.client().current_url().await?)
     }
 
     /// A picture of the screen, as PNG.
     pub async fn screenshot(&self) -> Result<Vec<u8>> {
-        Ok(self.client.screenshot().await?)
+        Ok(self.client().screenshot().await?)
     }
 
     /// Runs a script in the page, which `return`s a value.
     pub async fn evaluate<T: for<'a> Deserialize<'a>>(&self, script: &str) -> Result<T> {
         let returned = self
             .until("a page in which a script can run", async || {
-                Ok(Glance::Seen(self.client.execute(script, Vec::new()).await?))
+                Ok(Glance::Seen(
+                    self.client().execute(script, Vec::new()).await?,
+                ))
             })
             .await?;
         Ok(serde_json::from_value(returned)?)
@@ -397,7 +480,7 @@ impl Browser {
     /// The element for a selector, as soon as it is there.
     async fn element(&self, selector: &str) -> Result<Element> {
         self.until(&format!("the element {selector}"), async || {
-            Ok(match self.client.find(Locator::Css(selector)).await {
+            Ok(match self.client().find(Locator::Css(selector)).await {
                 Ok(element) => Glance::Seen(element),
                 Err(error) if error.is_no_such_element() => Glance::NotYet,
                 Err(error) => return Err(error.into()),
@@ -408,7 +491,7 @@ impl Browser {
 
     async fn present(&self, selector: &str) -> Result<bool> {
         Ok(!self
-            .client
+            .client()
             .find_all(Locator::Css(selector))
             .await?
             .is_empty())
@@ -477,7 +560,7 @@ impl Browser {
     /// The console since the browser was opened, on all pages.
     pub async fn console(&self) -> Result<Vec<ConsoleLine>> {
         let new = self
-            .client
+            .client()
             .issue_cmd(Extension::new("se/log", json!({ "type": "browser" })))
             .await?;
         let new: Vec<ConsoleLine> = serde_json::from_value(new)?;
@@ -511,21 +594,86 @@ impl Browser {
 
     /// Takes the network away.
     pub async fn go_offline(&self) -> Result<()> {
+        self.set_offline(true).await
+    }
+
+    /// Gives the network back.
+    pub async fn go_online(&self) -> Result<()> {
+        self.set_offline(false).await
+    }
+
+    async fn set_offline(&self, offline: bool) -> Result<()> {
         self.devtools("Network.enable", json!({})).await?;
-        let conditions = json!({ "offline": true, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1 });
+        let conditions = json!({ "offline": offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1 });
         self.devtools("Network.emulateNetworkConditions", conditions)
             .await
             .map(drop)
+    }
+
+    /// Lets the process of the only tab crash, and opens an address in the tab. Its storage is still there.
+    pub async fn crash_and_open(&self, address: &str) -> Result<()> {
+        self.console().await?;
+        // chromedriver answers with an error, and never speaks to this tab again. Another session does.
+        let crashed = self.devtools("Page.crash", json!({})).await;
+        ensure!(crashed.is_err(), "the tab did not crash");
+        let chrome = (self.first.capabilities())
+            .and_then(|capabilities| capabilities.get("goog:chromeOptions"));
+        let chrome = chrome.context("the browser does not say where its DevTools are")?;
+        let capabilities = json!({
+            "browserName": "chrome",
+            "goog:loggingPrefs": { "browser": "ALL" },
+            "goog:chromeOptions": { "debuggerAddress": chrome["debuggerAddress"] },
+        });
+        let capabilities = serde_json::from_value(capabilities)?;
+        let client = connect(&self.driver, capabilities)
+            .await
+            .context("a new session after the crash")?;
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = client;
+        self.prepare_pages(TELL_VIOLATIONS).await?;
+        self.open(address).await
+    }
+
+    /// Presses the link that saves a file, and gives the file's text and name.
+    pub async fn save_file(&self, selector: &str, folder: &Path) -> Result<(String, String)> {
+        fs::create_dir_all(folder)?;
+        let behavior = json!({ "behavior": "allow", "downloadPath": folder });
+        self.devtools("Browser.setDownloadBehavior", behavior)
+            .await?;
+        self.click(selector).await?;
+        self.until("a saved file", async || {
+            let mut saved = fs::read_dir(folder)?.filter_map(Result::ok);
+            // Chromium writes under another name until the file is complete.
+            let is_whole = |file: &fs::DirEntry| {
+                let name = file.file_name();
+                !name.to_string_lossy().ends_with(".crdownload")
+                    && !name.to_string_lossy().starts_with('.')
+            };
+            Ok(match saved.find(is_whole) {
+                Some(file) => Glance::Seen((
+                    fs::read_to_string(file.path())?,
+                    file.file_name().to_string_lossy().into_owned(),
+                )),
+                None => Glance::NotYet,
+            })
+        })
+        .await
     }
 
     /// A command of the DevTools protocol.
     async fn devtools(&self, command: &str, parameters: Value) -> Result<Value> {
         let body = json!({ "cmd": command, "params": parameters });
         Ok(self
-            .client
+            .client()
             .issue_cmd(Extension::new("goog/cdp/execute", body))
             .await?)
     }
+}
+
+async fn connect(driver: &Driver, capabilities: Capabilities) -> Result<Client> {
+    Ok(ClientBuilder::new(HttpConnector::new())
+        .capabilities(capabilities)
+        .connect(driver.address())
+        .await?)
 }
 
 /// What one look at a condition found.

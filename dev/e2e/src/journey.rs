@@ -155,6 +155,11 @@ impl Journey {
         self.world().fail(hits, fault);
     }
 
+    /// JHE's workers give up at once, so that after a lost answer five seconds are enough to know what arrived.
+    pub fn let_jhe_settle_soon(&self) {
+        self.world().settings.jhe.page.worker_timeout_seconds = Some(0);
+    }
+
     /// The address of one of our pages in this layout.
     pub fn page(&self, page: Page, query: &[(&str, &str)]) -> String {
         let path = match (self.layout, page) {
@@ -209,12 +214,10 @@ impl Journey {
     }
 
     /// From the invitation link into the middle of Camila's import: three records are in JHE, and each further one takes a
-    /// second.
+    /// second, until the faults are taken back.
     pub async fn reach_the_middle(&self) -> Result<()> {
-        let writes = Match::on(Server::Jhe)
-            .method("POST")
-            .path("/FHIR/R5/Observation");
-        self.fail(writes.after(3), Fault::Delay { millis: 1_000 });
+        self.let_jhe_settle_soon();
+        self.fail(writes().after(3), Fault::Delay { millis: 1_000 });
         self.reach_login().await?;
         self.agree_as(CAMILA).await?;
         self.rows_reach(3).await
@@ -354,6 +357,25 @@ impl Journey {
             requests.join("\n")
         )
     }
+}
+
+/// The requests that write one record.
+pub fn writes() -> Match {
+    Match::on(Server::Jhe)
+        .method("POST")
+        .path("/FHIR/R5/Observation")
+}
+
+/// The requests that read back what JHE holds.
+pub fn read_backs() -> Match {
+    Match::on(Server::Jhe)
+        .method("GET")
+        .path("/FHIR/R5/Observation")
+}
+
+/// The requests for a page of the hospital's records.
+pub fn pages() -> Match {
+    Match::on(Server::Ehr).method("GET").path("/Observation")
 }
 
 /// In [`Journey::return_with`]: the state of the pending sign-in.

@@ -28,12 +28,15 @@ pub fn expect_arrival(rows: &[Row], records: &[String], iss: &str) -> Result<()>
         records.len(),
         rows.len()
     );
+    let mut by_id: BTreeMap<String, Vec<&Row>> = BTreeMap::new();
+    for row in rows {
+        if let Some(id) = upstream_id(&row.sent, iss) {
+            by_id.entry(id).or_default().push(row);
+        }
+    }
     records.iter().try_for_each(|record| {
         let id = id_of(record)?;
-        let of_this_record: Vec<_> = rows
-            .iter()
-            .filter(|row| upstream_id(&row.sent, iss).is_some_and(|own| own == id))
-            .collect();
+        let of_this_record = by_id.get(&id).map_or(&[][..], Vec::as_slice);
         ensure!(
             of_this_record.len() == 1,
             "expected one row for {id}, found {}",

@@ -1,13 +1,12 @@
 //! What must hold on every journey, whatever it is about: nothing secret is left anywhere, no token goes astray, no policy is
 //! violated. [`crate::journey::run`] looks after each.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, bail, ensure};
 use sandbox::{EHR_ALLOWED_HEADERS, LoggedRequest, Server};
 use serde::Deserialize;
 
-use crate::browser::State;
 use crate::journey::{Journey, Page};
 
 /// Headers that browsers add on their own, which no page can set and no CORS list needs to name.
@@ -144,6 +143,8 @@ async fn no_policy_is_violated(journey: &Journey) -> Result<()> {
 pub struct Secrets {
     /// Bearer tokens of both servers.
     pub tokens: BTreeSet<String>,
+    /// Refresh tokens that were used.
+    pub refresh_tokens: BTreeSet<String>,
     /// PKCE verifiers sent to both servers.
     pub verifiers: BTreeSet<String>,
 }
@@ -157,12 +158,17 @@ impl Secrets {
             .collect();
         Self {
             tokens,
-            verifiers: verifiers(log),
+            refresh_tokens: posted(log, "refresh_token"),
+            verifiers: posted(log, "code_verifier"),
         }
     }
 
-    fn all(&self) -> impl Iterator<Item = &String> {
-        self.tokens.iter().chain(&self.verifiers)
+    /// One of them that is in a text, if any is.
+    pub fn found_in(&self, text: &str) -> Option<&String> {
+        (self.tokens.iter())
+            .chain(&self.refresh_tokens)
+            .chain(&self.verifiers)
+            .find(|secret| text.contains(secret.as_str()))
     }
 }
 
@@ -197,43 +203,128 @@ async fn no_secret_is_left(journey: &Journey, log: &[LoggedRequest]) -> Result<(
         ("window.name", &remains.window_name),
         ("history.state", &remains.history_state),
     ] {
-        let leaked = secrets.all().find(|secret| text.contains(secret.as_str()));
+        let leaked = secrets.found_in(text);
         ensure!(
             leaked.is_none(),
             "a token or verifier is in {place}: {text}"
         );
     }
 
-    // While the patient is away and while records move, this tab's storage may hold what the run needs; no longer than that.
     let here = journey.browser.address().await?;
-    if here
-        .as_str()
-        .starts_with(&journey.page(Page::Callback, &[]))
-    {
-        let kept = secrets
-            .verifiers
-            .iter()
-            .find(|verifier| remains.session_storage.contains(verifier.as_str()));
-        ensure!(
-            kept.is_none(),
-            "a verifier is in sessionStorage on the callback page"
-        );
-        let screen = journey.browser.screen_now().await?;
-        if screen.is_some_and(|screen| matches!(screen.state, State::Done | State::Partly)) {
-            let kept = secrets
-                .all()
-                .find(|secret| remains.session_storage.contains(secret.as_str()));
-            ensure!(kept.is_none(), "a token is in sessionStorage after the run");
-        }
-        ensure!(here.query().is_none(), "the address bar still shows {here}");
+    if !here.as_str().starts_with(journey.sandbox.jhe()) {
+        // The hospital's own page.
+        return Ok(());
     }
-    for storage in [&remains.local_storage, &remains.session_storage] {
+    let is_callback = here
+        .as_str()
+        .starts_with(&journey.page(Page::Callback, &[]));
+    ensure!(
+        !is_callback || here.query().is_none(),
+        "the address bar still shows {here}"
+    );
+    let screen = journey.browser.screen_now().await?;
+    let is_on_the_way_there = !is_callback && screen.is_some_and(|screen| !screen.state.is_final());
+    only_the_last_write_is_known_to_all_tabs(&Storage::read(&remains.local_storage))?;
+    let storage = Storage::read(&remains.session_storage);
+    the_tab_keeps_tokens_only_for_what_is_unfinished(&storage, &secrets, is_on_the_way_there)?;
+    if is_code_exchanged(log) {
+        nothing_of_the_sign_in_is_kept(&storage)?;
+    }
+    Ok(())
+}
+
+/// One of the browser's two storages: texts by their keys.
+struct Storage(BTreeMap<String, String>);
+
+impl Storage {
+    /// Reads a dump; one that was denied is empty.
+    fn read(dump: &str) -> Self {
+        Self(serde_json::from_str(dump).unwrap_or_default())
+    }
+
+    fn is_run_unfinished(&self) -> bool {
+        (self.0.get("jhe-connect:2:run")).is_some_and(|run| !run.contains("\"is_finished\""))
+    }
+
+    fn is_sign_in_pending(&self) -> bool {
+        self.0.contains_key("jhe-connect:2:launch")
+    }
+}
+
+fn only_the_last_write_is_known_to_all_tabs(storage: &Storage) -> Result<()> {
+    for (key, text) in &storage.0 {
         ensure!(
-            !storage.contains("Observation/") && !storage.contains("valueQuantity"),
-            "a record is kept: {storage}"
+            key == "jhe-connect:2:last_write" && text.bytes().all(|byte| byte.is_ascii_digit()),
+            "localStorage holds {key}: {text}"
         );
     }
     Ok(())
+}
+
+/// While the patient is away and until the run ends, this tab's storage may hold what the run needs; no longer than that.
+fn the_tab_keeps_tokens_only_for_what_is_unfinished(
+    storage: &Storage,
+    secrets: &Secrets,
+    is_on_the_way_there: bool,
+) -> Result<()> {
+    let may_hold_tokens =
+        is_on_the_way_there || storage.is_run_unfinished() || storage.is_sign_in_pending();
+    for (key, text) in &storage.0 {
+        let is_known = ["jhe", "ehr", "launch", "run"]
+            .iter()
+            .any(|name| key.strip_prefix("jhe-connect:2:") == Some(name));
+        ensure!(is_known, "sessionStorage holds {key}: {text}");
+        let sent = secrets.verifiers.iter();
+        let mut sent = sent.filter(|verifier| text.contains(verifier.as_str()));
+        ensure!(
+            sent.next().is_none(),
+            "a verifier that was used is in sessionStorage, under {key}"
+        );
+        ensure!(
+            may_hold_tokens
+                || (!key.ends_with(":jhe")
+                    && !key.ends_with(":ehr")
+                    && secrets.found_in(text).is_none()),
+            "a token is in sessionStorage without an unfinished run, under {key}"
+        );
+        ensure!(
+            !text.contains("Observation/") && !text.contains("valueQuantity"),
+            "a record is kept under {key}: {text}"
+        );
+    }
+    Ok(())
+}
+
+fn nothing_of_the_sign_in_is_kept(storage: &Storage) -> Result<()> {
+    ensure!(
+        !storage.is_sign_in_pending(),
+        "the pending sign-in is kept after its code was exchanged"
+    );
+    for (key, text) in &storage.0 {
+        let kept = ["verifier", "nonce", "id_token"]
+            .into_iter()
+            .find(|name| text.contains(&format!("\"{name}\"")));
+        ensure!(
+            kept.is_none(),
+            "{kept:?} is kept under {key} after the code was exchanged"
+        );
+    }
+    Ok(())
+}
+
+/// Was the code of the last sign-in at the hospital exchanged?
+fn is_code_exchanged(log: &[LoggedRequest]) -> bool {
+    let last = |is_it: &dyn Fn(&LoggedRequest) -> bool| {
+        let of_ehr = |request: &LoggedRequest| request.server == Server::Ehr && is_it(request);
+        log.iter().rposition(of_ehr)
+    };
+    let begun = last(&|request| request.method == "GET" && request.target.contains("/authorize"));
+    let exchanged = last(&|request| {
+        request.method == "POST"
+            && request.target.contains("/token")
+            && request.body.contains("authorization_code")
+    });
+    exchanged.is_some() && exchanged > begun
 }
 
 /// A preflight tells what would have followed if it had been allowed.
@@ -259,11 +350,12 @@ fn bearer(request: &LoggedRequest) -> Option<&str> {
     request.header("authorization")?.strip_prefix("Bearer ")
 }
 
-fn verifiers(log: &[LoggedRequest]) -> BTreeSet<String> {
+/// The values of a form's field, in all requests.
+fn posted(log: &[LoggedRequest], field: &str) -> BTreeSet<String> {
     (log.iter())
         .filter(|request| request.method == "POST")
         .flat_map(|request| url::form_urlencoded::parse(request.body.as_bytes()))
-        .filter(|(name, _)| name == "code_verifier")
-        .map(|(_, verifier)| verifier.into_owned())
+        .filter(|(name, _)| name == field)
+        .map(|(_, value)| value.into_owned())
         .collect()
 }

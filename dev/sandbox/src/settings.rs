@@ -76,6 +76,30 @@ pub struct PageConfig {
     pub scope: String,
     /// JHE's id of the DataSource, a string.
     pub data_source_id: String,
+    /// Which of JHE's clients the pages are, if they are to name one.
+    pub deployment: Option<String>,
+    /// Whether JHE's token is to be revoked at the end, if the pages are to say so.
+    pub revoke_token: Option<bool>,
+    /// How long a worker may take for one request, if the pages are to say so.
+    pub worker_timeout_seconds: Option<u64>,
+}
+
+impl PageConfig {
+    /// The members that JHE's own templates lack and a deployer may add, those that are set.
+    pub(crate) fn additions(&self) -> Vec<(&'static str, Value)> {
+        let members = [
+            ("deployment", self.deployment.clone().map(Value::from)),
+            ("revokeToken", self.revoke_token.map(Value::from)),
+            (
+                "workerTimeoutSeconds",
+                self.worker_timeout_seconds.map(Value::from),
+            ),
+        ];
+        members
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value?)))
+            .collect()
+    }
 }
 
 /// What can be turned at the EHR.
@@ -239,6 +263,9 @@ impl Settings {
                     client_id: EHR_CLIENT_ID.to_owned(),
                     scope: SEED_SCOPES.to_owned(),
                     data_source_id: "70006".to_owned(),
+                    deployment: None,
+                    revoke_token: None,
+                    worker_timeout_seconds: None,
                 },
             },
             ehr: EhrSettings {

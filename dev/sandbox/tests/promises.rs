@@ -1645,6 +1645,26 @@ async fn the_drop_in_pages_policy_allows_their_two_inline_scripts_and_no_other()
 }
 
 #[tokio::test]
+async fn what_a_deployer_may_add_to_the_configuration_is_there_only_if_it_is_set() -> Outcome {
+    let sandbox = start().await?;
+    let address = format!("{}/clients/mychart/", sandbox.jhe());
+    let as_today = send("GET", &address, &[], "").await?.text();
+    assert!(
+        as_today.contains("\n      dataSourceId: \"70006\"\n    };"),
+        "{as_today}"
+    );
+    {
+        let page = &mut sandbox.world().settings.jhe.page;
+        page.deployment = Some("patient-access".to_owned());
+        page.worker_timeout_seconds = Some(0);
+    }
+    let added = send("GET", &address, &[], "").await?.text();
+    let members = "\"70006\",\n      deployment: \"patient\\u002Daccess\",\n      workerTimeoutSeconds: 0\n    };";
+    assert!(added.contains(members), "{added}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_bundle_is_served_in_both_layouts() -> Outcome {
     let bundle = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("bundle");
     let script = bundle.join("jhe/mychart/js");

@@ -102,6 +102,7 @@ async fn a_network_lost_while_importing_is_told(journey: &Journey) -> Result<()>
     journey.browser.go_offline().await?;
     let screen = journey.browser.wait_until_settled().await?;
     screen.expect_code("browser.offline")?;
+    screen.expect_action("Try again")?;
     let rows = journey.rows().len();
     ensure!(
         rows >= 3,

@@ -1,7 +1,7 @@
 //! JHE after the sign-in: the patient identifier, the FhirSource, and the session while importing.
 
 use anyhow::{Result, ensure};
-use e2e::journey::{CAMILA, Journey};
+use e2e::journey::{CAMILA, Journey, writes};
 use e2e::journeys;
 use sandbox::{FIRST_PATIENT, Fault, Match, SECOND_PATIENT, Server};
 
@@ -200,23 +200,19 @@ async fn a_jhe_session_that_ends_while_importing_keeps_what_arrived(
 async fn a_jhe_that_stops_answering_while_importing_keeps_what_arrived(
     journey: &Journey,
 ) -> Result<()> {
+    journey.let_jhe_settle_soon();
     journey.fail(writes().after(5), Fault::DropConnection);
     let screen = journey.connect().await?;
 
-    screen.expect_code("jhe.unreachable")?;
+    screen.expect_code("jhe.failing")?;
     screen.expect_texts(&["Labs: 5 records", "could not be saved", "kept"])?;
+    screen.expect_action("Try again")?;
     ensure!(
         journey.rows().len() == 5,
         "expected 5 rows, found {}",
         journey.rows().len()
     );
     Ok(())
-}
-
-fn writes() -> Match {
-    Match::on(Server::Jhe)
-        .method("POST")
-        .path("/FHIR/R5/Observation")
 }
 
 fn identifier() -> Match {

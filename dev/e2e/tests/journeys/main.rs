@@ -2,12 +2,16 @@
 
 mod browser_trouble;
 mod callback;
+mod chaos;
 mod config_and_discovery;
 mod confinement;
+mod ending;
+mod going_on;
 mod invitation;
 mod jhe_side;
 mod main_job;
 mod other_pages;
+mod patient_access;
 mod pull;
 mod repetition;
 mod sign_in;

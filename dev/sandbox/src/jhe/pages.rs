@@ -58,8 +58,13 @@ fn template(shared: &Shared, request: &Incoming, title: &str, entry_point: &str)
         let world = shared.world();
         (world.settings.jhe.page.clone(), world.origins.clone())
     };
+    let additions: String = config
+        .additions()
+        .into_iter()
+        .map(|(name, value)| format!(",\n      {name}: {}", literal(&value)))
+        .collect();
     let configuration = format!(
-        "\n    var MYCHART_CONFIG = {{\n      iss: \"{}\",\n      clientId: \"{}\",\n      scope: \"{}\",\n      dataSourceId: \"{}\"\n    }};\n  ",
+        "\n    var MYCHART_CONFIG = {{\n      iss: \"{}\",\n      clientId: \"{}\",\n      scope: \"{}\",\n      dataSourceId: \"{}\"{additions}\n    }};\n  ",
         escape_js(&config.iss),
         escape_js(&config.client_id),
         escape_js(&config.scope),
@@ -113,6 +118,9 @@ fn configured(page: &str, config: &PageConfig) -> Option<String> {
     block["clientId"] = json!(config.client_id);
     block["scope"] = json!(config.scope);
     block["dataSourceId"] = json!(config.data_source_id);
+    for (name, value) in config.additions() {
+        block[name] = value;
+    }
     // `</script>` in a value must not end the block.
     let block = block.to_string().replace('<', "\\u003c");
     Some(format!("{}{block}{}", &page[..start], &page[end..]))
@@ -136,6 +144,14 @@ fn policy(origins: &Origins, inline_scripts: &[&str]) -> String {
          frame-ancestors 'none'",
         origins.ehr, origins.evil
     )
+}
+
+/// A value as JavaScript, in a template.
+fn literal(value: &Value) -> String {
+    match value {
+        Value::String(text) => format!("\"{}\"", escape_js(text)),
+        other => other.to_string(),
+    }
 }
 
 /// Django's `escapejs`.
@@ -174,16 +190,29 @@ mod tests {
     #[test]
     fn the_block_keeps_what_the_page_itself_decides() {
         let page = r#"<p></p><script type="application/json" id="jhe-connect-config">{"iss":"","redirectUri":"callback.html"}</script><i></i>"#;
-        let config = PageConfig {
+        let mut config = PageConfig {
             iss: "https://x/</script>".into(),
             client_id: "c".into(),
             scope: "s".into(),
             data_source_id: "7".into(),
+            deployment: None,
+            revoke_token: None,
+            worker_timeout_seconds: None,
         };
-        let page = configured(page, &config).expect("a block");
+        let filled = configured(page, &config).expect("a block");
         assert_eq!(
-            page,
+            filled,
             r#"<p></p><script type="application/json" id="jhe-connect-config">{"clientId":"c","dataSourceId":"7","iss":"https://x/\u003c/script>","redirectUri":"callback.html","scope":"s"}</script><i></i>"#
+        );
+
+        config.worker_timeout_seconds = Some(0);
+        config.revoke_token = Some(true);
+        let filled = configured(page, &config).expect("a block");
+        assert!(
+            filled.contains(r#""revokeToken":true"#)
+                && filled.contains(r#""workerTimeoutSeconds":0"#)
+                && !filled.contains("deployment"),
+            "{filled}"
         );
     }
 }
