@@ -477,6 +477,8 @@ impl core::error::Error for Error {}
 macro_rules! from {
     ($($inner:ty => $variant:ident),* $(,)?) => {$(
         impl From<$inner> for Error {
+            // Not inlined: it stands at every step of the pages.
+            #[inline(never)]
             fn from(error: $inner) -> Self {
                 Error::$variant(error)
             }

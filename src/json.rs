@@ -5,9 +5,8 @@
 //! this crate's own code (see ARCHITECTURE.md).
 
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt;
-
-use serde::de::IgnoredAny;
 
 use crate::text::contains;
 
@@ -19,8 +18,8 @@ impl<'a> Json<'a> {
     /// Checks that `octets` are one JSON value in UTF-8 and nothing else. Nesting may be of any depth.
     pub fn parse(octets: &'a [u8]) -> Option<Self> {
         let text = core::str::from_utf8(octets).ok()?;
-        serde_json::from_str::<IgnoredAny>(text).ok()?;
-        Some(Json(text.trim_matches([' ', '\t', '\r', '\n'])))
+        let (start, end) = well_formed(octets)?;
+        Some(Json(text.get(start..end)?))
     }
 
     /// A value whose text was checked before.
@@ -92,6 +91,120 @@ impl<'a> Json<'a> {
     pub fn whole_number(self) -> Option<u64> {
         let digits = self.0.trim_matches('"');
         digits.split('.').next()?.parse().ok()
+    }
+}
+
+/// Where the one value of a document stands (RFC 8259), if it is well-formed.
+///
+/// serde_json could check it: this is a kilobyte shorter, compressed, and faster, as it makes no error text.
+fn well_formed(bytes: &[u8]) -> Option<(usize, usize)> {
+    let start = skip_while(bytes, 0, is_space);
+    let mut position = start;
+    // The brackets that are open.
+    let mut open: Vec<u8> = Vec::new();
+    'value: loop {
+        let first = *bytes.get(position)?;
+        position = match first {
+            b'{' | b'[' => {
+                position = skip_while(bytes, position + 1, is_space);
+                // The closing bracket of each comes two behind it in ASCII.
+                if *bytes.get(position)? == first + 2 {
+                    position + 1
+                } else {
+                    open.push(first);
+                    if first == b'{' {
+                        position = name_end(bytes, position)?;
+                    }
+                    continue 'value;
+                }
+            }
+            b'"' => checked_string_end(bytes, position)?,
+            b't' => literal_end(bytes, position, b"true")?,
+            b'f' => literal_end(bytes, position, b"false")?,
+            b'n' => literal_end(bytes, position, b"null")?,
+            _ => number_end(bytes, position)?,
+        };
+        loop {
+            let end = position;
+            position = skip_while(bytes, position, is_space);
+            match (open.last(), bytes.get(position)) {
+                (None, None) => return Some((start, end)),
+                (Some(b'{'), Some(b',')) => {
+                    position = name_end(bytes, skip_while(bytes, position + 1, is_space))?;
+                    continue 'value;
+                }
+                (Some(b'['), Some(b',')) => {
+                    position = skip_while(bytes, position + 1, is_space);
+                    continue 'value;
+                }
+                (Some(bracket), Some(byte)) if *byte == bracket + 2 => {
+                    open.pop();
+                    position += 1;
+                }
+                _ => return None,
+            }
+        }
+    }
+}
+
+/// The place of the value behind the member name that begins at `start`.
+fn name_end(bytes: &[u8], start: usize) -> Option<usize> {
+    let colon = skip_while(bytes, checked_string_end(bytes, start)?, is_space);
+    let is_there = *bytes.get(colon)? == b':';
+    is_there.then(|| skip_while(bytes, colon + 1, is_space))
+}
+
+fn literal_end(bytes: &[u8], start: usize, literal: &[u8]) -> Option<usize> {
+    let is_there = bytes.get(start..)?.starts_with(literal);
+    is_there.then_some(start + literal.len())
+}
+
+/// `-`, digits without a leading zero, a fraction, an exponent (RFC 8259 §6).
+fn number_end(bytes: &[u8], start: usize) -> Option<usize> {
+    let digits = |from: usize| {
+        let end = skip_while(bytes, from, |byte| byte.is_ascii_digit());
+        (end > from).then_some(end)
+    };
+    let is =
+        |position: usize, any: &[u8]| bytes.get(position).is_some_and(|byte| any.contains(byte));
+    let mut position = start + usize::from(is(start, b"-"));
+    position = match is(position, b"0") {
+        true => position + 1,
+        false => digits(position)?,
+    };
+    if is(position, b".") {
+        position = digits(position + 1)?;
+    }
+    if is(position, b"eE") {
+        position += 1;
+        position = digits(position + usize::from(is(position, b"+-")))?;
+    }
+    Some(position)
+}
+
+/// As [`string_end`], if the string holds no control character and only escapes that there are.
+fn checked_string_end(bytes: &[u8], start: usize) -> Option<usize> {
+    if *bytes.get(start)? != b'"' {
+        return None;
+    }
+    let mut position = start + 1;
+    loop {
+        position += match *bytes.get(position)? {
+            b'"' => return Some(position + 1),
+            b'\\' => match *bytes.get(position + 1)? {
+                b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => 2,
+                b'u' => {
+                    let digits = bytes.get(position + 2..position + 6)?;
+                    if !digits.iter().all(u8::is_ascii_hexdigit) {
+                        return None;
+                    }
+                    6
+                }
+                _ => return None,
+            },
+            0..0x20 => return None,
+            _ => 1,
+        }
     }
 }
 
@@ -371,9 +484,9 @@ fn value_end(bytes: &[u8], start: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use alloc::string::ToString;
-    use alloc::vec::Vec;
 
     use proptest::prelude::*;
+    use serde::de::IgnoredAny;
     use serde_json::Value;
 
     use super::*;
@@ -483,6 +596,42 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_is_well_formed_is_what_serde_takes(
+            value in any_json(),
+            pretty: bool,
+            edits in prop::collection::vec((any::<prop::sample::Index>(), "[]\\[{}\",:\\\\ \\-+.eEu0159tfnrl\u{1}é]?"), 0..4),
+        ) {
+            let mut text = match pretty {
+                true => serde_json::to_string_pretty(&value).unwrap(),
+                false => value.to_string(),
+            };
+            for (place, insert) in edits {
+                let mut letters: Vec<char> = text.chars().collect();
+                let place = place.index(letters.len() + 1);
+                match insert.chars().next() {
+                    Some(letter) => letters.insert(place, letter),
+                    None if place < letters.len() => drop(letters.remove(place)),
+                    None => {}
+                }
+                text = letters.into_iter().collect();
+            }
+            prop_assert_eq!(
+                well_formed(text.as_bytes()).is_some(),
+                serde_json::from_str::<IgnoredAny>(&text).is_ok(),
+                "{}", text
+            );
+        }
+
+        #[test]
+        fn numbers_are_well_formed_as_serde_takes_them(text in "-?[0-9]{0,3}(\\.[0-9]{0,2})?([eE][+-]?[0-9]{0,2})?") {
+            prop_assert_eq!(
+                well_formed(text.as_bytes()).is_some(),
+                serde_json::from_str::<IgnoredAny>(&text).is_ok(),
+                "{}", text
+            );
+        }
+
         #[test]
         fn the_scanner_agrees_with_serde(value in any_json(), pretty: bool) {
             let text = match pretty {
