@@ -332,15 +332,19 @@ impl Error {
         *transport == TransportError::Offline
     }
 
-    /// May it be gone if the page is loaded again? Only the network may have stood in the way of a step that may be
+    /// May it be gone if the page is loaded again? The network or a server's trouble stood in the way of a step that may be
     /// repeated.
     pub fn may_pass(&self) -> bool {
-        matches!(
-            self,
+        match self {
             Error::Identifier(IdentifierError::Transport(_))
-                | Error::Source(SourceError::Transport(_))
-                | Error::Callback(CallbackError::OtherTab)
-        )
+            | Error::Source(SourceError::Transport(_))
+            | Error::Callback(CallbackError::OtherTab) => true,
+            Error::Identifier(IdentifierError::Refused(said))
+            | Error::Source(SourceError::Refused(said)) => {
+                said.starts_with("HTTP 5") || said.starts_with("HTTP 429")
+            }
+            _ => false,
+        }
     }
 
     /// Did the patient decide this? That is no failure.

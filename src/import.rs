@@ -329,7 +329,9 @@ impl ImportRun {
     /// What to do at the time `now`, in milliseconds since the Unix epoch.
     pub fn next_action(&mut self, now: u64) -> Action {
         let action = self.read(now).or_else(|| self.check(now));
-        match action.or_else(|| self.write(now)) {
+        let action = action.or_else(|| self.write(now));
+        // Once more: if JHE holds all that waited, there is room for a further page.
+        match action.or_else(|| self.read(now)) {
             Some((task, request)) => Action::Perform(task, request),
             None => self.rest(now),
         }
@@ -362,6 +364,10 @@ impl ImportRun {
             _ if !self.writing.is_empty() => None,
             (Reading::Waiting(until), _) if *until > now => Some(Wait::Ehr(*until)),
             _ if self.hold > now => Some(Wait::Jhe(self.hold)),
+            // What was read back was no answer.
+            (_, Check::Due(at)) if *at > now && self.check_backoff.is_under_way() => {
+                Some(Wait::Jhe(*at))
+            }
             (_, Check::Due(at)) if *at > now => Some(Wait::Quiet(*at)),
             _ => None,
         }

@@ -40,6 +40,9 @@ const NEW_LINK: &str = "Please ask your study team for a new invitation link.";
 const TELL_TEAM: &str =
     "You can't solve this yourself: please tell your study team, and show them the details below.";
 const LATER: &str = "Please wait a few minutes and open the link in your invitation again. If it happens again, tell your study team.";
+/// The next step where a button goes on with the run.
+pub const GO_ON: &str =
+    "The button below goes on where it stopped. If it happens again, please tell your study team.";
 const KEPT: &str = "What arrived until then is kept. ";
 
 /// Not inlined: a call for each case is a third of the code that its body would be.
@@ -258,7 +261,7 @@ fn of_callback(error: &CallbackError) -> Remedy {
             match error.error.as_str() {
                 "access_denied" => remedy(
                     "Nothing was shared",
-                    "You chose not to share your record, and nothing was sent. That is all right.",
+                    "You chose not to share your record, and nothing was sent after that. That is all right.",
                     "If you change your mind, open the link in your invitation again whenever you like.",
                 ),
                 "invalid_scope" => scope_not_enabled(),
@@ -356,7 +359,7 @@ fn of_identifier(error: &IdentifierError) -> Remedy {
         IdentifierError::SessionExpired => jhe_session_expired(),
         IdentifierError::Refused(_) => remedy(
             "The study's server did not take your hospital id",
-            "It answered in a way that this page does not expect. No record was sent.",
+            "It answered in a way that this page does not expect. So no record was sent now.",
             TELL_TEAM,
         ),
         IdentifierError::Transport(_) => jhe_unreachable(),
@@ -379,7 +382,7 @@ fn of_source(error: &SourceError) -> Remedy {
         SourceError::SessionExpired => jhe_session_expired(),
         SourceError::Refused(_) => remedy(
             "The study's server did not prepare a place for your records",
-            "It answered in a way that this page does not expect. No record was sent.",
+            "It answered in a way that this page does not expect. So no record was sent now.",
             TELL_TEAM,
         ),
         SourceError::Transport(_) => jhe_unreachable(),

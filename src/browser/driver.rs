@@ -34,8 +34,9 @@ pub(crate) async fn perform(
             }
             Action::AwaitTime(until) => {
                 show(run);
-                let wait = until.saturating_sub(platform::now());
-                let mut pause = platform::pause(u32::try_from(wait).unwrap_or(u32::MAX));
+                // A second at a time, so that the patient sees it pass.
+                let wait = until.saturating_sub(platform::now()).min(1_000);
+                let mut pause = platform::pause(u32::try_from(wait).unwrap_or_default());
                 let finished = poll_fn(|context| match poll_finished(&mut under_way, context) {
                     Poll::Ready(finished) => Poll::Ready(Some(finished)),
                     Poll::Pending => Pin::new(&mut pause).poll(context).map(|_| None),

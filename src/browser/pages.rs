@@ -23,6 +23,7 @@ use crate::exchange::patient::{Identification, PatientIdentifier};
 use crate::exchange::source::{SourceDescription, SourceRegistration};
 use crate::import::{Checkpoint, Ending, ImportRun, Start, Verdict, WayOn};
 use crate::oauth::authorization::AuthorizationResponse;
+use crate::remedy::GO_ON;
 use crate::session::{self, RunRecord, StoreError};
 use crate::smart::context::LaunchContext;
 use crate::smart::discovery::Issuer;
@@ -51,16 +52,19 @@ fn fail(view: &View, error: &Error) {
     if !error.is_patients_choice() {
         log(error);
     }
-    view.error(error, MYCHART.portal);
-    view.stage(Stage::Failed);
-    match TabStore::open() {
-        Ok(store) if error.may_pass() && matches!(session::run(&store), Ok(Some(_))) => {
-            offer_another_try(view);
-        }
+    let store = TabStore::open();
+    let goes_on = error.may_pass()
+        && store
+            .as_ref()
+            .is_ok_and(|store| matches!(session::run(store), Ok(Some(_))));
+    view.error(error, MYCHART.portal, goes_on.then_some(GO_ON));
+    match store {
+        _ if goes_on => offer_another_try(view),
         // Nobody goes on from here in this tab, so that no token has to wait for it.
         Ok(store) => session::forget_tokens(&store),
         Err(_) => {}
     }
+    view.stage(Stage::Failed);
 }
 
 fn log(error: &Error) {
@@ -232,9 +236,10 @@ async fn import(
                 return;
             }
             shown.set(now);
+            let line = progress_line(&run.tally(), run.label());
             view.progress(&match wait {
-                Some(wait) => waiting_line(wait, now, portal),
-                None => progress_line(&run.tally(), run.label()),
+                Some(wait) => [&line, ". ", &waiting_line(wait, now, portal)].concat(),
+                None => line,
             });
         },
     )
@@ -301,7 +306,11 @@ async fn finish(
     let errors = errors.iter().flatten();
     for error in errors.clone() {
         log(error);
-        view.error(error, deployment.portal);
+        view.error(
+            error,
+            deployment.portal,
+            (way_on != WayOn::None).then_some(GO_ON),
+        );
     }
     let lines: Vec<String> = errors.clone().map(Error::line).collect();
     let servers = [&config.jhe.origin(), ehr.issuer.as_str()];
@@ -324,10 +333,6 @@ async fn finish(
                 _ => drop(session::keep_run(store, &record)),
             }
             session::forget_tokens(store);
-            if config.revokes_token {
-                // If it fails, the token is forgotten all the same, and ends by itself.
-                drop(send(jhe.revocation_request()).await);
-            }
         }
         WayOn::TryAgain | WayOn::SignIn => {
             // What can't be kept is begun anew.
@@ -350,6 +355,10 @@ async fn finish(
         Verdict::Partly => Stage::Partly,
         Verdict::Failed => Stage::Failed,
     });
+    if way_on == WayOn::None && config.revokes_token {
+        // If it fails, the token is forgotten all the same, and ends by itself.
+        drop(send(jhe.revocation_request()).await);
+    }
 }
 
 /// The callback page without an answer: a reload. A run that ended is told of again, and never repeated.

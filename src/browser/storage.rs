@@ -1,6 +1,8 @@
 //! The browser's storage.
 
-use gloo_storage::{LocalStorage, SessionStorage, Storage};
+#[cfg(feature = "pages")]
+use gloo_storage::LocalStorage;
+use gloo_storage::{SessionStorage, Storage};
 
 use crate::session::{SessionStore, StoreError};
 
@@ -19,6 +21,7 @@ impl TabStore {
     }
 
     /// The storage of all tabs, for what is no secret.
+    #[cfg(feature = "pages")]
     pub(crate) fn shared() -> Result<Self, StoreError> {
         let storage = web_sys::window().and_then(|window| window.local_storage().ok()?);
         storage.ok_or(StoreError)?;

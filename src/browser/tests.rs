@@ -15,6 +15,7 @@ use crate::browser::storage::TabStore;
 use crate::browser::view::{Stage, View};
 use crate::browser::{fetch, location, platform};
 use crate::error::Error;
+use crate::exchange::deployment::MYCHART;
 use crate::exchange::source::SourceError;
 use crate::http::{HttpRequest, TransportError};
 use crate::import::progress::Tally;
@@ -46,6 +47,43 @@ fn every_sign_in_gets_fresh_randomness() {
     assert_ne!(first, second);
     assert!(first.iter().any(|octet| *octet != 0));
     assert!(platform::now() > 1_700_000_000_000);
+}
+
+#[wasm_bindgen_test]
+fn what_all_tabs_share_passes_the_suite() {
+    suite::a_store_keeps_replaces_and_removes(&TabStore::shared().unwrap());
+}
+
+#[wasm_bindgen_test]
+async fn a_lock_is_given_once_until_it_is_let_go() {
+    let lock = platform::Lock::take("jhe-connect test").await;
+    assert!(lock.is_some());
+    assert!(platform::Lock::take("jhe-connect test").await.is_none());
+    assert!(platform::Lock::take("jhe-connect other").await.is_some());
+    drop(lock);
+    // Letting go takes effect when the browser comes to it.
+    for _ in 0..1000 {
+        if platform::Lock::take("jhe-connect test").await.is_some() {
+            return;
+        }
+        platform::pause(1).await.unwrap();
+    }
+    panic!("the lock is not let go");
+}
+
+#[wasm_bindgen_test]
+fn leaving_is_asked_about_only_while_it_would_interrupt() {
+    let is_asked = || {
+        let init = web_sys::EventInit::new();
+        init.set_cancelable(true);
+        let event = web_sys::Event::new_with_event_init_dict("beforeunload", &init).unwrap();
+        !window().dispatch_event(&event).unwrap()
+    };
+    assert!(!is_asked());
+    let asks = platform::ask_before_leaving();
+    assert!(is_asked());
+    drop(asks);
+    assert!(!is_asked());
 }
 
 #[wasm_bindgen_test]
@@ -134,8 +172,8 @@ fn text_of_servers_is_shown_as_text_only() {
         notices: alloc::vec![(HOSTILE.into(), 1)],
         ..Tally::default()
     };
-    view.summary(&Summary::of(&tally, "Labs", "MyChart"));
-    view.error(&SourceError::Refused(HOSTILE.into()).into(), HOSTILE);
+    view.summary(&Summary::of(&tally, None, &MYCHART));
+    view.error(&SourceError::Refused(HOSTILE.into()).into(), HOSTILE, None);
     for tag in ["img", "script"] {
         assert!(root.query_selector(tag).unwrap().is_none());
     }
@@ -151,7 +189,7 @@ fn the_view_says_where_the_journey_stands() {
     assert_eq!(stage(), "working");
     assert_eq!(root.get_attribute("aria-busy").unwrap(), "true");
     let error = Error::from(SourceError::SessionExpired);
-    view.error(&error, "MyChart");
+    view.error(&error, "MyChart", None);
     view.stage(Stage::Failed);
     assert_eq!(stage(), "failed");
     assert_eq!(root.get_attribute("aria-busy").unwrap(), "false");

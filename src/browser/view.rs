@@ -112,8 +112,8 @@ impl View {
         set(&self.root, "data-jhe-connect-code", code);
     }
 
-    /// Shows what went wrong and what to do.
-    pub(crate) fn error(&self, error: &Error, portal: &str) {
+    /// Shows what went wrong and what to do: what the remedy says, or `next_step`.
+    pub(crate) fn error(&self, error: &Error, portal: &str, next_step: Option<&str>) {
         self.progress("");
         self.code(error.code());
         let remedy = Remedy::of(error, portal);
@@ -126,7 +126,8 @@ impl View {
         };
         self.add(&section, "h2", "", &remedy.heading);
         self.add(&section, "p", "", &remedy.explanation);
-        self.add(&section, "p", "jc-next-step", remedy.next_step);
+        let next_step = next_step.unwrap_or(remedy.next_step);
+        self.add(&section, "p", "jc-next-step", next_step);
         if error.is_patients_choice() {
             return;
         }

@@ -26,6 +26,11 @@ impl Backoff {
         self.tries = 0;
     }
 
+    /// Was there a failure since the last success?
+    pub(super) fn is_under_way(&self) -> bool {
+        self.tries > 0
+    }
+
     /// How many milliseconds to wait before the next try, at least as long as the server asked for; `None` to give up.
     pub(super) fn wait(&mut self, asked_ms: Option<u64>) -> Option<u64> {
         if self.tries >= TRIES || asked_ms.is_some_and(|asked| asked > LONGEST_MS) {

@@ -272,6 +272,38 @@ fn what_jhe_held_before_is_counted_and_not_sent_again() {
 }
 
 #[test]
+fn a_run_that_finds_all_that_waits_in_jhe_reads_on() {
+    let mut run = ImportRun::new(start_again(), NOW);
+    let ids: Vec<String> = (0..400).map(|n| format!("r{n}")).collect();
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let mut check = None;
+    let mut pages_read = 0;
+    // JHE is slower than the hospital.
+    loop {
+        match run.next_action(NOW) {
+            Action::Perform(task, request) if request.url.host() == "jhe.example" => {
+                check = Some(task);
+            }
+            Action::Perform(task, _) => {
+                let at = pages_read * 100;
+                pages_read += 1;
+                let next = (pages_read < 4).then(|| format!("?page={pages_read}"));
+                let page = page(&ids[at..at + 100], next.as_deref());
+                run.finish(task, Ok(json(200, &page)), NOW);
+            }
+            Action::AwaitFinish => {
+                let check = check.take().expect("a check under way");
+                run.finish(check, Ok(json(200, &rows(&ids))), NOW);
+            }
+            Action::AwaitTime(_) => panic!("nothing to wait for"),
+            Action::Complete => break,
+        }
+    }
+    assert_eq!(pages_read, 4);
+    assert_eq!(run.tally().already_there, 400);
+}
+
+#[test]
 fn nothing_is_read_back_before_an_earlier_write_of_this_browser_has_come_to_rest() {
     let start = Start {
         last_write: Some(NOW - 5_000),

@@ -216,6 +216,7 @@ fn as_built(features: &'static str) -> [&'static str; 7] {
 fn native(workspace: &Workspace) -> Result<Counts> {
     let mut counts = cargo_test(workspace, "jhe-connect")?;
     counts += cargo_test(workspace, "xtask")?;
+    counts += cargo_test(workspace, "bench")?;
     Ok(counts)
 }
 

@@ -74,11 +74,11 @@ struct Scene {
 
 fn scene(unit: Unit) -> impl Strategy<Value = Scene> {
     (
-        0..60_usize,
+        prop_oneof![4 => 0..60_usize, 1 => 100..400_usize],
         prop::option::of(2..9_usize),
-        1..20_usize,
-        2..9_usize,
-        2..9_usize,
+        prop_oneof![4 => 1..20_usize, 1 => 50..150_usize],
+        1..9_usize,
+        prop_oneof![2 => 2..9_usize, 1 => Just(1000)],
         prop::collection::vec(event(), 0..120),
         prop::collection::vec(any::<u8>(), 1..20),
     )

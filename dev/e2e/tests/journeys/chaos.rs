@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
 use e2e::browser::Glance;
-use e2e::journey::{CAMILA, Journey, pages, read_backs, run, writes};
+use e2e::journey::{CAMILA, Journey, Page, pages, read_backs, run, writes};
 use e2e::records::expect_arrival;
 use sandbox::{Fault, Layout, Match, Server};
 
@@ -22,18 +22,53 @@ const LONGEST: Duration = Duration::from_secs(90);
 
 #[test]
 fn every_lab_arrives_once_whatever_the_network_and_the_servers_do() {
-    run(Layout::Plain, travel);
+    run(Layout::Plain, async |journey: &Journey| {
+        travel(journey, &[]).await
+    });
 }
 
-async fn travel(journey: &Journey) -> Result<()> {
+#[test]
+fn every_lab_arrives_once_although_the_page_crashes_and_is_reloaded_meanwhile() {
+    use Mishap::{Crash, Reload};
+    run(Layout::DropIn, async |journey: &Journey| {
+        travel(journey, &[Reload, Crash, Reload, Crash]).await
+    });
+}
+
+/// What happens to the page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mishap {
+    Reload,
+    Crash,
+}
+
+async fn travel(journey: &Journey, mishaps: &[Mishap]) -> Result<()> {
     let mut dice = Dice::of_environment()?;
     eprintln!("{SEED}={dice}");
     let lost = arm(journey, &mut dice);
+    let mut moments: Vec<_> = mishaps.iter().map(|_| dice.below(LABS)).collect();
+    moments.sort_unstable();
 
     let begun = Instant::now();
     journey.reach_login().await?;
     journey.agree_as(CAMILA).await?;
-    let tries = come_to_the_end(journey).await?;
+    let mut tries = 0;
+    for (mishap, rows) in mishaps.iter().zip(moments) {
+        tries += come_to(journey, Some(rows)).await?;
+        let now = journey.rows().len();
+        eprintln!(
+            "{mishap:?} at {now} rows (from {rows} on), after {:.1} s",
+            begun.elapsed().as_secs_f32()
+        );
+        match mishap {
+            Mishap::Reload => journey.browser.reload().await?,
+            Mishap::Crash => {
+                let callback = journey.page(Page::Callback, &[]);
+                journey.browser.crash_and_open(&callback).await?;
+            }
+        }
+    }
+    tries += come_to(journey, None).await?;
     let took = begun.elapsed();
 
     let labs = journey.labs_of(CAMILA);
@@ -47,7 +82,7 @@ async fn travel(journey: &Journey) -> Result<()> {
         took.as_secs_f32()
     );
     ensure!(
-        looks <= lost + tries,
+        looks <= lost + mishaps.len() + tries,
         "JHE was asked {looks} times what it holds, after {lost} faults"
     );
     ensure!(took < LONGEST, "it took {took:?}");
@@ -125,17 +160,22 @@ fn busy() -> Fault {
         .with_header("access-control-expose-headers", "Retry-After")
 }
 
-/// Waits until the page is done. Where it offers to try again it is asked to; gives how often.
-async fn come_to_the_end(journey: &Journey) -> Result<usize> {
+/// Waits until JHE holds so many rows, or until the page is done. Where it offers to try again it is asked to; gives how
+/// often.
+async fn come_to(journey: &Journey, rows: Option<usize>) -> Result<usize> {
     let mut tries = 0;
     loop {
         let before = journey.rows().len();
         let look = async || {
             let now = journey.world().rows().len();
+            if rows.is_some_and(|rows| now >= rows) {
+                return Ok(Glance::Seen(Progress::Arrived));
+            }
             Ok(match journey.browser.screen_now().await? {
                 Some(screen) if screen.state.is_final() => match screen.action.as_deref() {
                     Some("Try again") => Glance::Seen(Progress::Stopped),
-                    _ => Glance::Seen(Progress::Arrived),
+                    _ if rows.is_none() => Glance::Seen(Progress::Arrived),
+                    _ => Glance::Never(format!("our page came to rest: {screen}")),
                 },
                 // As long as rows come the journey has all the time that it wants.
                 _ if now > before => Glance::Seen(Progress::Moving),

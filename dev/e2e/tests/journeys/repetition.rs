@@ -2,10 +2,10 @@
 
 use anyhow::{Result, ensure};
 use e2e::browser::State;
-use e2e::journey::{CAMILA, Journey, Page};
+use e2e::journey::{CAMILA, Journey, Page, read_backs};
 use e2e::journeys;
 use e2e::records::expect_arrival;
-use sandbox::Server;
+use sandbox::{Fault, Server};
 
 journeys!(both_layouts: [
     a_reload_of_the_finished_page_does_not_import_again,
@@ -13,6 +13,7 @@ journeys!(both_layouts: [
     a_callback_opened_again_in_another_tab_does_nothing,
     a_reload_of_the_connect_page_works,
     a_second_run_sends_nothing_again,
+    a_second_run_looks_at_every_page_although_nothing_is_new_on_the_first,
 ]);
 
 async fn a_reload_of_the_finished_page_does_not_import_again(journey: &Journey) -> Result<()> {
@@ -70,6 +71,29 @@ async fn a_second_run_sends_nothing_again(journey: &Journey) -> Result<()> {
     let registered = journey.requests(Server::Jhe, "POST", "/fhir_sources").len();
     ensure!(registered == 1, "expected one source, found {registered}");
     Ok(())
+}
+
+async fn a_second_run_looks_at_every_page_although_nothing_is_new_on_the_first(
+    journey: &Journey,
+) -> Result<()> {
+    {
+        let mut world = journey.world();
+        // More than what is fetched ahead of the writes.
+        world.give_labs(CAMILA.user, 300);
+        world.settings.ehr.page_size = 50;
+    }
+    journey.connect().await?.expect_done()?;
+    journey.world().give_labs(CAMILA.user, 310);
+    // Meanwhile as much is fetched as may be before it is known what is there.
+    journey.fail(read_backs(), Fault::Delay { millis: 1_000 });
+    let again = journey.connect().await?;
+    again.expect_done()?;
+    again.expect_texts(&["Labs: 10 new records, 300 already there"])?;
+    expect_arrival(
+        &journey.rows(),
+        &journey.labs_of(CAMILA),
+        &journey.sandbox.iss(),
+    )
 }
 
 /// Where the hospital has sent the patient back to, with code and state.
