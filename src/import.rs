@@ -274,9 +274,11 @@ impl ImportRun {
             None => pages(&ehr, search),
         };
         // Where no source of this hospital was, there is nothing to be read back, and nothing to be counted.
-        let check = match is_new {
-            true => Check::Idle,
-            false => Check::Due(start.last_write.map_or(now, |at| at + start.quiet_ms)),
+        let check = match (is_new, start.last_write) {
+            (true, _) => Check::Idle,
+            (false, None) => Check::Due(now),
+            // Not later than now, whatever the device's clock said then.
+            (false, Some(at)) => Check::Due(at.min(now).saturating_add(start.quiet_ms)),
         };
         let backoff = |salt| Backoff::new(start.seed ^ salt);
         ImportRun {

@@ -325,6 +325,16 @@ fn nothing_is_read_back_before_an_earlier_write_of_this_browser_has_come_to_rest
 }
 
 #[test]
+fn a_clock_that_was_set_back_makes_the_quiet_no_longer() {
+    let start = Start {
+        last_write: Some(NOW + 1_000_000_000),
+        ..start_again()
+    };
+    let run = ImportRun::new(start, NOW);
+    assert_eq!(run.wait(NOW), Some(Wait::Quiet(NOW + QUIET)));
+}
+
+#[test]
 fn without_knowing_what_jhe_holds_nothing_is_sent() {
     type Case = (fn() -> Answer, u32, &'static str);
     let cases: [Case; 4] = [
