@@ -175,7 +175,7 @@ pub fn waiting_line(wait: Wait, now: u64, portal: &str) -> String {
         Wait::Jhe(until) => (
             until,
             "The study's server",
-            " does not answer right now. Trying again in ",
+            " is not ready right now. Trying again in ",
         ),
         Wait::Quiet(until) => (
             until,
@@ -323,7 +323,7 @@ mod tests {
         );
         assert_eq!(
             line(Wait::Jhe(3_000)),
-            "The study's server does not answer right now. Trying again in 2 s."
+            "The study's server is not ready right now. Trying again in 2 s."
         );
         assert_eq!(
             line(Wait::Quiet(36_000)),

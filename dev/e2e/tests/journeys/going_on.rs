@@ -277,7 +277,7 @@ async fn a_wait_for_jhe_is_told(journey: &Journey) -> Result<()> {
     journey.agree_as(CAMILA).await?;
     journey
         .browser
-        .wait_for_text("The study's server is busy right now. Trying again in 3 s.")
+        .wait_for_text("The study's server is not ready right now. Trying again in 3 s.")
         .await?;
     let screen = journey.browser.wait_until_settled().await?;
     every_lab_arrived_once(journey, &screen)?;
