@@ -2,15 +2,21 @@
 
 use alloc::vec::Vec;
 
-/// Digests of texts in order, in runs of bounded length: an insertion moves one run, however many texts there are, and
-/// no choice of texts makes it slow. Twenty bytes a text or so, whatever its length.
+/// Digests of texts, in one table that doubles: sixteen octets a text or so, whatever its length, and in one piece. Many
+/// small pieces would lie between the pages that come and go, until no page finds a place among them any more.
 #[derive(Debug, Default)]
 pub(crate) struct Texts {
-    runs: Vec<Vec<u128>>,
+    slots: Vec<Digest>,
     len: u32,
 }
 
-const RUN: usize = 256;
+/// 96 bits of a digest.
+type Digest = [u32; 3];
+
+/// No text has this one.
+const FREE: Digest = [0; 3];
+/// Slots of the first table.
+const FIRST: usize = 64;
 
 impl Texts {
     /// How many there are.
@@ -30,34 +36,60 @@ impl Texts {
 
     /// Is the text of this digest there?
     pub(crate) fn has(&self, digest: u128) -> bool {
-        let run = self.runs.get(self.run_of(digest));
-        run.is_some_and(|run| run.binary_search(&digest).is_ok())
+        let wanted = shortened(digest);
+        slot(&self.slots, wanted).is_some_and(|slot| self.slots.get(slot) == Some(&wanted))
     }
 
     /// Adds the text of this digest; `false` if it was there.
     pub(crate) fn add(&mut self, digest: u128) -> bool {
-        let index = self.run_of(digest);
-        let Some(run) = self.runs.get_mut(index) else {
-            self.runs.push(alloc::vec![digest]);
-            self.len += 1;
-            return true;
-        };
-        let Err(place) = run.binary_search(&digest) else {
-            return false;
-        };
-        run.insert(place, digest);
-        self.len += 1;
-        if run.len() >= RUN {
-            let second_half = run.split_off(RUN / 2);
-            self.runs.insert(index + 1, second_half);
+        // Never more than seven of eight are taken, so that the way to a free one is short.
+        if self.len as usize >= self.slots.len() / 8 * 7 {
+            self.grow();
         }
-        true
+        let wanted = shortened(digest);
+        let place = slot(&self.slots, wanted);
+        match place.and_then(|place| self.slots.get_mut(place)) {
+            Some(slot) if *slot == FREE => {
+                *slot = wanted;
+                self.len += 1;
+                true
+            }
+            _ => false,
+        }
     }
 
-    /// The index of the only run that may hold `digest`.
-    fn run_of(&self, digest: u128) -> usize {
-        let begins_before = |run: &Vec<u128>| run.first().is_some_and(|first| *first <= digest);
-        self.runs.partition_point(begins_before).saturating_sub(1)
+    fn grow(&mut self) {
+        let mut slots = alloc::vec![FREE; (self.slots.len() * 2).max(FIRST)];
+        for known in self.slots.iter().filter(|known| **known != FREE) {
+            if let Some(place) = slot(&slots, *known).and_then(|place| slots.get_mut(place)) {
+                *place = *known;
+            }
+        }
+        self.slots = slots;
+    }
+}
+
+/// Where `wanted` stands, or the free slot where it belongs: the first of either from its own place on.
+fn slot(slots: &[Digest], wanted: Digest) -> Option<usize> {
+    // The number of slots is a power of two.
+    let mask = slots.len().checked_sub(1)?;
+    let [first, ..] = wanted;
+    let from = first as usize & mask;
+    let mut places = (from..from + slots.len()).map(|place| place & mask);
+    places.find(|place| {
+        slots
+            .get(*place)
+            .is_none_or(|slot| *slot == wanted || *slot == FREE)
+    })
+}
+
+/// FNV mixes the last octets of a text into a few bits only: once more, and they reach the upper ones.
+fn shortened(digest: u128) -> Digest {
+    let mixed = joined(digest, digest >> 64);
+    let word = |shift| (mixed >> shift) as u32;
+    match [word(96), word(64), word(32)] {
+        FREE => [1; 3],
+        short => short,
     }
 }
 
@@ -85,22 +117,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn runs_stay_bounded_whatever_the_order() {
-        for step in [1, 7919, 9999] {
-            let mut texts = Texts::default();
-            for number in 0..10_000_u64 {
-                let text = crate::text::number(number * step % 10_000);
-                assert!(texts.insert(&text));
-                assert!(!texts.insert(&text));
-            }
-            assert!(
-                texts
-                    .runs
-                    .iter()
-                    .all(|run| run.len() <= RUN && !run.is_empty())
-            );
-            assert_eq!(texts.len(), 10_000);
+    fn a_hundred_thousand_texts_are_kept_in_sixteen_octets_each() {
+        let mut texts = Texts::default();
+        for number in 0..100_000_u64 {
+            let text = crate::text::number(number * 7919);
+            assert!(texts.insert(&text));
+            assert!(!texts.insert(&text));
         }
+        assert_eq!(texts.len(), 100_000);
+        assert!(texts.slots.len() * size_of::<Digest>() <= 16 * 100_000);
+        // Hardly any stands far from its own place.
+        let mask = texts.slots.len() - 1;
+        let way = |(place, slot): (usize, &Digest)| (place.wrapping_sub(slot[0] as usize)) & mask;
+        let taken = texts.slots.iter().enumerate();
+        let ways = taken.filter(|(_, slot)| **slot != FREE).map(way);
+        assert!(ways.sum::<usize>() < 4 * 100_000);
     }
 
     #[test]
