@@ -822,8 +822,7 @@ impl ImportRun {
 
     /// A full batch, or what there is if nothing more is to be expected soon.
     fn next_batch(&mut self) -> Option<(Vec<Parcel>, usize)> {
-        let is_more_to_come =
-            !matches!(self.reading, Reading::Ended | Reading::Waiting(_)) && self.stop.is_none();
+        let is_more_to_come = !matches!(self.reading, Reading::Ended | Reading::Waiting(_));
         let is_full =
             self.queue.len() >= self.batch_records || self.queue_octets >= self.batch_octets;
         if is_more_to_come && !is_full {

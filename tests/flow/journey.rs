@@ -304,13 +304,8 @@ impl Journey {
     pub(crate) fn has_brought_all(&self, import: &Import) {
         let labs = self.labs();
         self.has_arrived(&labs);
+        import.has_stored_all(&labs);
         let tally = &import.ending.tally;
-        assert_eq!(import.ending.verdict(), Verdict::Complete, "{import:?}");
-        assert_eq!(
-            (tally.stored as usize, tally.already_there, tally.repeated),
-            (labs.len(), 0, 0)
-        );
-        assert_eq!(tally.found as usize, labs.len());
         let size = self.world().settings.ehr.page_size;
         assert_eq!(tally.pages as usize, labs.len().div_ceil(size).max(1));
     }

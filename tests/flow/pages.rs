@@ -44,6 +44,19 @@ pub(crate) struct Import {
     pub(crate) ending: Ending,
 }
 
+impl Import {
+    /// The run says that it found these labs and stored each of them.
+    pub(crate) fn has_stored_all(&self, labs: &[String]) {
+        let tally = &self.ending.tally;
+        assert_eq!(self.ending.verdict(), Verdict::Complete, "{self:?}");
+        assert_eq!(
+            (tally.stored as usize, tally.already_there, tally.repeated),
+            (labs.len(), 0, 0)
+        );
+        assert_eq!(tally.found as usize, labs.len());
+    }
+}
+
 /// The connect page: from the invitation to the address of the hospital's sign-in.
 pub(crate) fn connect(tab: &Tab, config: &str, address: &str) -> Result<String, Error> {
     unless_it_fails(tab, leave(tab, config, address))
