@@ -1,19 +1,26 @@
 //! The edge: the only part that touches the page. It performs what the rest decides.
 
+#[cfg(feature = "callback")]
+mod callback;
 #[cfg(feature = "client")]
 pub mod client;
-#[cfg(feature = "pages")]
+#[cfg(feature = "connect")]
+mod connect;
+#[cfg(feature = "callback")]
 mod driver;
-#[cfg(feature = "pages")]
+#[cfg(any(feature = "connect", feature = "callback"))]
 pub mod facade;
 mod fetch;
-#[cfg_attr(not(feature = "pages"), allow(dead_code, reason = "only pages reload"))]
+#[cfg_attr(
+    not(all(feature = "connect", feature = "callback")),
+    allow(dead_code, reason = "each page has its own use of the address bar")
+)]
 mod location;
-#[cfg(feature = "pages")]
+#[cfg(any(feature = "connect", feature = "callback"))]
 mod pages;
 #[cfg_attr(
-    not(feature = "pages"),
-    allow(dead_code, reason = "only pages wait and log errors")
+    not(all(feature = "connect", feature = "callback")),
+    allow(dead_code, reason = "each page has its own use of the browser")
 )]
 mod platform;
 mod sign_in;
@@ -21,7 +28,7 @@ mod storage;
 #[cfg(test)]
 mod tests;
 mod value;
-#[cfg(feature = "pages")]
+#[cfg(any(feature = "connect", feature = "callback"))]
 mod view;
 
 /// The allocator, with pools that grow together, so that a page of megabytes wastes none, and without in-place

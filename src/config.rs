@@ -13,8 +13,8 @@ use crate::url::{Url, UrlError};
 pub struct PageConfig {
     /// Which of JHE's clients this is.
     pub deployment: &'static Deployment,
-    /// The EHR's FHIR base URL, verbatim.
-    pub iss: String,
+    /// The EHR's FHIR base URL, verbatim; `None` where the patient picks a hospital.
+    pub iss: Option<String>,
     /// This app's client id at the EHR.
     pub client_id: String,
     /// The scope, verbatim.
@@ -44,8 +44,11 @@ impl PageConfig {
         let deployment = Deployment::named(json.get_string("deployment").as_deref())
             .ok_or(ConfigError::Malformed("deployment"))?;
         let mut missing = Vec::new();
-        let (iss, client_id, scope, data_source_id) = (
-            need(json, "iss", &mut missing),
+        let iss = json.get_string("iss").filter(|iss| !iss.trim().is_empty());
+        if iss.is_none() && deployment.brands_path.is_none() {
+            missing.push("iss");
+        }
+        let (client_id, scope, data_source_id) = (
             need(json, "clientId", &mut missing),
             need(json, "scope", &mut missing),
             need(json, "dataSourceId", &mut missing),
@@ -84,10 +87,10 @@ impl PageConfig {
         })
     }
 
-    /// What the hospital's sign-in needs of it.
-    pub fn sign_in(&self) -> AuthorizeOptions {
+    /// What the sign-in at the hospital whose FHIR base URL is `iss` needs of it.
+    pub fn sign_in(&self, iss: &str) -> AuthorizeOptions {
         AuthorizeOptions {
-            iss: self.iss.clone(),
+            iss: iss.into(),
             client_id: self.client_id.clone(),
             scope: self.scope.clone(),
             redirect_uri: self.redirect_uri.clone(),
@@ -192,7 +195,7 @@ mod tests {
     #[test]
     fn jhes_template_configuration_is_enough() {
         let config = parse(FULL).unwrap();
-        assert_eq!(config.iss, "https://ehr.example/R4/");
+        assert_eq!(config.iss.as_deref(), Some("https://ehr.example/R4/"));
         assert_eq!(
             config.redirect_uri,
             "https://jhe.example/clients/mychart/callback"
@@ -238,6 +241,17 @@ mod tests {
             parse(&null).unwrap_err(),
             ConfigError::Missing(alloc::vec!["dataSourceId"])
         );
+    }
+
+    #[test]
+    fn where_the_patient_picks_a_hospital_none_has_to_be_configured() {
+        let json = FULL.replace(r#""iss":"https://ehr.example/R4/","#, "");
+        assert_eq!(
+            parse(&json).unwrap_err(),
+            ConfigError::Missing(alloc::vec!["iss"])
+        );
+        let json = json.replace('{', r#"{"deployment":"patient-access","#);
+        assert_eq!(parse(&json).unwrap().iss, None);
     }
 
     #[test]

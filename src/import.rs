@@ -264,7 +264,7 @@ impl ImportRun {
             checkpoint,
             ..
         } = start;
-        let search = &deployment.pull.search;
+        let search = &deployment.labs();
         let is_new = source.earlier.is_empty();
         let mut sources = alloc::vec![source.id];
         sources.extend(source.earlier.iter().filter(|id| **id != source.id));
@@ -377,7 +377,7 @@ impl ImportRun {
 
     /// The name of what is pulled, as in `Labs: 12 records`.
     pub fn label(&self) -> &'static str {
-        self.deployment.pull.label
+        "Labs"
     }
 
     /// The access to the EHR, as it was renewed last.
@@ -608,7 +608,7 @@ impl ImportRun {
 
     fn restart(&mut self, pages_read: u32) {
         self.restarted_at = Some(pages_read);
-        self.pager = pages(&self.ehr, &self.deployment.pull.search);
+        self.pager = pages(&self.ehr, &self.deployment.labs());
         // The pages before those of this run are read now: their counts are made anew, and what was stored of them is
         // found again among what JHE holds.
         let forgotten = self.accounts.forget_earlier();
@@ -644,7 +644,7 @@ impl ImportRun {
             let inventory = Inventory::new(
                 Rc::clone(&self.jhe),
                 self.deployment.writing.unit,
-                self.deployment.pull.search.resource_type,
+                self.deployment.labs().resource_type,
                 self.ehr.issuer.as_str().into(),
                 self.sources.clone(),
             );
@@ -775,7 +775,7 @@ impl ImportRun {
             true => self.next_batch()?,
             false => self.next_record()?,
         };
-        let resource_type = self.deployment.pull.search.resource_type;
+        let resource_type = self.deployment.labs().resource_type;
         let identity = self.deployment.identity;
         let request = match (self.is_counting(), parcels.first()) {
             (false, Some(parcel)) => {

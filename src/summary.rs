@@ -77,7 +77,7 @@ impl Summary {
             .concat(),
         };
         Summary {
-            headline: [deployment.pull.label, ": ", &what].concat(),
+            headline: ["Labs", ": ", &what].concat(),
             not_saved: (not_saved > 0)
                 .then(|| ["(", &records(not_saved), " could not be saved)"].concat()),
             reasons: with_counts(&tally.reasons, SHOWN),
@@ -100,7 +100,7 @@ pub fn report(
         text.push_str(&parts.concat());
         text.push('\n');
     };
-    line(&["Records copied by jhe-connect: ", deployment.pull.label]);
+    line(&["Records copied by jhe-connect: ", "Labs"]);
     line(&["From: ", ehr]);
     line(&["To: ", jhe]);
     line(&[]);

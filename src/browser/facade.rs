@@ -7,7 +7,10 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 use web_sys::Element;
 
-use crate::browser::pages::{Page, run};
+#[cfg(feature = "callback")]
+use crate::browser::callback;
+#[cfg(feature = "connect")]
+use crate::browser::connect;
 use crate::browser::platform::spawn;
 use crate::browser::value::json;
 use crate::browser::view::View;
@@ -28,37 +31,39 @@ export interface MyChartConfig {
 "#;
 
 /// Starts the connect page of JHE's MyChart client in `out`; `config` is `MYCHART_CONFIG`.
+#[cfg(feature = "connect")]
 #[wasm_bindgen(js_name = startMyChartConnect)]
 pub fn start_mychart_connect(
     out: Element,
     #[wasm_bindgen(unchecked_param_type = "MyChartConfig")] config: &JsValue,
 ) {
-    begin(Page::Connect, out, json(config));
+    start_page(out, json(config));
 }
 
 /// Goes on, on the callback page of JHE's MyChart client, in `out`; `config` is `MYCHART_CONFIG`.
+#[cfg(feature = "callback")]
 #[wasm_bindgen(js_name = finishMyChartConnect)]
 pub fn finish_mychart_connect(
     out: Element,
     #[wasm_bindgen(unchecked_param_type = "MyChartConfig")] config: &JsValue,
 ) {
-    begin(Page::Callback, out, json(config));
+    finish_page(out, json(config));
 }
 
 /// Starts a plain connect page in `out`; `config` is the text of its `jhe-connect-config` element.
+#[cfg(feature = "connect")]
 #[wasm_bindgen(js_name = startPage)]
 pub fn start_page(out: Element, config: String) {
-    begin(Page::Connect, out, config);
+    if let Some(view) = View::new(out) {
+        spawn(Box::pin(connect::run(view, config)));
+    }
 }
 
 /// Goes on, on a plain callback page, in `out`; `config` is the text of its `jhe-connect-config` element.
+#[cfg(feature = "callback")]
 #[wasm_bindgen(js_name = finishPage)]
 pub fn finish_page(out: Element, config: String) {
-    begin(Page::Callback, out, config);
-}
-
-fn begin(page: Page, out: Element, config: String) {
     if let Some(view) = View::new(out) {
-        spawn(Box::pin(run(page, view, config)));
+        spawn(Box::pin(callback::run(view, config)));
     }
 }

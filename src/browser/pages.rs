@@ -1,50 +1,21 @@
-//! The two pages, as the patient goes through them.
+//! What the connect page and the callback page share.
 
-use alloc::rc::Rc;
-use alloc::string::String;
-use alloc::vec::Vec;
-use core::cell::Cell;
-
-use wasm_bindgen::JsCast;
-
-use crate::browser::driver::perform;
-use crate::browser::fetch::{converse, send};
-use crate::browser::platform::{Listener, Lock};
-use crate::browser::sign_in::{answered, begin_sign_in, complete_sign_in, page_url};
+use crate::browser::platform::Listener;
+use crate::browser::sign_in::begin_sign_in;
 use crate::browser::storage::TabStore;
 use crate::browser::view::{Stage, View};
 use crate::browser::{location, platform};
 use crate::config::PageConfig;
-use crate::error::{CallbackError, Error};
+use crate::error::Error;
 use crate::exchange::deployment::MYCHART;
-use crate::exchange::invitation::{Enrolment, Invitation};
-use crate::exchange::jhe::JheSession;
-use crate::exchange::patient::{Identification, PatientIdentifier};
-use crate::exchange::source::{SourceDescription, SourceRegistration};
-use crate::import::{Checkpoint, Ending, ImportRun, Start, Verdict, WayOn};
-use crate::oauth::authorization::AuthorizationResponse;
 use crate::remedy::GO_ON;
-use crate::session::{self, RunRecord, StoreError};
-use crate::smart::context::LaunchContext;
-use crate::smart::discovery::Issuer;
-use crate::summary::{Summary, progress_line, report, waiting_line};
+use crate::session;
 use crate::url::Url;
 
-/// Which of the two pages this is.
-#[derive(Clone, Copy)]
-pub(crate) enum Page {
-    Connect,
-    Callback,
-}
-
-/// Goes through a page, and tells the patient how it ended.
-pub(crate) async fn run(page: Page, view: View, config: String) {
-    let result = match page {
-        Page::Connect => connect(&view, &config).await,
-        Page::Callback => callback(&view, &config).await,
-    };
+/// Tells the patient how a page ended.
+pub(crate) fn end(view: &View, result: Result<(), Error>) {
     if let Err(error) = result {
-        fail(&view, &error);
+        fail(view, &error);
     }
 }
 
@@ -67,328 +38,29 @@ fn fail(view: &View, error: &Error) {
     view.stage(Stage::Failed);
 }
 
-fn log(error: &Error) {
+pub(crate) fn log(error: &Error) {
     platform::log_error(&["jhe-connect ", &error.line()].concat());
 }
 
 /// A reload goes on where the run ended, and the browser does it itself when it is online again.
-fn offer_another_try(view: &View) {
+pub(crate) fn offer_another_try(view: &View) {
     view.action("Try again", location::reload);
     Listener::new("online", |_| location::reload()).forever();
 }
 
-/// The connect page: from the invitation to the hospital's sign-in.
-async fn connect(view: &View, config: &str) -> Result<(), Error> {
-    platform::require_secure_context()?;
-    let store = TabStore::open()?;
-    let page = page_url()?;
-    let config = PageConfig::parse(config, &page)?;
-    // Looked at before the invitation is used; the sign-in reads it again.
-    Issuer::parse(&config.iss, &page)?;
-    let invitation = Invitation::parse(page.query(), page.host())?;
-    reload_when_restored();
-
-    view.step("Redeeming invitation");
-    let mut enrolment = Enrolment::new(config.jhe.clone(), invitation);
-    converse(&mut enrolment).await;
-    // Whatever this tab did before is over.
-    session::forget_run(&store);
-    session::forget_tokens(&store);
-    session::keep_jhe(&store, &enrolment.finish()?)?;
-    view.step("JHE access token received");
-    sign_in(view, &store, &config, page).await
-}
-
-/// Sends the patient to the hospital.
-async fn sign_in(
+/// Sends the patient to the hospital whose FHIR base URL is `iss`.
+pub(crate) async fn sign_in(
     view: &View,
     store: &TabStore,
     config: &PageConfig,
+    iss: &str,
     page: Url,
 ) -> Result<(), Error> {
     let portal = config.deployment.portal;
     view.step(&["Asking ", portal, " how to sign in"].concat());
-    let url = begin_sign_in(store, &config.sign_in(), page).await?;
+    let url = begin_sign_in(store, &config.sign_in(iss), page).await?;
     view.step(&["Taking you to ", portal, " to sign in"].concat());
     view.stage(Stage::Redirecting);
     location::go(&url);
     Ok(())
-}
-
-/// The callback page: from the hospital's answer, or from where a reload found the run, to the records in JHE.
-async fn callback(view: &View, config: &str) -> Result<(), Error> {
-    let page = page_url()?;
-    // Before anything that can fail: neither a code nor an error stays in the address bar.
-    location::scrub(&page);
-    platform::require_secure_context()?;
-    let store = TabStore::open()?;
-    let earlier = session::run(&store)?;
-    let known = known(&store, config, &page);
-    if !AuthorizationResponse::is_present(page.query()) {
-        let run = earlier.ok_or(CallbackError::NothingPending)?;
-        if run.is_finished {
-            return recall(view, &run, config, &page);
-        }
-        let ehr = session::ehr(&store, &page)?.ok_or(CallbackError::Interrupted)?;
-        let (config, jhe) = known?;
-        if run.needs_sign_in {
-            return sign_in(view, &store, &config, page).await;
-        }
-        view.step("Going on where it stopped");
-        return import(view, &store, config, jhe, ehr, run.checkpoint).await;
-    }
-    let (request, launched) = answered(&store, &page)?;
-    let (config, jhe) = known?;
-
-    let portal = config.deployment.portal;
-    view.step(&["Completing your sign-in at ", portal].concat());
-    let ehr = complete_sign_in(request, launched).await?;
-    ehr.require_search(config.deployment.pull.search.resource_type)?;
-    view.step(&[portal, " patient id: ", &ehr.patient].concat());
-    let checkpoint = match (session::ehr(&store, &page)?, earlier) {
-        (Some(before), _) if !before.is_of_same_patient(&ehr) => {
-            return Err(CallbackError::OtherPatient.into());
-        }
-        (Some(_), Some(run)) => run.checkpoint,
-        _ => Checkpoint::default(),
-    };
-    import(view, &store, config, jhe, ehr, checkpoint).await
-}
-
-/// The configuration and the JHE session.
-fn known(store: &TabStore, config: &str, page: &Url) -> Result<(PageConfig, JheSession), Error> {
-    let config = PageConfig::parse(config, page)?;
-    let jhe = session::jhe(store, &config.jhe)?;
-    Ok((config, jhe.ok_or(CallbackError::NoJheSession)?))
-}
-
-/// The line that tells how far the import is changes no more often, in milliseconds.
-const REDRAWN_MS: u64 = 200;
-
-/// Copies the records, from the checkpoint on.
-async fn import(
-    view: &View,
-    store: &TabStore,
-    config: PageConfig,
-    jhe: JheSession,
-    ehr: LaunchContext,
-    checkpoint: Checkpoint,
-) -> Result<(), Error> {
-    let jhe = Rc::new(jhe);
-    let lock = ["jhe-connect ", ehr.issuer.as_str(), " ", &ehr.patient].concat();
-    let lock = Lock::take(&lock).await;
-    // Held for as long as this function goes on.
-    let _lock = lock.ok_or(CallbackError::OtherTab)?;
-    let _asks = platform::ask_before_leaving();
-    // From here on a reload goes on.
-    session::keep_ehr(store, &ehr)?;
-    keep(store, &checkpoint)?;
-
-    let portal = config.deployment.portal;
-    let mut identification = identification(&config, &jhe, &ehr);
-    converse(&mut identification).await;
-    identification.finish()?;
-    view.step(&["Stored ", portal, " patient id in JHE"].concat());
-    let mut registration = registration(&config, &jhe, &ehr);
-    converse(&mut registration).await;
-    let source = registration.finish()?;
-    view.step(match source.is_new() {
-        true => "Registered your hospital as a source in JHE",
-        false => "Found your hospital among your sources in JHE",
-    });
-
-    let shared = TabStore::shared();
-    let last_write = shared.as_ref().ok().and_then(session::last_write);
-    let start = Start {
-        jhe: Rc::clone(&jhe),
-        ehr,
-        source,
-        deployment: config.deployment,
-        checkpoint,
-        last_write,
-        quiet_ms: config.quiet_ms,
-        seed: platform::now(),
-    };
-    let mut run = ImportRun::new(start, platform::now());
-    let mut revision = 0;
-    let shown = Cell::new(0);
-    view.step("Copying your records");
-    let ending = perform(
-        &mut run,
-        &mut |run| {
-            if let Ok(shared) = &shared
-                && run.is_writing_once()
-            {
-                session::note_write(shared, platform::now());
-            }
-            if run.revision() != revision {
-                revision = run.revision();
-                // If the tab is full, a reload goes on from an earlier page.
-                let _ = session::keep_ehr(store, run.ehr());
-                let _ = keep(store, &run.checkpoint());
-            }
-        },
-        &|run| {
-            let now = platform::now();
-            let wait = run.wait(now);
-            // Each redrawing costs more than a record does.
-            if wait.is_none() && now < shown.get() + REDRAWN_MS {
-                return;
-            }
-            shown.set(now);
-            let line = progress_line(&run.tally(), run.label());
-            view.progress(&match wait {
-                Some(wait) => [&line, ". ", &waiting_line(wait, now, portal)].concat(),
-                None => line,
-            });
-        },
-    )
-    .await;
-    if let Ok(shared) = &shared
-        && ending.tally.unsettled == 0
-    {
-        session::forget_last_write(shared);
-    }
-    let ended = (ending, run.checkpoint());
-    finish(view, store, config, &jhe, run.ehr(), ended).await;
-    Ok(())
-}
-
-fn keep(store: &TabStore, checkpoint: &Checkpoint) -> Result<(), StoreError> {
-    let record = RunRecord {
-        checkpoint: checkpoint.clone(),
-        ..RunRecord::default()
-    };
-    session::keep_run(store, &record)
-}
-
-/// Tells JHE who the patient is at the hospital.
-fn identification<'a>(
-    config: &PageConfig,
-    jhe: &'a JheSession,
-    context: &LaunchContext,
-) -> Identification<'a> {
-    let identifier = PatientIdentifier {
-        system: context.issuer.as_str().into(),
-        value: context.patient.clone(),
-    };
-    Identification::new(jhe, config.deployment, identifier)
-}
-
-/// Finds or registers the source under which the records are filed.
-fn registration<'a>(
-    config: &PageConfig,
-    jhe: &'a JheSession,
-    context: &LaunchContext,
-) -> SourceRegistration<'a> {
-    let description = SourceDescription {
-        label: config.deployment.source_label.into(),
-        fhir_base_url: context.issuer.as_str().into(),
-        data_source: config.data_source_id.clone(),
-    };
-    SourceRegistration::new(jhe, description)
-}
-
-/// Tells how a run ended, and remembers it for a reload.
-async fn finish(
-    view: &View,
-    store: &TabStore,
-    config: PageConfig,
-    jhe: &JheSession,
-    ehr: &LaunchContext,
-    ended: (Ending, Checkpoint),
-) {
-    let (ending, checkpoint) = ended;
-    let (verdict, way_on) = (ending.verdict(), ending.way_on());
-    let deployment = config.deployment;
-    view.summary(&Summary::of(&ending.tally, ending.new_rows, deployment));
-    let errors = ending.errors();
-    let errors = errors.iter().flatten();
-    for error in errors.clone() {
-        log(error);
-        view.error(
-            error,
-            deployment.portal,
-            (way_on != WayOn::None).then_some(GO_ON),
-        );
-    }
-    let lines: Vec<String> = errors.clone().map(Error::line).collect();
-    let servers = [&config.jhe.origin(), ehr.issuer.as_str()];
-    let report = report(&ending.tally, &lines, deployment, servers);
-    match way_on {
-        WayOn::None => {
-            let record = RunRecord {
-                is_finished: true,
-                checkpoint: Checkpoint {
-                    tally: ending.tally,
-                    ..Checkpoint::default()
-                },
-                new_rows: ending.new_rows,
-                code: errors.clone().next().map(|error| error.code().into()),
-                ..RunRecord::default()
-            };
-            match verdict {
-                Verdict::Failed => session::forget_run(store),
-                // If the tab can't keep it, only a reload knows less: the run itself is over.
-                _ => drop(session::keep_run(store, &record)),
-            }
-            session::forget_tokens(store);
-        }
-        WayOn::TryAgain | WayOn::SignIn => {
-            // What can't be kept is begun anew.
-            let record = RunRecord {
-                checkpoint,
-                needs_sign_in: way_on == WayOn::SignIn,
-                ..RunRecord::default()
-            };
-            let _ = session::keep_run(store, &record);
-            let _ = session::keep_ehr(store, ehr);
-            match way_on {
-                WayOn::SignIn => view.action("Sign in again and go on", location::reload),
-                _ => offer_another_try(view),
-            }
-        }
-    }
-    view.report(&report);
-    view.stage(match verdict {
-        Verdict::Complete => Stage::Done,
-        Verdict::Partly => Stage::Partly,
-        Verdict::Failed => Stage::Failed,
-    });
-    if way_on == WayOn::None && config.revokes_token {
-        // If it fails, the token is forgotten all the same, and ends by itself.
-        drop(send(jhe.revocation_request()).await);
-    }
-}
-
-/// The callback page without an answer: a reload. A run that ended is told of again, and never repeated.
-fn recall(view: &View, run: &RunRecord, config: &str, page: &Url) -> Result<(), Error> {
-    let tally = &run.checkpoint.tally;
-    let is_whole = run.code.is_none() && tally.not_saved() == 0;
-    view.step(match is_whole {
-        true => "This import is finished. Nothing was sent again.",
-        false => "This import ended, but not everything arrived. Nothing was sent again.",
-    });
-    let deployment = PageConfig::parse(config, page).map_or(&MYCHART, |it| it.deployment);
-    view.summary(&Summary::of(tally, run.new_rows, deployment));
-    if let Some(code) = &run.code {
-        view.code(code);
-    }
-    view.stage(match is_whole {
-        true => Stage::Done,
-        false => Stage::Partly,
-    });
-    Ok(())
-}
-
-/// A browser's Back button may bring the page back as it was left, in the middle of going to the hospital. Only a fresh
-/// start helps then.
-fn reload_when_restored() {
-    Listener::new("pageshow", |event| {
-        let event = event.dyn_into::<web_sys::PageTransitionEvent>();
-        if event.is_ok_and(|event| event.persisted()) {
-            location::reload();
-        }
-    })
-    .forever();
 }

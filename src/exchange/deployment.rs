@@ -12,12 +12,14 @@ pub struct Deployment {
     pub portal: &'static str,
     /// Where JHE takes the patient's id at the EHR.
     pub identifier_path: &'static str,
+    /// Where JHE knows hospitals, for the patient to pick one; `None` where the page configuration names the only one.
+    pub brands_path: Option<&'static str>,
     /// The label of the sources that are registered.
     pub source_label: &'static str,
     /// The callback page's path below JHE's origin, where the page configuration names none.
     pub callback_path: &'static str,
-    /// What is pulled.
-    pub pull: Pull,
+    /// What is pulled, in this order, where the page configuration says nothing else.
+    pub pulls: &'static [Pull],
     /// How the EHR's ids survive the write.
     pub identity: Identity,
     /// How records are written.
@@ -54,24 +56,38 @@ pub enum Unit {
 pub struct Pull {
     /// As in `Labs: 12 records`.
     pub label: &'static str,
-    /// The search.
-    pub search: Search<'static>,
+    /// The resource type. The patient's own resource is read; of all others those about the patient are searched.
+    pub resource_type: &'static str,
+    /// What is asked of the type beside the patient.
+    pub parameters: &'static [(&'static str, &'static str)],
+    /// Are documents to be fetched that its records only refer to?
+    pub attachments: bool,
 }
+
+const fn pull(
+    label: &'static str,
+    resource_type: &'static str,
+    parameters: &'static [(&'static str, &'static str)],
+) -> Pull {
+    Pull {
+        label,
+        resource_type,
+        parameters,
+        attachments: false,
+    }
+}
+
+const LABS: Pull = pull("Labs", "Observation", &[("category", "laboratory")]);
 
 /// The MyChart client: one EHR per server, laboratory results, one POST per record.
 pub const MYCHART: Deployment = Deployment {
     name: "mychart",
     portal: "MyChart",
     identifier_path: "api/v1/mychart/identifier",
+    brands_path: None,
     source_label: "Epic / MyChart",
     callback_path: "clients/mychart/callback",
-    pull: Pull {
-        label: "Labs",
-        search: Search {
-            resource_type: "Observation",
-            parameters: &[("category", "laboratory")],
-        },
-    },
+    pulls: &[LABS],
     // This JHE replaces every id by one of its own and adds a row for every POST.
     identity: Identity::AddIdentifier,
     // JHE's stock server has two workers for everybody; browsers open six connections to a server.
@@ -82,11 +98,41 @@ pub const MYCHART: Deployment = Deployment {
     },
 };
 
-/// The Patient Access client, as far as its way of writing goes: laboratory results, in batches.
+/// The Patient Access client: a hospital of the patient's choice, eighteen kinds of records, in batches.
+///
+/// Epic gives most of these only with the parameters that stand here.
 pub const PATIENT_ACCESS: Deployment = Deployment {
     name: "patient-access",
     identifier_path: "api/v1/patient-access/identifier",
+    brands_path: Some("api/v1/patient-access/brands"),
     callback_path: "clients/patient-access/callback",
+    pulls: &[
+        pull("Your details", "Patient", &[]),
+        pull("Conditions", "Condition", &[]),
+        pull("Medications", "MedicationRequest", &[]),
+        pull("Dispensed medications", "MedicationDispense", &[]),
+        pull("Allergies", "AllergyIntolerance", &[]),
+        pull("Immunizations", "Immunization", &[]),
+        pull("Procedures", "Procedure", &[]),
+        LABS,
+        pull("Vital signs", "Observation", &[("category", "vital-signs")]),
+        pull("Reports", "DiagnosticReport", &[]),
+        Pull {
+            attachments: true,
+            ..pull(
+                "Clinical notes",
+                "DocumentReference",
+                &[("category", "clinical-note")],
+            )
+        },
+        pull("Visits", "Encounter", &[]),
+        pull("Care plans", "CarePlan", &[("category", "assess-plan")]),
+        pull("Care teams", "CareTeam", &[("status", "active")]),
+        pull("Goals", "Goal", &[]),
+        pull("Orders", "ServiceRequest", &[]),
+        pull("Devices", "Device", &[]),
+        pull("Questionnaires", "QuestionnaireResponse", &[]),
+    ],
     // This JHE keeps the EHR's ids, also those that it moves into an identifier.
     identity: Identity::Keep,
     // A batch keeps one of JHE's workers busy for seconds.
@@ -99,6 +145,14 @@ pub const PATIENT_ACCESS: Deployment = Deployment {
 };
 
 impl Deployment {
+    /// The laboratory results.
+    pub fn labs(&self) -> Search<'static> {
+        Search {
+            resource_type: LABS.resource_type,
+            parameters: LABS.parameters,
+        }
+    }
+
     /// The deployment of this name; without a name, the MyChart client.
     pub fn named(name: Option<&str>) -> Option<&'static Deployment> {
         static ALL: [Deployment; 2] = [MYCHART, PATIENT_ACCESS];

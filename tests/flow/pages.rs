@@ -77,7 +77,8 @@ fn leave(tab: &Tab, config: &str, address: &str) -> Result<String, Error> {
     try_out(&tab.store)?;
     let page = page_url(address);
     let config = PageConfig::parse(config, &page)?;
-    Issuer::parse(&config.iss, &page)?;
+    let iss = config.iss.clone().unwrap_or_default();
+    Issuer::parse(&iss, &page)?;
     let invitation = Invitation::parse(page.query(), page.host())?;
 
     let mut enrolment = Enrolment::new(config.jhe.clone(), invitation);
@@ -85,7 +86,7 @@ fn leave(tab: &Tab, config: &str, address: &str) -> Result<String, Error> {
     session::forget_run(&tab.store);
     session::forget_tokens(&tab.store);
     session::keep_jhe(&tab.store, &enrolment.finish()?)?;
-    begin_sign_in(tab, &config.sign_in(), page)
+    begin_sign_in(tab, &config.sign_in(&iss), page)
 }
 
 /// The callback page: from the hospital's answer, or from where a reload found the run, to the records in JHE.
@@ -110,7 +111,7 @@ fn arrive(tab: &Tab, config: &str, address: &str) -> Result<Landed, Error> {
         let ehr = session::ehr(&tab.store, &page)?.ok_or(CallbackError::Interrupted)?;
         let (config, jhe) = known?;
         if run.needs_sign_in {
-            let address = begin_sign_in(tab, &config.sign_in(), page)?;
+            let address = begin_sign_in(tab, &config.sign_in(ehr.issuer.as_str()), page)?;
             return Ok(Landed::SentToSignIn(address));
         }
         return import(tab, &config, jhe, ehr, run.checkpoint);
@@ -118,7 +119,7 @@ fn arrive(tab: &Tab, config: &str, address: &str) -> Result<Landed, Error> {
     let (request, launched) = answered(tab, &page)?;
     let (config, jhe) = known?;
     let ehr = complete_sign_in(tab, request, launched)?;
-    ehr.require_search(config.deployment.pull.search.resource_type)?;
+    ehr.require_search(config.deployment.labs().resource_type)?;
     let checkpoint = match (session::ehr(&tab.store, &page)?, earlier) {
         (Some(before), _) if !before.is_of_same_patient(&ehr) => {
             return Err(CallbackError::OtherPatient.into());

@@ -31,7 +31,7 @@ const CLIENT_WASM: &str = "jhe-connect-client_bg.wasm";
 const CLIENT_TYPES: &str = "jhe-connect-client.d.ts";
 
 /// What `index.html` tells Trunk.
-pub(crate) const PAGES_FEATURES: &str = "module,pages";
+pub(crate) const PAGES_FEATURES: &str = "module,connect,callback";
 pub(crate) const CLIENT_FEATURES: &str = "module,client";
 
 /// Where things stand in a finished `dist/`.
