@@ -61,7 +61,7 @@ fn every_lab_arrives_once_as_the_hospital_has_it() {
     assert!(labs.iter().any(|lab| lab.contains(r#""value":7.10"#)));
     assert_eq!(import.ending.verdict(), Verdict::Complete);
     assert_eq!(import.patient, journey.patient_id());
-    let summary = Summary::of(&import.ending.tally, None, &MYCHART);
+    let summary = Summary::of(&import.ending.rows, None, &MYCHART);
     assert_eq!(summary.headline, format!("Labs: {} records", labs.len()));
     assert_eq!(summary.not_saved, None);
 }
@@ -347,7 +347,7 @@ fn the_report_accounts_for_every_record_names_every_reason_and_holds_no_secret()
     let errors = import.ending.errors();
     let lines: Vec<_> = errors.iter().flatten().map(ToString::to_string).collect();
     let servers = [journey.tab.sandbox.jhe(), iss.as_str()];
-    let report = report(tally, &lines, &MYCHART, servers);
+    let report = report(&import.ending.rows, &lines, servers);
     let count = |what: &str| -> u32 {
         let line = between(&report, &format!("{what}: "), "\n").expect(what);
         line.parse().expect("a number")
@@ -500,7 +500,7 @@ fn a_reload_of_a_finished_run_tells_its_counts_and_sends_nothing() {
     let Ok(Landed::Recalled(run)) = journey.reload() else {
         panic!("the run was not remembered");
     };
-    assert_eq!(run.checkpoint.tally.stored, import.ending.tally.stored);
+    assert_eq!(run.checkpoint.tally().stored, import.ending.tally.stored);
     assert_eq!(run.code, None);
     assert_eq!(journey.log().len(), sent);
 }

@@ -344,7 +344,7 @@ impl World {
                     + tally.not_saved()
             );
             match ending.way_on() {
-                WayOn::None if ending.pull_error.is_some() || ending.stop.is_some() => {
+                WayOn::None if ending.pull_error().is_some() || ending.stop.is_some() => {
                     // From the invitation link, in a new tab.
                     self.has_begun_anew = true;
                     kept.checkpoint = Checkpoint::default();
