@@ -35,13 +35,13 @@ use tokio::task::JoinHandle;
 
 pub use clock::Timestamp;
 pub use ehr::cors::ALLOWED_HEADERS as EHR_ALLOWED_HEADERS;
-pub use ehr::{EhrPatient, EhrState, FHIR_BASE};
+pub use ehr::{EhrPatient, EhrState, FHIR_BASE, PULLED_TYPES};
 pub use faults::{Fault, Match, Server};
-pub use jhe::{FhirSource, Identifier, Invitation, JhePatient, JheState, Row, Rows, User};
+pub use jhe::{Brand, FhirSource, Identifier, Invitation, JhePatient, JheState, Row, Rows, User};
 pub use sample::{Peculiarity, lab, peculiar_lab};
 pub use settings::{
     AuthorizeError, Cors, Discovery, Document, EHR_CLIENT_ID, EhrClient, EhrSettings, JheSettings,
-    JheVersion, NextLink, PageConfig, RefreshTokens, SEED_SCOPES, Settings,
+    JheVersion, NextLink, PATIENT_ACCESS_SCOPES, PageConfig, RefreshTokens, SEED_SCOPES, Settings,
 };
 pub use world::{
     FIRST_PATIENT, Layout, LoggedRequest, Origins, PATIENT_WITHOUT_LOGIN, SECOND_PATIENT, World,

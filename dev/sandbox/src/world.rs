@@ -12,8 +12,8 @@ use tokio::sync::Semaphore;
 use crate::clock::Timestamp;
 use crate::ehr::EhrState;
 use crate::faults::{Fault, Faults, Match, Server};
-use crate::jhe::{JheState, Row};
-use crate::sample::{self, Peculiarity};
+use crate::jhe::{self, Brand, JheState, Row};
+use crate::sample::{self, OBSERVATION, Peculiarity};
 use crate::settings::Settings;
 
 /// The JHE patient whom invitations are for unless another is named.
@@ -41,13 +41,15 @@ impl Origins {
     }
 }
 
-/// The two layouts in which the bundle is hosted.
+/// The layouts in which the bundle is hosted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {
     /// The plain pages under `/static/jhe-connect/`.
     Plain,
     /// JHE's own templates under `/clients/mychart/`.
     DropIn,
+    /// The later version's own templates under `/clients/patient-access/`.
+    PatientAccess,
 }
 
 impl Layout {
@@ -56,6 +58,16 @@ impl Layout {
         match self {
             Self::Plain => "/static/jhe-connect/index.html",
             Self::DropIn => "/clients/mychart/",
+            Self::PatientAccess => "/clients/patient-access/",
+        }
+    }
+
+    /// The callback page's path.
+    pub fn callback_path(self) -> &'static str {
+        match self {
+            Self::Plain => "/static/jhe-connect/callback.html",
+            Self::DropIn => "/clients/mychart/callback",
+            Self::PatientAccess => "/clients/patient-access/callback",
         }
     }
 }
@@ -97,6 +109,8 @@ pub struct World {
     pub jhe: JheState,
     /// The EHR's data.
     pub ehr: EhrState,
+    /// The hospitals that JHE's later version offers, in any order.
+    pub brands: Vec<Brand>,
     /// Files served under `/static/` beside the bundle's: path below `/static/` → content.
     pub static_files: BTreeMap<String, Vec<u8>>,
     pub(crate) origins: Origins,
@@ -115,6 +129,7 @@ impl World {
             jhe: JheState::seeded(),
             ehr: EhrState::seeded(),
             settings,
+            brands: jhe::seeded_brands(&origins),
             static_files: BTreeMap::new(),
             origins,
             started: SystemTime::now(),
@@ -253,9 +268,44 @@ impl World {
 
     /// Gives an EHR patient (by login name) exactly `count` generated labs.
     pub fn give_labs(&mut self, login: &str, count: usize) {
+        self.give_records(login, OBSERVATION, count);
+    }
+
+    /// Gives an EHR patient (by login name) exactly `count` generated records of a type, instead of
+    /// those that are there; of Observation that many labs.
+    pub fn give_records(&mut self, login: &str, resource_type: &str, count: usize) {
         if let Some(patient) = self.ehr.patient_mut(login) {
-            patient.records = (0..count).map(|n| sample::lab(patient, n)).collect();
+            patient.give(resource_type, count);
         }
+    }
+
+    /// Gives an EHR patient (by login name) exactly `count` generated vital signs.
+    pub fn give_vitals(&mut self, login: &str, count: usize) {
+        if let Some(patient) = self.ehr.patient_mut(login) {
+            patient.give_observations("vital-signs", count, sample::vital_sign);
+        }
+    }
+
+    /// Gives an EHR patient (by login name) exactly `count` generated entries of the social history.
+    pub fn give_social_history(&mut self, login: &str, count: usize) {
+        if let Some(patient) = self.ehr.patient_mut(login) {
+            patient.give_observations("social-history", count, sample::social_history);
+        }
+    }
+
+    /// Gives an EHR patient (by login name) one more Observation, which is both a lab and a vital
+    /// sign: the searches for either find it.
+    pub fn give_dual_observation(&mut self, login: &str) {
+        if let Some(patient) = self.ehr.patient_mut(login) {
+            patient.give_dual_observation();
+        }
+    }
+
+    /// The records of a type that an EHR patient (by login name) has, each as JSON text: of
+    /// Observation the labs first.
+    pub fn records_of(&self, login: &str, resource_type: &str) -> Vec<String> {
+        let patient = self.ehr.patient(login);
+        patient.map_or_else(Vec::new, |patient| patient.records_of(resource_type))
     }
 
     /// Gives an EHR patient (by login name) one more lab, with something unusual about it.

@@ -6,7 +6,7 @@ use axum::http::header::ACCEPT;
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use super::{AUTHORIZE, FHIR_BASE, KEYS, TOKEN};
+use super::{AUTHORIZE, FHIR_BASE, KEYS, PULLED_TYPES, TOKEN};
 use crate::Shared;
 use crate::exchange::{Incoming, content, html};
 use crate::settings::{Document, RefreshTokens};
@@ -77,6 +77,13 @@ pub(super) async fn metadata(State(shared): State<Shared>, request: Incoming) ->
         {"url": "authorize", "valueUri": authorization_endpoint(&world)},
         {"url": "token", "valueUri": format!("{ehr}{TOKEN}")},
     ]);
+    let resources: Vec<Value> = PULLED_TYPES
+        .iter()
+        .map(|name| match *name {
+            "Patient" => json!({"type": name, "interaction": [{"code": "read"}]}),
+            _ => json!({"type": name, "interaction": [{"code": "read"}, {"code": "search-type"}]}),
+        })
+        .collect();
     let statement = json!({
         "resourceType": "CapabilityStatement",
         "status": "active",
@@ -93,10 +100,7 @@ pub(super) async fn metadata(State(shared): State<Shared>, request: Incoming) ->
                 }],
                 "cors": true,
             },
-            "resource": [
-                {"type": "Observation", "interaction": [{"code": "search-type"}]},
-                {"type": "Patient", "interaction": [{"code": "read"}]},
-            ],
+            "resource": resources,
         }],
     });
     content(

@@ -93,8 +93,25 @@ fn in_words(scope: &str) -> &str {
         "profile" | "fhirUser" => "Your name and role",
         "launch/patient" => "Whose record you choose",
         "offline_access" => "Access while you are away",
-        _ if scope.contains("/Patient.") => "Name and date of birth",
-        _ if scope.contains("/Observation.") => "Test results",
+        _ => in_a_chart(scope),
+    }
+}
+
+/// The part of the chart that a scope of the form `patient/<Type>.read` opens.
+fn in_a_chart(scope: &str) -> &'static str {
+    let rest = scope.split_once('/').map_or(scope, |(_, rest)| rest);
+    match rest.split('.').next().unwrap_or_default() {
+        "Patient" => "Name and date of birth",
+        "Observation" => "Test results and vital signs",
+        "Condition" => "Health problems",
+        "MedicationRequest" | "MedicationDispense" | "Medication" => "Medicines",
+        "AllergyIntolerance" => "Allergies",
+        "Immunization" => "Vaccinations",
+        "Procedure" => "Procedures",
+        "DiagnosticReport" => "Reports",
+        "DocumentReference" | "Binary" => "Notes and documents",
+        "Encounter" => "Visits",
+        "CarePlan" | "CareTeam" | "Goal" => "Plans of care, and who is involved",
         _ => "Further parts of the record",
     }
 }

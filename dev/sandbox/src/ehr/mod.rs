@@ -1,16 +1,19 @@
 //! A stand-in for a hospital's EHR with Epic's habits: OAuth with a "MyChart" login and consent page,
-//! and a FHIR R4 server for the signed-in patient's labs.
+//! and a FHIR R4 server for the signed-in patient's chart.
 
+mod access;
 mod authorize;
+mod bundle;
 pub(crate) mod cors;
 mod discovery;
 mod html;
 mod outcome;
+mod patient;
+mod read;
 mod search;
 mod token;
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
@@ -21,8 +24,10 @@ use axum::routing::{any, get, post};
 
 use crate::Shared;
 use crate::clock::Timestamp;
-use crate::exchange::{self, Incoming};
-use crate::sample::{self, Peculiarity};
+use crate::exchange;
+use crate::sample::MEDICATION;
+use bundle::Page;
+pub use patient::{EhrPatient, PULLED_TYPES};
 
 /// The FHIR base's path.
 pub const FHIR_BASE: &str = "/interconnect/api/FHIR/R4";
@@ -38,14 +43,14 @@ pub(crate) fn router() -> Router<Shared> {
             get(discovery::smart_configuration),
         )
         .route(&fhir("/metadata"), get(discovery::metadata))
-        .route(&fhir("/Observation"), get(search::observations))
-        .route(&fhir("/Patient/{id}"), get(search::patient))
+        .route(&fhir("/{type}"), get(search::search))
+        .route(&fhir("/{type}/{id}"), get(read::read))
         .route(AUTHORIZE, get(authorize::start))
         .route("/interconnect/oauth2/login", post(authorize::login))
         .route("/interconnect/oauth2/consent", post(authorize::consent))
         .route(TOKEN, any(token::token))
         .route(KEYS, get(keys))
-        .fallback(not_found)
+        .fallback(async || not_found())
         .layer(from_fn(cors::preflight))
 }
 
@@ -59,28 +64,6 @@ pub struct EhrState {
     refresh_tokens: Vec<RefreshToken>,
     /// By session.
     pages: HashMap<String, LaterPage>,
-}
-
-/// A patient of the hospital, with a MyChart login.
-#[derive(Clone, Debug)]
-pub struct EhrPatient {
-    /// Login name.
-    pub login: String,
-    /// Password.
-    pub password: String,
-    /// FHIR id.
-    pub id: String,
-    /// Family name.
-    pub family: String,
-    /// Given name.
-    pub given: String,
-    /// Date of birth.
-    pub birth_date: String,
-    /// The Observations, each as the JSON text that goes over the wire.
-    pub records: Vec<String>,
-    /// Further entries of a search's first page, each as the JSON text of a whole Bundle entry:
-    /// whatever else a test wants a client to meet there.
-    pub extra_entries: Vec<String>,
 }
 
 /// An authorization request on its way through the login and consent pages.
@@ -134,61 +117,14 @@ enum RefreshState {
 
 /// A page of a search that has not been asked for yet.
 struct LaterPage {
-    patient: String,
-    category: String,
-    /// All of the patient's records, as they were when the search began.
-    records: Arc<Vec<String>>,
-    /// Where the page begins in them.
-    from: usize,
+    page: Page,
     expires: Timestamp,
 }
 
 impl EhrState {
     pub(crate) fn seeded() -> Self {
-        let patient =
-            |login: &str, id: &str, given: &str, family: &str, birth_date: &str| EhrPatient {
-                login: login.to_owned(),
-                password: "epicepic1".to_owned(),
-                id: id.to_owned(),
-                family: family.to_owned(),
-                given: given.to_owned(),
-                birth_date: birth_date.to_owned(),
-                records: Vec::new(),
-                extra_entries: Vec::new(),
-            };
-        let mut camila = patient(
-            "fhircamila",
-            "erXuFYUfucBZaryVksYEcMg3",
-            "Camila",
-            "Lopez",
-            "1987-09-12",
-        );
-        camila.records = (0..30).map(|n| sample::lab(&camila, n)).collect();
-        // In the middle, so that what follows shows whether a client stumbled.
-        camila
-            .records
-            .insert(12, sample::peculiar_lab(&camila, 30, Peculiarity::LongId));
-        camila.records.insert(
-            23,
-            sample::peculiar_lab(&camila, 31, Peculiarity::UnderscoreId),
-        );
-        let derrick = patient(
-            "fhirderrick",
-            "eq081-VQEgP8drUUqCWzHfw3",
-            "Derrick",
-            "Lin",
-            "1973-06-03",
-        );
-        let mut desiree = patient(
-            "fhirdesiree",
-            "eAB3mDIBBcyUKviyzrxsnAw3",
-            "Desiree",
-            "Powell",
-            "2014-11-14",
-        );
-        desiree.records = (0..5).map(|n| sample::lab(&desiree, n)).collect();
         Self {
-            patients: vec![camila, derrick, desiree],
+            patients: patient::seeded(),
             flows: Vec::new(),
             grants: Vec::new(),
             tokens: Vec::new(),
@@ -226,11 +162,16 @@ async fn keys(State(_): State<Shared>) -> Response {
 }
 
 /// At Epic an unknown type is the web server's own 404 page.
-async fn not_found(_: Incoming) -> Response {
+fn not_found() -> Response {
     exchange::content(
         StatusCode::NOT_FOUND,
         "text/html",
         "<!DOCTYPE html><html><head><title>404 - File or directory not found.</title></head>\
          <body><h2>404 - File or directory not found.</h2></body></html>",
     )
+}
+
+/// Whether the hospital has records of this type.
+fn is_known(resource_type: &str) -> bool {
+    resource_type == MEDICATION || PULLED_TYPES.contains(&resource_type)
 }
