@@ -78,6 +78,8 @@ pub(super) struct Pull {
     pub(super) asked_with: u32,
     /// The last task before the EHR refused the access token for good.
     pub(super) refused_after: Option<TaskId>,
+    /// Was it asked for once more after that?
+    pub(super) is_forgiven: bool,
     /// Pages that were counted in an earlier pass through the search: so many from the first one on,
     counted_first: u32,
     /// and those from where the run began.
@@ -134,6 +136,7 @@ impl Pull {
             is_renewed: false,
             asked_with: 0,
             refused_after: None,
+            is_forgiven: false,
             counted_first: 0,
             counted: pager.pages()..pager.pages(),
             pager,

@@ -175,12 +175,22 @@ impl ImportRun {
         self.forgive(task);
     }
 
-    /// The token is good: whoever was refused before this was asked for was refused for another reason.
+    /// The token is good: who was refused before this was asked for was refused for another reason. Asked once more, it
+    /// says so again.
     fn forgive(&mut self, task: TaskId) {
         for pull in &mut self.pulls {
-            if pull.refused_after.is_some_and(|refused| refused < task) {
-                pull.refused_after = None;
-                pull.fail(PageError::Forbidden("HTTP 401".into()));
+            if pull.refused_after.is_none_or(|refused| refused >= task) {
+                continue;
+            }
+            pull.refused_after = None;
+            pull.error = None;
+            match pull.is_forgiven {
+                true => pull.fail(PageError::Forbidden("HTTP 401".into())),
+                false => {
+                    pull.is_forgiven = true;
+                    pull.standing = Standing::Open;
+                    pull.reading = Reading::Ready;
+                }
             }
         }
     }
