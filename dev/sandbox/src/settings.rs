@@ -1,9 +1,12 @@
 //! Everything that a test or the demo may turn, in one serialisable tree (the control API reads and
 //! patches it as JSON).
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::ehr::Vendor;
 use crate::world::{Layout, Origins};
 
 /// Scopes of JHE's seed data for this client.
@@ -119,8 +122,10 @@ impl PageConfig {
 pub struct EhrSettings {
     /// How long every request takes to reach the server, in milliseconds.
     pub latency_ms: u64,
-    /// Records on one page of a search.
+    /// Records on one page of a search at the main hospital.
     pub page_size: usize,
+    /// The same for any hospital whose habit is to change.
+    pub page_sizes: BTreeMap<Vendor, usize>,
     /// Types beside Observation whose searches are refused unless they name a category or a code.
     pub requires_category: Vec<String>,
     /// How long a `next` link can be followed.
@@ -285,6 +290,7 @@ impl Settings {
             ehr: EhrSettings {
                 latency_ms: 0,
                 page_size: 10,
+                page_sizes: BTreeMap::new(),
                 requires_category: Vec::new(),
                 page_link_seconds: 600,
                 code_seconds: 300,
@@ -360,6 +366,7 @@ mod tests {
         Settings::defaults(&Origins {
             jhe: "http://localhost:8010".into(),
             ehr: "http://localhost:8020".into(),
+            authorization: "http://localhost:8021".into(),
             evil: "http://localhost:8030".into(),
         })
     }

@@ -10,7 +10,7 @@ use serde::Serialize;
 use tokio::sync::Semaphore;
 
 use crate::clock::Timestamp;
-use crate::ehr::EhrState;
+use crate::ehr::{EhrState, Vendor};
 use crate::faults::{Fault, Faults, Match, Server};
 use crate::jhe::{self, Brand, JheState, Row};
 use crate::sample::{self, OBSERVATION, Peculiarity};
@@ -23,21 +23,29 @@ pub const SECOND_PATIENT: u64 = 40_002;
 /// A JHE patient record without a login.
 pub const PATIENT_WITHOUT_LOGIN: u64 = 40_003;
 
-/// The three origins.
+/// The origins.
 #[derive(Clone, Debug, Serialize)]
 pub struct Origins {
     /// JHE, without a trailing slash.
     pub jhe: String,
     /// The EHR.
     pub ehr: String,
+    /// The authorization server of a hospital that has it elsewhere ([`Vendor::OracleHealth`]). Its
+    /// requests are logged as the EHR's.
+    pub authorization: String,
     /// The listener that no token should reach.
     pub evil: String,
 }
 
 impl Origins {
-    /// The EHR's FHIR base.
+    /// The FHIR base of the main hospital.
     pub fn iss(&self) -> String {
-        format!("{}{}", self.ehr, crate::ehr::FHIR_BASE)
+        self.iss_of(Vendor::Epic)
+    }
+
+    /// The FHIR base of a hospital, without a slash at its end.
+    pub fn iss_of(&self, vendor: Vendor) -> String {
+        format!("{}{}", self.ehr, vendor.base_path())
     }
 }
 
@@ -316,6 +324,20 @@ impl World {
         }
     }
 
+    /// The same as a hospital serves them: at some, references are absolute, or codings missing.
+    pub fn records_at(&self, vendor: Vendor, login: &str, resource_type: &str) -> Vec<String> {
+        let id = self.ehr.patient(login).map(|patient| patient.id.as_str());
+        let id = id.unwrap_or_default();
+        self.ehr
+            .records_at(&self.origins, vendor, id, resource_type)
+    }
+
+    /// The hospital of this vendor, as JHE lists it.
+    pub fn brand_of(&self, vendor: Vendor) -> Option<&Brand> {
+        let mut brands = self.brands.iter();
+        brands.find(|brand| brand.facility_name == vendor.facility_name())
+    }
+
     pub(crate) fn mint_user_token(&mut self, user: u64) -> String {
         let (now, lifetime) = (self.now(), self.settings.jhe.token_seconds);
         self.jhe.issue_tokens(user, now, lifetime).access
@@ -380,6 +402,7 @@ mod tests {
         let mut world = World::seeded(Origins {
             jhe: String::new(),
             ehr: String::new(),
+            authorization: String::new(),
             evil: String::new(),
         });
         let mut log = |target: &str| {

@@ -5,43 +5,73 @@ use axum::http::header::{ACCEPT, WWW_AUTHENTICATE};
 use axum::response::Response;
 
 use super::outcome::{self, Message};
-use crate::exchange::{Incoming, content, set};
+use super::{ATHENA_PRACTICE, AccessToken, Vendor};
+use crate::exchange::{Incoming, Parameters, content, set};
 use crate::world::World;
+
+/// Why a good token is not enough.
+pub(super) const NOT_COVERED: &str = "the scope does not cover this resource";
+
+/// The good token of a request.
+pub(super) fn token<'a>(
+    world: &'a World,
+    vendor: Vendor,
+    request: &Incoming,
+) -> Result<&'a AccessToken, Response> {
+    let now = world.now();
+    let mut tokens = world.ehr.tokens.iter();
+    let token = request.bearer().and_then(|given| {
+        tokens.find(|it| it.token == given && it.vendor == vendor && it.expires > now)
+    });
+    let token = token.ok_or_else(|| unauthorized(vendor))?;
+    if vendor == Vendor::Athenahealth && !names_practice(&request.query()) {
+        return Err(forbid(vendor, "ah-practice is missing"));
+    }
+    Ok(token)
+}
 
 /// The patient whom a good token is for, if it covers the type.
 pub(super) fn authorized(
     world: &World,
+    vendor: Vendor,
     request: &Incoming,
     resource_type: &str,
 ) -> Result<String, Response> {
-    let now = world.now();
-    let known = request.bearer().and_then(|given| {
-        world
-            .ehr
-            .tokens
-            .iter()
-            .find(|it| it.token == given && it.expires > now)
-    });
-    let Some(token) = known else {
-        // Epic's body here is the two characters `""`.
-        let mut response = content(StatusCode::UNAUTHORIZED, "application/json", "\"\"");
-        let challenge = "Bearer error=\"invalid_token\", error_description=\"The access token provided is not valid\"";
-        set(&mut response, WWW_AUTHENTICATE, challenge);
-        return Err(response);
-    };
-    if token
-        .scope
-        .split_whitespace()
-        .any(|scope| covers(scope, resource_type))
-    {
+    let token = token(world, vendor, request)?;
+    if token.covers(resource_type) {
         Ok(token.patient.clone())
     } else {
-        Err(refuse(
-            StatusCode::FORBIDDEN,
-            &outcome::FORBIDDEN,
-            "the scope does not cover this resource",
-        ))
+        Err(forbid(vendor, NOT_COVERED))
     }
+}
+
+impl AccessToken {
+    pub(super) fn covers(&self, resource_type: &str) -> bool {
+        let mut scopes = self.scope.split_whitespace();
+        scopes.any(|scope| covers(scope, resource_type))
+    }
+}
+
+fn unauthorized(vendor: Vendor) -> Response {
+    let status = StatusCode::UNAUTHORIZED;
+    let mut response = match vendor {
+        // The two characters `""`.
+        Vendor::Epic => content(status, "application/json", "\"\""),
+        Vendor::Meditech => content(
+            status,
+            "text/html",
+            "<html><body>Unauthorized</body></html>",
+        ),
+        _ => refuse(vendor, status, &outcome::LOGIN, ""),
+    };
+    let challenge = "Bearer error=\"invalid_token\", error_description=\"The access token provided is not valid\"";
+    set(&mut response, WWW_AUTHENTICATE, challenge);
+    response
+}
+
+fn names_practice(query: &Parameters) -> bool {
+    let practice = query.get("ah-practice");
+    practice.and_then(|it| it.strip_prefix("Organization/")) == Some(ATHENA_PRACTICE)
 }
 
 /// Whether a scope lets a patient read a type: SMART v1 (`.read`, `.*`) or v2 (`.rs`, `.cruds`).
@@ -58,18 +88,34 @@ fn covers(scope: &str, resource_type: &str) -> bool {
             || (rights.contains('r') && rights.bytes().all(|right| b"cruds".contains(&right))))
 }
 
-pub(super) fn refuse(status: StatusCode, message: &Message, diagnostics: &str) -> Response {
-    content(
-        status,
-        "application/fhir+json",
-        outcome::of(&[(message, diagnostics)]),
+/// A refusal because of who asks, or for what.
+pub(super) fn forbid(vendor: Vendor, diagnostics: &str) -> Response {
+    refuse(
+        vendor,
+        StatusCode::FORBIDDEN,
+        &outcome::FORBIDDEN,
+        diagnostics,
     )
 }
 
-/// As at Epic, without an `Accept` that asks for JSON the answer is XML. What it holds does not
-/// matter here: no client of ours reads it.
-pub(super) fn in_wanted_format(request: &Incoming, json: String) -> Response {
-    if request.header(ACCEPT).contains("json") {
+/// A refusal with an OperationOutcome.
+pub(super) fn refuse(
+    vendor: Vendor,
+    status: StatusCode,
+    message: &Message,
+    diagnostics: &str,
+) -> Response {
+    content(
+        status,
+        "application/fhir+json",
+        outcome::of(vendor, &[(message, diagnostics)]),
+    )
+}
+
+/// At Epic the answer is XML without an `Accept` that asks for JSON. What it holds does not matter
+/// here: no client of ours reads it.
+pub(super) fn in_wanted_format(vendor: Vendor, request: &Incoming, json: String) -> Response {
+    if vendor != Vendor::Epic || request.header(ACCEPT).contains("json") {
         return content(StatusCode::OK, "application/fhir+json; charset=utf-8", json);
     }
     let body = "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Bundle xmlns=\"http://hl7.org/fhir\"><type value=\"searchset\"/></Bundle>";

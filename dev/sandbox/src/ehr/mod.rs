@@ -1,5 +1,5 @@
-//! A stand-in for a hospital's EHR with Epic's habits: OAuth with a "MyChart" login and consent page,
-//! and a FHIR R4 server for the signed-in patient's chart.
+//! A stand-in for hospitals' EHRs, above all for one with Epic's habits: OAuth with a "MyChart" login
+//! and consent page, and a FHIR R4 server for the signed-in patient's chart.
 
 mod access;
 mod authorize;
@@ -12,46 +12,80 @@ mod patient;
 mod read;
 mod search;
 mod token;
+mod vendors;
 
 use std::collections::HashMap;
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::middleware::from_fn;
 use axum::response::Response;
 use axum::routing::{any, get, post};
+use axum::{Extension, Router};
 
 use crate::Shared;
 use crate::clock::Timestamp;
 use crate::exchange;
 use crate::sample::MEDICATION;
+use crate::world::Origins;
 use bundle::Page;
 pub use patient::{EhrPatient, PULLED_TYPES};
+use vendors::AuthorizationServer;
+pub use vendors::{ATHENA_PRACTICE, Vendor};
 
-/// The FHIR base's path.
+/// The path of Epic's FHIR base.
 pub const FHIR_BASE: &str = "/interconnect/api/FHIR/R4";
-const AUTHORIZE: &str = "/interconnect/oauth2/authorize";
-const TOKEN: &str = "/interconnect/oauth2/token";
 const KEYS: &str = "/interconnect/api/epic/PublicKeys/OIDC";
 
+/// The routes of the EHR's origin.
 pub(crate) fn router() -> Router<Shared> {
-    let fhir = |path: &str| format!("{FHIR_BASE}{path}");
-    Router::new()
-        .route(
-            &fhir("/.well-known/smart-configuration"),
-            get(discovery::smart_configuration),
-        )
-        .route(&fhir("/metadata"), get(discovery::metadata))
-        .route(&fhir("/{type}"), get(search::search))
-        .route(&fhir("/{type}/{id}"), get(read::read))
-        .route(AUTHORIZE, get(authorize::start))
-        .route("/interconnect/oauth2/login", post(authorize::login))
-        .route("/interconnect/oauth2/consent", post(authorize::consent))
-        .route(TOKEN, any(token::token))
+    let hospitals = Vendor::ALL.into_iter().map(|vendor| {
+        let routes = match vendor.habits().authorization_server {
+            AuthorizationServer::OnTheSameOrigin => fhir(vendor).merge(authorization(vendor)),
+            AuthorizationServer::OfItsOwn => fhir(vendor),
+        };
+        routes.layer(Extension(vendor))
+    });
+    hospitals
+        .fold(Router::new(), Router::merge)
         .route(KEYS, get(keys))
         .fallback(async || not_found())
         .layer(from_fn(cors::preflight))
+}
+
+/// The routes of the origin that has authorization servers only.
+pub(crate) fn authorization_router() -> Router<Shared> {
+    let has_its_own =
+        |vendor: &Vendor| vendor.habits().authorization_server == AuthorizationServer::OfItsOwn;
+    Vendor::ALL
+        .into_iter()
+        .filter(has_its_own)
+        .map(|vendor| authorization(vendor).layer(Extension(vendor)))
+        .fold(Router::new(), Router::merge)
+        .fallback(async || not_found())
+        .layer(from_fn(cors::preflight))
+}
+
+fn fhir(vendor: Vendor) -> Router<Shared> {
+    let below = |path: &str| format!("{}{path}", vendor.base_path());
+    Router::new()
+        .route(
+            &below("/.well-known/smart-configuration"),
+            get(discovery::smart_configuration),
+        )
+        .route(&below("/metadata"), get(discovery::metadata))
+        .route(&below(""), get(search::whole_system))
+        .route(&below("/"), get(search::whole_system))
+        .route(&below("/{type}"), get(search::search))
+        .route(&below("/{type}/{id}"), get(read::read))
+}
+
+fn authorization(vendor: Vendor) -> Router<Shared> {
+    Router::new()
+        .route(vendor.habits().authorize, get(authorize::start))
+        .route(&vendor.login_path(), post(authorize::login))
+        .route(&vendor.consent_path(), post(authorize::consent))
+        .route(vendor.habits().token, any(token::token))
 }
 
 /// The EHR's data.
@@ -69,6 +103,7 @@ pub struct EhrState {
 /// An authorization request on its way through the login and consent pages.
 struct Flow {
     id: String,
+    vendor: Vendor,
     client_id: String,
     redirect_uri: String,
     scope: String,
@@ -81,6 +116,7 @@ struct Flow {
 /// A code that can be exchanged once.
 struct Grant {
     code: String,
+    vendor: Vendor,
     client_id: String,
     redirect_uri: String,
     scope: String,
@@ -91,6 +127,7 @@ struct Grant {
 
 struct AccessToken {
     token: String,
+    vendor: Vendor,
     patient: String,
     scope: String,
     expires: Timestamp,
@@ -98,6 +135,7 @@ struct AccessToken {
 
 struct RefreshToken {
     token: String,
+    vendor: Vendor,
     /// The same for all that came of one sign-in.
     family: String,
     client_id: String,
@@ -143,6 +181,24 @@ impl EhrState {
         self.patients
             .iter_mut()
             .find(|patient| patient.login == login)
+    }
+
+    /// The records of a type that a patient (by FHIR id) has, as a hospital serves them.
+    pub(crate) fn records_at(
+        &self,
+        origins: &Origins,
+        vendor: Vendor,
+        id: &str,
+        resource_type: &str,
+    ) -> Vec<String> {
+        let mut patients = self.patients.iter();
+        let records = patients
+            .find(|patient| patient.id == id)
+            .map(|patient| patient.records_of(resource_type))
+            .unwrap_or_default();
+        let as_served =
+            |(position, record)| vendor.as_served(origins, resource_type, position, record);
+        records.into_iter().enumerate().map(as_served).collect()
     }
 
     /// Ends every access token that the EHR has issued. Refresh tokens stay good.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::http::header::LOCATION;
@@ -9,16 +10,16 @@ use axum::response::Response;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::access::{authorized, in_wanted_format, refuse};
+use super::access::{self, authorized, forbid, in_wanted_format, refuse, token};
 use super::bundle::{Included, Page, bundle};
-use super::{is_known, not_found, outcome};
+use super::{Vendor, is_known, not_found, outcome};
 use crate::Shared;
 use crate::exchange::{Incoming, Parameters, content, empty, set};
 use crate::sample::OBSERVATION;
 use crate::settings::NextLink;
 use crate::world::World;
 
-/// The search parameters that this stand-in knows.
+/// The search parameters that Epic knows here. The other vendors ignore the rest.
 const KNOWN: [&str; 10] = [
     "patient",
     "category",
@@ -34,6 +35,7 @@ const KNOWN: [&str; 10] = [
 
 pub(super) async fn search(
     State(shared): State<Shared>,
+    Extension(vendor): Extension<Vendor>,
     Path(resource_type): Path<String>,
     request: Incoming,
 ) -> Response {
@@ -41,26 +43,87 @@ pub(super) async fn search(
         return not_found();
     }
     let mut world = shared.world();
-    let answer = match request.query().get("sessionID") {
-        None => first_page(&mut world, &request, &resource_type),
-        Some(session) => later_page(&mut world, &request, &resource_type, session),
+    let answer = match request.query().get(vendor.habits().session) {
+        None => first_page(&mut world, vendor, &request, &resource_type),
+        Some(session) => later_page(&mut world, vendor, &request, Some(&resource_type), session),
     };
     answer.unwrap_or_else(|refusal| refusal)
 }
 
+/// The base itself: where some next links lead.
+pub(super) async fn whole_system(
+    State(shared): State<Shared>,
+    Extension(vendor): Extension<Vendor>,
+    request: Incoming,
+) -> Response {
+    let query = request.query();
+    let session = query.get(vendor.habits().session);
+    let Some(session) = session.filter(|_| vendor == Vendor::Hapi) else {
+        return not_found();
+    };
+    let mut world = shared.world();
+    later_page(&mut world, vendor, &request, None, session).unwrap_or_else(|refusal| refusal)
+}
+
 fn first_page(
     world: &mut World,
+    vendor: Vendor,
     request: &Incoming,
     resource_type: &str,
 ) -> Result<Response, Response> {
-    let patient = authorized(world, request, resource_type)?;
+    let patient = authorized(world, vendor, request, resource_type)?;
     let query = request.query();
-    if let Some((name, _)) = query.iter().find(|(name, _)| !KNOWN.contains(name)) {
-        // As at Epic, the first issue is informational, the fatal one comes later.
-        let body = outcome::of(&[
+    check(world, vendor, &query, resource_type)?;
+    let asked = value(&query, "patient").ok_or_else(|| missing(vendor, "patient"))?;
+    if asked.trim_start_matches("Patient/") != patient {
+        return Err(forbid(vendor, "another patient's record"));
+    }
+    // Copied once for the whole search.
+    let (ehr, origins) = (&world.ehr, &world.origins);
+    let mut records = ehr.records_at(origins, vendor, &patient, resource_type);
+    records.retain(|record| Facets::of(record).fit(&query));
+    if let Some(order) = value(&query, "_sort") {
+        sort(&mut records, order);
+    }
+    let chart = ehr.patients.iter().find(|other| other.id == patient);
+    let extra = match chart {
+        Some(chart) if resource_type == OBSERVATION => chart.extra_entries.clone(),
+        _ => Vec::new(),
+    };
+    let most = page_size(world, vendor);
+    let count = value(&query, "_count").and_then(|count| count.parse().ok());
+    let page = Page {
+        vendor,
+        patient,
+        resource_type: resource_type.to_owned(),
+        records: Arc::new(records),
+        from: 0,
+        size: count.filter(|count| *count > 0).unwrap_or(most).min(most),
+        included: Included {
+            medications: asks(&query, "_include", "MedicationRequest:medication"),
+            provenance: asks(&query, "_revinclude", "Provenance:target"),
+        },
+        extra,
+    };
+    let bundle = bundle(world, request, page);
+    Ok(in_wanted_format(vendor, request, bundle))
+}
+
+/// What a vendor refuses whoever asks.
+fn check(
+    world: &World,
+    vendor: Vendor,
+    query: &Parameters,
+    resource_type: &str,
+) -> Result<(), Response> {
+    let unknown = query.iter().find(|(name, _)| !KNOWN.contains(name));
+    if let (Vendor::Epic, Some((name, _))) = (vendor, unknown) {
+        // The first issue is informational, the fatal one comes later.
+        let messages = [
             (&outcome::UNKNOWN_PARAMETER, name),
             (&outcome::INVALID_PARAMETERS, ""),
-        ]);
+        ];
+        let body = outcome::of(vendor, &messages);
         return Err(content(
             StatusCode::BAD_REQUEST,
             "application/fhir+json",
@@ -68,72 +131,36 @@ fn first_page(
         ));
     }
     if resource_type == "Patient" {
-        // Epic has no such search: a patient is read.
-        return Err(missing("_id"));
+        // A patient is read.
+        return Err(missing(vendor, "_id"));
     }
-    let wants_category = resource_type == OBSERVATION
-        || world
-            .settings
-            .ehr
-            .requires_category
-            .iter()
-            .any(|it| it == resource_type);
-    if wants_category
-        && value(&query, "category")
-            .or(value(&query, "code"))
-            .is_none()
-    {
-        return Err(missing("category"));
+    let mut listed = world.settings.ehr.requires_category.iter();
+    let wants_category = (vendor == Vendor::Epic && resource_type == OBSERVATION)
+        || listed.any(|listed| listed == resource_type);
+    if wants_category && value(query, "category").or(value(query, "code")).is_none() {
+        return Err(missing(vendor, "category"));
     }
-    let asked = value(&query, "patient").ok_or_else(|| missing("patient"))?;
-    if asked.trim_start_matches("Patient/") != patient {
-        return Err(refuse(
-            StatusCode::FORBIDDEN,
-            &outcome::FORBIDDEN,
-            "another patient's record",
-        ));
-    }
-    let chart = world.ehr.patients.iter().find(|other| other.id == patient);
-    // Copied once for the whole search.
-    let mut records = chart
-        .map(|chart| chart.records_of(resource_type))
-        .unwrap_or_default();
-    records.retain(|record| Facets::of(record).fit(&query));
-    if let Some(order) = value(&query, "_sort") {
-        sort(&mut records, order);
-    }
-    let extra = match chart {
-        Some(chart) if resource_type == OBSERVATION => chart.extra_entries.clone(),
-        _ => Vec::new(),
+    Ok(())
+}
+
+fn page_size(world: &World, vendor: Vendor) -> usize {
+    let settings = &world.settings.ehr;
+    let size = match settings.page_sizes.get(&vendor) {
+        Some(size) => *size,
+        None if vendor == Vendor::Epic => settings.page_size,
+        None => vendor.habits().page_size,
     };
-    let count = value(&query, "_count")
-        .and_then(|count| count.parse().ok())
-        .filter(|count| *count > 0);
-    let page = Page {
-        patient,
-        resource_type: resource_type.to_owned(),
-        records: Arc::new(records),
-        from: 0,
-        size: count
-            .unwrap_or(usize::MAX)
-            .min(world.settings.ehr.page_size)
-            .max(1),
-        included: Included {
-            medications: asks(&query, "_include", "MedicationRequest:medication"),
-            provenance: asks(&query, "_revinclude", "Provenance:target"),
-        },
-        extra,
-    };
-    Ok(in_wanted_format(request, bundle(world, request, page)))
+    size.max(1)
 }
 
 fn later_page(
     world: &mut World,
+    vendor: Vendor,
     request: &Incoming,
-    resource_type: &str,
+    resource_type: Option<&str>,
     session: &str,
 ) -> Result<Response, Response> {
-    let patient = authorized(world, request, resource_type)?;
+    let token = token(world, vendor, request)?;
     if world.settings.ehr.next_link == NextLink::Redirect {
         let mut response = empty(StatusCode::FOUND);
         set(
@@ -145,18 +172,29 @@ fn later_page(
     }
     let now = world.now();
     let later = world.ehr.pages.get(session).filter(|later| {
-        later.page.patient == patient
-            && later.page.resource_type == resource_type
+        later.page.vendor == vendor
+            && later.page.patient == token.patient
+            && resource_type.is_none_or(|it| it == later.page.resource_type)
             && later.expires > now
     });
-    let later =
-        later.ok_or_else(|| refuse(StatusCode::BAD_REQUEST, &outcome::SESSION_EXPIRED, ""))?;
-    let page = later.page.clone();
-    Ok(in_wanted_format(request, bundle(world, request, page)))
+    let expired = || {
+        refuse(
+            vendor,
+            StatusCode::BAD_REQUEST,
+            &outcome::SESSION_EXPIRED,
+            "",
+        )
+    };
+    let page = later.ok_or_else(expired)?.page.clone();
+    if !token.covers(&page.resource_type) {
+        return Err(forbid(vendor, access::NOT_COVERED));
+    }
+    let bundle = bundle(world, request, page);
+    Ok(in_wanted_format(vendor, request, bundle))
 }
 
-fn missing(name: &str) -> Response {
-    refuse(StatusCode::BAD_REQUEST, &outcome::REQUIRED, name)
+fn missing(vendor: Vendor, name: &str) -> Response {
+    refuse(vendor, StatusCode::BAD_REQUEST, &outcome::REQUIRED, name)
 }
 
 /// A parameter that is there and not empty.

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::django::{View, either, unmatched};
 use crate::Shared;
+use crate::ehr::Vendor;
 use crate::exchange::{Incoming, Parameters};
 use crate::settings::JheVersion;
 use crate::world::{Origins, World};
@@ -63,30 +64,28 @@ pub(crate) fn seeded_brands(origins: &Origins) -> Vec<Brand> {
         ("300 Lake Avenue", "Rochester", "NY", "14608"),
         ("19 Harbor Lane", "Portland", "ME", "04101"),
     ];
-    let base = origins.iss();
-    let with_slash = format!("{base}/");
-    let mut brands = vec![
-        Brand::new(
-            "Canal Side Hospital",
-            "Canal Side Health",
-            BRIDGE,
-            &with_slash,
-        ),
-        Brand::new(
-            "Canal Side Children's Clinic",
-            "Canal Side Health",
-            BRIDGE,
-            &with_slash,
-        ),
-    ];
+    let mut brands = Vec::new();
+    for vendor in Vendor::ALL {
+        let (organisation, place) = match vendor {
+            Vendor::Epic => ("Canal Side Health", BRIDGE),
+            Vendor::OracleHealth => ("Harbor Light Health System", TOWNS[4]),
+            Vendor::Athenahealth => ("Orchard Street Physicians", TOWNS[1]),
+            Vendor::Meditech => ("Prairie View Health", TOWNS[0]),
+            Vendor::Hapi => ("North Star University", TOWNS[3]),
+        };
+        let base = vendor.listed_base(origins);
+        let facility = vendor.facility_name();
+        brands.push(Brand::new(facility, organisation, place, &base));
+        if vendor == Vendor::Epic {
+            let clinic = "Canal Side Children's Clinic";
+            brands.push(Brand::new(clinic, organisation, place, &base));
+        }
+    }
+    // More than one list shows, all of them at the main hospital's base.
     brands.extend((1..=30).map(|n| {
         let facility = format!("Meadow Family Practice {n}");
-        Brand::new(
-            &facility,
-            "Meadow Physicians",
-            TOWNS[n % TOWNS.len()],
-            &base,
-        )
+        let place = TOWNS[n % TOWNS.len()];
+        Brand::new(&facility, "Meadow Physicians", place, &origins.iss())
     }));
     brands
 }

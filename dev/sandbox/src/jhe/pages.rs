@@ -227,9 +227,9 @@ fn policy(origins: &Origins, inline_scripts: &[&str]) -> String {
         .collect();
     format!(
         "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'{hashes}; style-src 'self'; \
-         img-src 'self' data:; connect-src 'self' {} {}; base-uri 'none'; form-action 'none'; \
+         img-src 'self' data:; connect-src 'self' {} {} {}; base-uri 'none'; form-action 'none'; \
          frame-ancestors 'none'",
-        origins.ehr, origins.evil
+        origins.ehr, origins.authorization, origins.evil
     )
 }
 

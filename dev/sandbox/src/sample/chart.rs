@@ -70,11 +70,11 @@ pub(crate) fn patient(patient: &EhrPatient) -> String {
 }
 
 /// Who has recorded a record: what `_revinclude=Provenance:target` adds.
-pub(crate) fn provenance(patient: &EhrPatient, resource_type: &str, id: &str) -> String {
+pub(crate) fn provenance(patient: &str, resource_type: &str, id: &str) -> String {
     let target = format!("{resource_type}/{id}");
     object(&[
         ("resourceType", text("Provenance")),
-        ("id", text(&epic_id(&patient.id, &target, 0))),
+        ("id", text(&epic_id(patient, &target, 0))),
         ("target", array(&[reference(&target, None)])),
         ("recorded", text(&date(0).with_seconds())),
         ("agent", array(&[object(&[("who", clinician())])])),

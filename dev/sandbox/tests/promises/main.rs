@@ -4,6 +4,7 @@ mod chart;
 #[path = "../common/mod.rs"]
 mod common;
 mod hospitals;
+mod vendors;
 
 use std::time::{Duration, Instant};
 
