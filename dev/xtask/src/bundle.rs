@@ -54,18 +54,27 @@ pub(crate) fn page_with_assets_in(page: &str, folder: &str) -> Result<String> {
 /// `www/page.js` with the loader's shared part and texts.
 pub(crate) fn page_script(page: &str, loader: &str, texts: &str) -> Result<String> {
     let shared = between(loader, "// <shared>", "// </shared>")?;
+    // The modules stand beside it.
     let script = filled_in(
         page,
         "__SHARED__",
-        &filled_in(shared, "__LOADER_TEXTS__", texts)?,
+        &with_shared_values(shared, "./", texts)?,
     )?;
     finished(script)
 }
 
 /// `www/loader.js` with its texts and the folder that it loads from.
 pub(crate) fn loader_script(loader: &str, folder: &str, texts: &str) -> Result<String> {
-    let script = filled_in(loader, "__LOADER_TEXTS__", texts)?;
-    finished(filled_in(&script, "__ASSET_FOLDER__", folder)?)
+    finished(with_shared_values(
+        loader,
+        &format!("../wasm/{folder}/"),
+        texts,
+    )?)
+}
+
+fn with_shared_values(script: &str, folder: &str, texts: &str) -> Result<String> {
+    let script = filled_in(script, "__LOADER_TEXTS__", texts)?;
+    filled_in(&script, "__ASSET_FOLDER__", folder)
 }
 
 fn finished(script: String) -> Result<String> {
@@ -199,6 +208,7 @@ mod tests {
         assert!(deployed.contains("const TEXTS = {\"a\":1};"));
         let deployed = page_script(page, loader, "{\"a\":1}").expect("a page script");
         assert!(deployed.contains("const TEXTS = {\"a\":1};"));
+        assert!(deployed.contains("new URL('./', document.currentScript.src)"));
         assert!(deployed.contains("async function loadModule"));
     }
 

@@ -18,21 +18,55 @@ pub(crate) const NEEDS: &[Need] = &[
     Need::Trunk,
 ];
 
-const GLUE: &str = "jhe-connect.js";
-const WASM: &str = "jhe-connect_bg.wasm";
 const STYLE: &str = "jhe-connect.css";
-const TYPES: &str = "jhe-connect.d.ts";
 const PAGE_SCRIPT: &str = "page.js";
 
-/// The module for other pages, which is no part of what a patient's browser fetches for ours.
-const CLIENT: &str = "jhe-connect-client";
-const CLIENT_GLUE: &str = "jhe-connect-client.js";
-const CLIENT_WASM: &str = "jhe-connect-client_bg.wasm";
-const CLIENT_TYPES: &str = "jhe-connect-client.d.ts";
+/// A module, and the share of the exports that it has. Its glue, its types and itself have names of their own.
+pub(crate) struct Module {
+    name: &'static str,
+    pub(crate) features: &'static str,
+}
 
-/// What `index.html` tells Trunk.
-pub(crate) const PAGES_FEATURES: &str = "module,connect,callback";
-pub(crate) const CLIENT_FEATURES: &str = "module,client";
+/// The connect page's. Trunk builds it, and `index.html` tells it so.
+const CONNECT: Module = Module {
+    name: "jhe-connect",
+    features: "module,connect",
+};
+
+const CALLBACK: Module = Module {
+    name: "jhe-connect-callback",
+    features: "module,callback",
+};
+
+/// The one for other pages, which is no part of what a patient's browser fetches for ours.
+const CLIENT: Module = Module {
+    name: "jhe-connect-client",
+    features: "module,client",
+};
+
+pub(crate) const MODULES: &[Module] = &[CONNECT, CALLBACK, CLIENT];
+
+impl Module {
+    fn wasm(&self) -> String {
+        format!("{}_bg.wasm", self.name)
+    }
+
+    fn glue(&self) -> String {
+        format!("{}.js", self.name)
+    }
+
+    fn types(&self) -> String {
+        format!("{}.d.ts", self.name)
+    }
+}
+
+/// What a patient's browser, or another page's, loads at once.
+pub(crate) struct Load {
+    pub(crate) title: &'static str,
+    /// Its name in `dev/size-budget.json`.
+    pub(crate) budget: &'static str,
+    pub(crate) files: Vec<PathBuf>,
+}
 
 /// Where things stand in a finished `dist/`.
 pub(crate) struct Layout {
@@ -59,31 +93,51 @@ impl Layout {
         })
     }
 
-    /// What a patient's browser fetches for the plain pages.
-    pub(crate) fn plain_files(&self) -> Vec<PathBuf> {
-        let assets = self.plain_assets();
-        [WASM, GLUE, PAGE_SCRIPT, STYLE]
-            .iter()
-            .map(|file| assets.join(file))
-            .collect()
-    }
-
-    /// What a patient's browser fetches for JHE's own pages.
-    pub(crate) fn drop_in_files(&self) -> Vec<PathBuf> {
-        let assets = self.drop_in_assets();
-        vec![
-            assets.join(WASM),
-            assets.join(GLUE),
-            self.loader(),
-            self.obsolete_library(),
-            assets.join(STYLE),
-        ]
-    }
-
-    /// What a patient's browser fetches for a page that uses the client.
-    pub(crate) fn client_files(&self) -> Vec<PathBuf> {
-        let folder = self.client();
-        vec![folder.join(CLIENT_WASM), folder.join(CLIENT_GLUE)]
+    /// What is loaded for each page.
+    pub(crate) fn loads(&self) -> Vec<Load> {
+        let mut loads = Vec::new();
+        for (module, plain, in_jhe, budget) in [
+            (
+                CONNECT,
+                "connect page",
+                "connect page in JHE",
+                "brotli_connect",
+            ),
+            (
+                CALLBACK,
+                "callback page",
+                "callback page in JHE",
+                "brotli_callback",
+            ),
+        ] {
+            let files = |assets: PathBuf, others: Vec<PathBuf>| -> Vec<PathBuf> {
+                let own = [module.wasm(), module.glue(), STYLE.to_owned()];
+                let own = own.iter().map(|file| assets.join(file));
+                own.chain(others).collect()
+            };
+            let assets = self.plain_assets();
+            let page_script = assets.join(PAGE_SCRIPT);
+            loads.push(Load {
+                title: plain,
+                budget,
+                files: files(assets, vec![page_script]),
+            });
+            loads.push(Load {
+                title: in_jhe,
+                budget,
+                files: files(
+                    self.drop_in_assets(),
+                    vec![self.loader(), self.obsolete_library()],
+                ),
+            });
+        }
+        let client = self.client();
+        loads.push(Load {
+            title: "client for other pages",
+            budget: "brotli_client",
+            files: vec![client.join(CLIENT.wasm()), client.join(CLIENT.glue())],
+        });
+        loads
     }
 
     fn client(&self) -> PathBuf {
@@ -115,15 +169,15 @@ impl Layout {
 /// Builds everything anew and replaces `dist/`.
 pub(crate) fn build(workspace: &Workspace) -> Result {
     let started = std::time::Instant::now();
-    let pages = workspace.path("target/trunk");
-    let client = workspace.path("target/client");
     trunk_build(workspace)?;
-    client_build(workspace, &client)?;
+    for module in [CALLBACK, CLIENT] {
+        module_build(workspace, &module)?;
+    }
 
     // Laid out beside it and moved there in one step: a server that runs meanwhile never sees half a bundle.
     let staging = workspace.path("target/dist-staging");
     remove(&staging)?;
-    lay_out(workspace, &pages, &client, &staging)?;
+    lay_out(workspace, &staging)?;
     let dist = workspace.path("dist");
     remove(&dist)?;
     fs::rename(&staging, &dist)?;
@@ -149,19 +203,31 @@ fn trunk_build(workspace: &Workspace) -> Result {
     run(&mut trunk)
 }
 
-/// What Trunk does for the other module. It has no page, and Trunk builds one module a page.
-fn client_build(workspace: &Workspace, folder: &Path) -> Result {
+/// What Trunk does for one module only.
+fn module_build(workspace: &Workspace, module: &Module) -> Result {
     let mut cargo = workspace.command("cargo", &["build", "--release", "--offline"]);
     cargo.args(["--target", "wasm32-unknown-unknown", "--bin", "jhe-connect"]);
-    cargo.args(["--no-default-features", "--features", CLIENT_FEATURES]);
+    cargo.args(["--no-default-features", "--features", module.features]);
     run(cargo.env(RUSTFLAGS, flags(workspace)))?;
-    remove(folder)?;
+    let folder = built(workspace, module);
+    remove(&folder)?;
     run(workspace
-        .command("wasm-bindgen", &["--target=web", "--out-name", CLIENT])
+        .command("wasm-bindgen", &["--target=web", "--out-name", module.name])
         .arg("--out-dir")
         .arg(folder)
         .arg("target/wasm32-unknown-unknown/release/jhe-connect.wasm"))
 }
+
+/// Where a module and its glue are before they are made small.
+fn built(workspace: &Workspace, module: &Module) -> PathBuf {
+    match module.name == CONNECT.name {
+        true => workspace.path(TRUNK),
+        false => workspace.path("target/modules").join(module.name),
+    }
+}
+
+/// Trunk's output: its module, and the plain pages with what they need.
+const TRUNK: &str = "target/trunk";
 
 const RUSTFLAGS: &str = "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS";
 
@@ -191,8 +257,68 @@ fn registries() -> Vec<PathBuf> {
     folders
 }
 
-fn lay_out(workspace: &Workspace, built: &Path, client: &Path, target: &Path) -> Result {
-    for folder in [built, client] {
+fn lay_out(workspace: &Workspace, target: &Path) -> Result {
+    let texts = loader_texts::as_javascript()?;
+    let loader = workspace.read("www/loader.js")?;
+    let connect = Shrunk::of(workspace, &CONNECT)?;
+    let callback = Shrunk::of(workspace, &CALLBACK)?;
+    let client = Shrunk::of(workspace, &CLIENT)?;
+    let trunk = workspace.path(TRUNK);
+    let style = shrinking::style(workspace, &read_text(&trunk.join(STYLE))?)?;
+    let page_script = bundle::page_script(&read_text(&trunk.join(PAGE_SCRIPT))?, &loader, &texts)?;
+    let page_script = shrinking::script(workspace, &page_script)?;
+
+    let layout = Layout {
+        root: target.to_owned(),
+        fingerprint: bundle::fingerprint(&[
+            &connect.wasm,
+            connect.glue.as_bytes(),
+            &callback.wasm,
+            callback.glue.as_bytes(),
+            style.as_bytes(),
+            page_script.as_bytes(),
+        ]),
+        client_fingerprint: bundle::fingerprint(&[&client.wasm, client.glue.as_bytes()]),
+    };
+    let plain = layout.plain_assets();
+    let drop_in = layout.drop_in_assets();
+    let folder = format!("jhe-connect-{}", layout.fingerprint);
+    for page in ["index.html", "callback.html"] {
+        let text = bundle::page_with_assets_in(&read_text(&trunk.join(page))?, &folder)
+            .map_err(|error| format!("{page}: {error}"))?;
+        write(&target.join(page), text)?;
+    }
+    for shrunk in [&connect, &callback] {
+        write(&plain.join(shrunk.module.types()), &shrunk.types)?;
+        shrunk.write_into(&[&plain, &drop_in])?;
+    }
+    write(&layout.client().join(CLIENT.types()), &client.types)?;
+    client.write_into(&[&layout.client()])?;
+
+    let loader = bundle::loader_script(&loader, &layout.fingerprint, &texts)?;
+    let loader = shrinking::script(workspace, &loader)?;
+    for (content, places) in [
+        (&style[..], vec![plain.join(STYLE), drop_in.join(STYLE)]),
+        (&page_script, vec![plain.join(PAGE_SCRIPT)]),
+        (&loader, vec![layout.loader()]),
+        (OBSOLETE_LIBRARY, vec![layout.obsolete_library()]),
+    ] {
+        write_compressed(content.as_bytes(), &places)?;
+    }
+    write(&layout.drop_in().join("README.md"), DROP_IN_README)
+}
+
+/// A module as small as it gets, and what belongs to it.
+struct Shrunk {
+    module: &'static Module,
+    wasm: Vec<u8>,
+    glue: String,
+    types: String,
+}
+
+impl Shrunk {
+    fn of(workspace: &Workspace, module: &'static Module) -> Result<Shrunk> {
+        let folder = built(workspace, module);
         if folder.join("snippets").exists() {
             return Err(
                 "wasm-bindgen made a folder of JavaScript snippets, which dist/ has no place for: a dependency uses \
@@ -200,67 +326,38 @@ fn lay_out(workspace: &Workspace, built: &Path, client: &Path, target: &Path) ->
                     .into(),
             );
         }
+        let shrinking::Module { wasm, glue } = shrinking::module(
+            workspace,
+            &folder.join(module.wasm()),
+            &read_text(&folder.join(module.glue()))?,
+            &workspace.path("target/dist-shrinking"),
+        )?;
+        let types = bundle::public_types(&read_text(&folder.join(module.types()))?)?;
+        Ok(Shrunk {
+            module,
+            wasm,
+            glue,
+            types,
+        })
     }
-    let texts = loader_texts::as_javascript()?;
-    let loader = workspace.read("www/loader.js")?;
-    let scratch = workspace.path("target/dist-shrinking");
-    let shrunk = |wasm: PathBuf, glue: PathBuf| {
-        shrinking::module(workspace, &wasm, &read_text(&glue)?, &scratch)
-    };
-    let shrinking::Module { wasm, glue } = shrunk(built.join(WASM), built.join(GLUE))?;
-    let other = shrunk(client.join(CLIENT_WASM), client.join(CLIENT_GLUE))?;
-    let style = shrinking::style(workspace, &read_text(&built.join(STYLE))?)?;
-    let types = bundle::public_types(&read_text(&built.join(TYPES))?)?;
-    let client_types = bundle::public_types(&read_text(&client.join(CLIENT_TYPES))?)?;
-    let page_script = bundle::page_script(&read_text(&built.join(PAGE_SCRIPT))?, &loader, &texts)?;
-    let page_script = shrinking::script(workspace, &page_script)?;
 
-    let layout = Layout {
-        root: target.to_owned(),
-        fingerprint: bundle::fingerprint(&[
-            &wasm,
-            glue.as_bytes(),
-            style.as_bytes(),
-            page_script.as_bytes(),
-        ]),
-        client_fingerprint: bundle::fingerprint(&[&other.wasm, other.glue.as_bytes()]),
-    };
-    let plain = layout.plain_assets();
-    let drop_in = layout.drop_in_assets();
-    let folder = format!("jhe-connect-{}", layout.fingerprint);
-    for page in ["index.html", "callback.html"] {
-        let text = bundle::page_with_assets_in(&read_text(&built.join(page))?, &folder)
-            .map_err(|error| format!("{page}: {error}"))?;
-        write(&target.join(page), text)?;
+    fn write_into(&self, folders: &[&Path]) -> Result {
+        let places = |file: String| -> Vec<PathBuf> {
+            folders.iter().map(|folder| folder.join(&file)).collect()
+        };
+        write_compressed(&self.wasm, &places(self.module.wasm()))?;
+        write_compressed(self.glue.as_bytes(), &places(self.module.glue()))
     }
-    write(&plain.join(TYPES), types)?;
-    write(&layout.client().join(CLIENT_TYPES), client_types)?;
+}
 
-    let loader = bundle::loader_script(&loader, &layout.fingerprint, &texts)?;
-    let loader = shrinking::script(workspace, &loader)?;
-    for (content, places) in [
-        (&wasm[..], vec![plain.join(WASM), drop_in.join(WASM)]),
-        (glue.as_bytes(), vec![plain.join(GLUE), drop_in.join(GLUE)]),
-        (
-            style.as_bytes(),
-            vec![plain.join(STYLE), drop_in.join(STYLE)],
-        ),
-        (page_script.as_bytes(), vec![plain.join(PAGE_SCRIPT)]),
-        (loader.as_bytes(), vec![layout.loader()]),
-        (OBSOLETE_LIBRARY.as_bytes(), vec![layout.obsolete_library()]),
-        (&other.wasm[..], vec![layout.client().join(CLIENT_WASM)]),
-        (
-            other.glue.as_bytes(),
-            vec![layout.client().join(CLIENT_GLUE)],
-        ),
-    ] {
-        let compressed = Compressed::of(content)?;
-        for place in places {
-            write(&place, content)?;
-            compressed.write_beside(&place)?;
-        }
+/// Writes the same content to each place, with its siblings.
+fn write_compressed(content: &[u8], places: &[PathBuf]) -> Result {
+    let compressed = Compressed::of(content)?;
+    for place in places {
+        write(place, content)?;
+        compressed.write_beside(place)?;
     }
-    write(&layout.drop_in().join("README.md"), DROP_IN_README)
+    Ok(())
 }
 
 /// Kept because JHE's page still asks for it.
@@ -299,10 +396,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn trunk_builds_the_pages_half_of_the_exports() {
-        let features =
-            format!("data-cargo-no-default-features data-cargo-features=\"{PAGES_FEATURES}\"");
+    fn trunk_builds_the_connect_pages_share_of_the_exports() {
+        let features = format!(
+            "data-cargo-no-default-features data-cargo-features=\"{}\"",
+            CONNECT.features
+        );
         assert!(include_str!("../../../index.html").contains(&features));
+    }
+
+    #[test]
+    fn the_loader_knows_the_modules_by_their_names() {
+        let loader = include_str!("../../../www/loader.js");
+        for (constant, module) in [("CONNECT", CONNECT), ("CALLBACK", CALLBACK)] {
+            assert!(loader.contains(&format!("const {constant} = '{}';", module.name)));
+        }
     }
 
     #[test]
