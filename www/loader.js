@@ -1,5 +1,5 @@
-// Template of `client-mychart.js`, the classic script of the drop-in. `cargo xtask dist` fills in the names in double
-// underscores, copies the part marked as shared into page.js, and minifies the result.
+// Template of the classic script of each drop-in, such as `client-mychart.js`. `cargo xtask dist` fills in the names in
+// double underscores, copies the part marked as shared into page.js, and minifies the result.
 //
 // JHE's page calls one of the two functions right after this script has run, so both are defined at once, and
 // the page's module is loaded when one is called. No markup is ever built from text, and no text is run as
@@ -155,10 +155,11 @@
         link.href = folder + 'jhe-connect.css';
         document.head.appendChild(link);
       }
-      return page(out, config, picker);
+      // JHE's own configuration does not say which of its clients this is.
+      return page(out, Object.assign({ deployment: '__DEPLOYMENT__' }, config), picker);
     };
   }
 
-  window.startMyChartConnect = entry(startPage);
-  window.finishMyChartConnect = entry(finishPage);
+  window.__START__ = entry(startPage);
+  window.__FINISH__ = entry(finishPage);
 })();

@@ -199,11 +199,8 @@ fn registration<'a>(
     jhe: &'a JheSession,
     context: &LaunchContext,
 ) -> SourceRegistration<'a> {
-    let description = SourceDescription {
-        label: config.deployment.source_label.into(),
-        fhir_base_url: context.issuer.as_str().into(),
-        data_source: config.data_source_id.clone(),
-    };
+    let iss = context.issuer.as_str();
+    let description = SourceDescription::new(config.deployment, iss, &config.data_source_id);
     SourceRegistration::new(jhe, description)
 }
 

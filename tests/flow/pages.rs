@@ -250,11 +250,8 @@ fn register(
     jhe: &JheSession,
     context: &LaunchContext,
 ) -> Result<Source, Error> {
-    let description = SourceDescription {
-        label: config.deployment.source_label.into(),
-        fhir_base_url: context.issuer.as_str().into(),
-        data_source: config.data_source_id.clone(),
-    };
+    let iss = context.issuer.as_str();
+    let description = SourceDescription::new(config.deployment, iss, &config.data_source_id);
     let mut registration = SourceRegistration::new(jhe, description);
     tab.converse(&mut registration);
     Ok(registration.finish()?)

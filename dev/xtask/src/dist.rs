@@ -1,11 +1,14 @@
 //! Builds the bundle with Trunk and lays it out in `dist/` as it is deployed: the plain pages, and the files to copy
-//! over JHE's own MyChart client.
+//! over each of JHE's own clients.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use jhe_connect::exchange::drop_in::{DROP_INS, DropIn, OBSOLETE_LIBRARY};
+
 use crate::bundle;
 use crate::compression::Compressed;
+use crate::drop_ins;
 use crate::loader_texts;
 use crate::setup::Need;
 use crate::shrinking;
@@ -62,10 +65,19 @@ impl Module {
 
 /// What a patient's browser, or another page's, loads at once.
 pub(crate) struct Load {
-    pub(crate) title: &'static str,
+    pub(crate) title: String,
     /// Its name in `dev/size-budget.json`.
     pub(crate) budget: &'static str,
     pub(crate) files: Vec<PathBuf>,
+    pub(crate) shown: Shown,
+}
+
+/// How much is printed of what is loaded.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shown {
+    Files,
+    /// The sum only: the files are the same as in another load, but for a small script.
+    Sum,
 }
 
 /// Where things stand in a finished `dist/`.
@@ -96,19 +108,9 @@ impl Layout {
     /// What is loaded for each page.
     pub(crate) fn loads(&self) -> Vec<Load> {
         let mut loads = Vec::new();
-        for (module, plain, in_jhe, budget) in [
-            (
-                CONNECT,
-                "connect page",
-                "connect page in JHE",
-                "brotli_connect",
-            ),
-            (
-                CALLBACK,
-                "callback page",
-                "callback page in JHE",
-                "brotli_callback",
-            ),
+        for (module, page, budget) in [
+            (CONNECT, "connect page", "brotli_connect"),
+            (CALLBACK, "callback page", "brotli_callback"),
         ] {
             let files = |assets: PathBuf, others: Vec<PathBuf>| -> Vec<PathBuf> {
                 let own = [module.wasm(), module.glue(), STYLE.to_owned()];
@@ -118,24 +120,28 @@ impl Layout {
             let assets = self.plain_assets();
             let page_script = assets.join(PAGE_SCRIPT);
             loads.push(Load {
-                title: plain,
+                title: page.to_owned(),
                 budget,
                 files: files(assets, vec![page_script]),
+                shown: Shown::Files,
             });
-            loads.push(Load {
-                title: in_jhe,
-                budget,
-                files: files(
-                    self.drop_in_assets(),
-                    vec![self.loader(), self.obsolete_library()],
-                ),
-            });
+            for drop_in in &DROP_INS {
+                let folder = self.drop_in(drop_in);
+                let scripts = [drop_in.script, OBSOLETE_LIBRARY].map(|script| folder.join(script));
+                loads.push(Load {
+                    title: format!("{page} of {}", drop_in.folder),
+                    budget,
+                    files: files(self.drop_in_assets(drop_in), scripts.into()),
+                    shown: Shown::Sum,
+                });
+            }
         }
         let client = self.client();
         loads.push(Load {
-            title: "client for other pages",
+            title: "client for other pages".to_owned(),
             budget: "brotli_client",
             files: vec![client.join(CLIENT.wasm()), client.join(CLIENT.glue())],
+            shown: Shown::Files,
         });
         loads
     }
@@ -149,20 +155,12 @@ impl Layout {
         self.root.join(format!("jhe-connect-{}", self.fingerprint))
     }
 
-    fn drop_in(&self) -> PathBuf {
-        self.root.join("jhe/mychart")
+    fn drop_in(&self, drop_in: &DropIn) -> PathBuf {
+        self.root.join("jhe").join(drop_in.folder)
     }
 
-    fn drop_in_assets(&self) -> PathBuf {
-        self.drop_in().join("wasm").join(&self.fingerprint)
-    }
-
-    fn loader(&self) -> PathBuf {
-        self.drop_in().join("js/client-mychart.js")
-    }
-
-    fn obsolete_library(&self) -> PathBuf {
-        self.drop_in().join("js/fhir-client.min.js")
+    fn drop_in_assets(&self, drop_in: &DropIn) -> PathBuf {
+        self.drop_in(drop_in).join("wasm").join(&self.fingerprint)
     }
 }
 
@@ -281,7 +279,11 @@ fn lay_out(workspace: &Workspace, target: &Path) -> Result {
         client_fingerprint: bundle::fingerprint(&[&client.wasm, client.glue.as_bytes()]),
     };
     let plain = layout.plain_assets();
-    let drop_in = layout.drop_in_assets();
+    let places = |file: &str| -> Vec<PathBuf> {
+        let drop_ins = DROP_INS.iter().map(|it| layout.drop_in_assets(it));
+        let all = drop_ins.chain([plain.clone()]);
+        all.map(|folder| folder.join(file)).collect()
+    };
     let folder = format!("jhe-connect-{}", layout.fingerprint);
     for page in ["index.html", "callback.html"] {
         let text = bundle::page_with_assets_in(&read_text(&trunk.join(page))?, &folder)
@@ -290,22 +292,23 @@ fn lay_out(workspace: &Workspace, target: &Path) -> Result {
     }
     for shrunk in [&connect, &callback] {
         write(&plain.join(shrunk.module.types()), &shrunk.types)?;
-        shrunk.write_into(&[&plain, &drop_in])?;
+        shrunk.write_to(places)?;
     }
     write(&layout.client().join(CLIENT.types()), &client.types)?;
-    client.write_into(&[&layout.client()])?;
+    client.write_to(|file| vec![layout.client().join(file)])?;
 
-    let loader = bundle::loader_script(&loader, &layout.fingerprint, &texts)?;
-    let loader = shrinking::script(workspace, &loader)?;
-    for (content, places) in [
-        (&style[..], vec![plain.join(STYLE), drop_in.join(STYLE)]),
-        (&page_script, vec![plain.join(PAGE_SCRIPT)]),
-        (&loader, vec![layout.loader()]),
-        (OBSOLETE_LIBRARY, vec![layout.obsolete_library()]),
-    ] {
-        write_compressed(content.as_bytes(), &places)?;
+    write_compressed(style.as_bytes(), &places(STYLE))?;
+    write_compressed(page_script.as_bytes(), &[plain.join(PAGE_SCRIPT)])?;
+    for drop_in in &DROP_INS {
+        let folder = layout.drop_in(drop_in);
+        let script = bundle::loader_script(&loader, drop_in, &layout.fingerprint, &texts)?;
+        let script = shrinking::script(workspace, &script)?;
+        write_compressed(script.as_bytes(), &[folder.join(drop_in.script)])?;
+        let library = drop_ins::obsolete_library(drop_in);
+        write_compressed(library.as_bytes(), &[folder.join(OBSOLETE_LIBRARY)])?;
+        write(&folder.join("README.md"), drop_ins::readme(drop_in))?;
     }
-    write(&layout.drop_in().join("README.md"), DROP_IN_README)
+    Ok(())
 }
 
 /// A module as small as it gets, and what belongs to it.
@@ -341,12 +344,10 @@ impl Shrunk {
         })
     }
 
-    fn write_into(&self, folders: &[&Path]) -> Result {
-        let places = |file: String| -> Vec<PathBuf> {
-            folders.iter().map(|folder| folder.join(&file)).collect()
-        };
-        write_compressed(&self.wasm, &places(self.module.wasm()))?;
-        write_compressed(self.glue.as_bytes(), &places(self.module.glue()))
+    /// Writes module and glue to all places of each.
+    fn write_to(&self, places: impl Fn(&str) -> Vec<PathBuf>) -> Result {
+        write_compressed(&self.wasm, &places(&self.module.wasm()))?;
+        write_compressed(self.glue.as_bytes(), &places(&self.module.glue()))
     }
 }
 
@@ -359,22 +360,6 @@ fn write_compressed(content: &[u8], places: &[PathBuf]) -> Result {
     }
     Ok(())
 }
-
-/// Kept because JHE's page still asks for it.
-const OBSOLETE_LIBRARY: &str = "/* Replaced by client-mychart.js. */\n";
-
-const DROP_IN_README: &str = "\
-# jhe-connect: MyChart client for JupyterHealth Exchange
-
-1. Copy `js` and `wasm` over `core/static/clients/mychart/`, run `collectstatic`, restart: templates stay as they are.
-2. `js/client-mychart.js` is the page's script under its old name; it loads the module from `wasm/<hash>/` beside it.
-3. `js/fhir-client.min.js` is only a comment: nothing needs that library any more, its script tag may go.
-4. Keep the `.br` and `.gz` files: WhiteNoise serves them in place of the originals.
-5. After an update, folders of older hashes may be deleted once no page that was open before is in use (a day).
-6. Nothing is to be configured here: the pages pass `MYCHART_CONFIG`, and all requests stay on the page's own host and the EHR.
-7. With a Content-Security-Policy: `script-src 'self' 'wasm-unsafe-eval'`, the hashes of the template's two inline scripts, and `connect-src` with the EHR.
-8. To check: open an invitation link; the browser's network panel shows `jhe-connect_bg.wasm` with `Content-Encoding: br`.
-";
 
 fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).map_err(|error| format!("{} cannot be read: {error}", path.display()).into())
@@ -410,11 +395,5 @@ mod tests {
         for (constant, module) in [("CONNECT", CONNECT), ("CALLBACK", CALLBACK)] {
             assert!(loader.contains(&format!("const {constant} = '{}';", module.name)));
         }
-    }
-
-    #[test]
-    fn the_readme_of_the_drop_in_has_ten_lines() {
-        assert_eq!(DROP_IN_README.lines().count(), 10);
-        assert_eq!(OBSOLETE_LIBRARY.lines().count(), 1);
     }
 }

@@ -26,6 +26,7 @@ pub(crate) fn check(workspace: &Workspace) -> Result {
         title,
         budget,
         files,
+        shown,
     } in layout.loads()
     {
         let budget = budget_named(budget, &budgets)?;
@@ -33,9 +34,14 @@ pub(crate) fn check(workspace: &Workspace) -> Result {
             .iter()
             .map(|path| measure(path))
             .collect::<Result<Vec<_>>>()?;
-        println!("\n{title} (bytes)");
-        print!("{}", table(&measured, budget));
         let total = total(&measured).brotli;
+        match shown {
+            dist::Shown::Files => {
+                println!("\n{title} (bytes)");
+                print!("{}", table(&measured, budget));
+            }
+            dist::Shown::Sum => println!("  {title:<48}{total:>9}"),
+        }
         if total > budget {
             over.push(format!("{title}: {total} of {budget} bytes"));
         }
