@@ -1,6 +1,7 @@
 //! JupyterHealth Exchange (JHE), the server where the records arrive.
 
 pub mod deployment;
+pub mod drop_in;
 pub mod inventory;
 pub mod invitation;
 pub mod jhe;

@@ -1,4 +1,4 @@
-//! The two pages without their view: what `pages.rs` and `sign_in.rs` in `src/browser/` do, step for step.
+//! The two pages without their view: what `connect.rs`, `callback.rs` and `sign_in.rs` in `src/browser/` do, step for step.
 
 use std::collections::VecDeque;
 
@@ -111,8 +111,8 @@ fn arrive(tab: &Tab, config: &str, address: &str) -> Result<Landed, Error> {
         let ehr = session::ehr(&tab.store, &page)?.ok_or(CallbackError::Interrupted)?;
         let (config, jhe) = known?;
         if run.needs_sign_in {
-            let address = begin_sign_in(tab, &config.sign_in(ehr.issuer.as_str()), page)?;
-            return Ok(Landed::SentToSignIn(address));
+            // The page's script loads the connect page's module for it.
+            return sign_in_again(tab, &config, page);
         }
         return import(tab, &config, jhe, ehr, run.checkpoint);
     }
@@ -128,6 +128,12 @@ fn arrive(tab: &Tab, config: &str, address: &str) -> Result<Landed, Error> {
         _ => Checkpoint::default(),
     };
     import(tab, &config, jhe, ehr, checkpoint)
+}
+
+fn sign_in_again(tab: &Tab, config: &PageConfig, page: Url) -> Result<Landed, Error> {
+    let ehr = session::ehr(&tab.store, &page)?.ok_or(CallbackError::Interrupted)?;
+    let address = begin_sign_in(tab, &config.sign_in(ehr.issuer.as_str()), page)?;
+    Ok(Landed::SentToSignIn(address))
 }
 
 fn import(
@@ -245,11 +251,8 @@ fn register(
     jhe: &JheSession,
     context: &LaunchContext,
 ) -> Result<Source, Error> {
-    let description = SourceDescription {
-        label: config.deployment.source_label.into(),
-        fhir_base_url: context.issuer.as_str().into(),
-        data_source: config.data_source_id.clone(),
-    };
+    let iss = context.issuer.as_str();
+    let description = SourceDescription::new(config.deployment, iss, &config.data_source_id);
     let mut registration = SourceRegistration::new(jhe, description);
     tab.converse(&mut registration);
     Ok(registration.finish()?)
