@@ -175,8 +175,7 @@ impl ImportRun {
         self.forgive(task);
     }
 
-    /// The token is good: who was refused before this was asked for was refused for another reason. Asked once more, it
-    /// says so again.
+    /// The token is good: what was refused before this was asked for is asked for once more.
     fn forgive(&mut self, task: TaskId) {
         for pull in &mut self.pulls {
             if pull.refused_after.is_none_or(|refused| refused >= task) {
@@ -184,14 +183,9 @@ impl ImportRun {
             }
             pull.refused_after = None;
             pull.error = None;
-            match pull.is_forgiven {
-                true => pull.fail(PageError::Forbidden("HTTP 401".into())),
-                false => {
-                    pull.is_forgiven = true;
-                    pull.standing = Standing::Open;
-                    pull.reading = Reading::Ready;
-                }
-            }
+            pull.is_forgiven = true;
+            pull.standing = Standing::Open;
+            pull.reading = Reading::Ready;
         }
     }
 
@@ -211,6 +205,9 @@ impl ImportRun {
             PageError::SignedOut if !pull.is_renewed && self.ehr.refresh_token.is_some() => {
                 self.is_refused = true;
                 return;
+            }
+            PageError::SignedOut if pull.is_forgiven && now < self.ehr.expires_at => {
+                return pull.fail(PageError::Forbidden("HTTP 401".into()));
             }
             PageError::SignedOut => pull.refused_after = Some(TaskId(self.last_task)),
             PageError::TooWide(_) if before == 0 && pull.part.is_none() => {
