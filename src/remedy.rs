@@ -18,7 +18,7 @@ use crate::oauth::token::TokenError;
 use crate::smart::context::ContextError;
 use crate::smart::discovery::DiscoveryError;
 use crate::smart::launch::LaunchError;
-use crate::text::number;
+use crate::text::{capitalized, number};
 
 /// Three sentences for a patient.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,7 +68,7 @@ impl Remedy {
         for text in [&mut remedy.heading, &mut remedy.explanation] {
             let parts: Vec<&str> = text.split(PORTAL).collect();
             if parts.len() > 1 {
-                *text = parts.join(portal).into();
+                *text = capitalized(&parts.join(portal)).into();
             }
         }
         remedy
@@ -351,7 +351,7 @@ fn of_identifier(error: &IdentifierError) -> Remedy {
     match error {
         IdentifierError::Conflict => remedy(
             "This hospital account belongs to someone else in the study",
-            "The @ account that you signed in with is already connected to another participant. No record was sent.",
+            "The account that you signed in with at @ is already connected to another participant. No record was sent.",
             "Did you sign in with your own hospital account? If so, please tell your study team. If not, open the link in your \
              invitation again and use your own.",
         ),
@@ -537,11 +537,17 @@ mod tests {
 
     #[test]
     fn every_remedy_is_filled_in_and_in_plain_words() {
-        for error in some_of_each() {
-            let remedy = Remedy::of(&error, "MyChart");
+        let portals = ["MyChart", "your hospital"];
+        let of_both =
+            |error: Error| portals.map(|portal| (Remedy::of(&error, portal), error.clone()));
+        for (remedy, error) in some_of_each().into_iter().flat_map(of_both) {
             for text in [&*remedy.heading, &*remedy.explanation, remedy.next_step] {
                 assert!(text.len() > 10, "{error}");
                 assert!(!text.contains("  "), "{error}: {text}");
+                for sentence in text.split(". ") {
+                    let first = sentence.chars().next();
+                    assert!(first.is_none_or(|first| !first.is_lowercase()), "{text}");
+                }
                 for jargon in ["OAuth", "token", "PKCE", "@", "HTTP"] {
                     assert!(!text.contains(jargon), "{error}: {text}");
                 }

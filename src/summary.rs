@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use crate::exchange::deployment::{Deployment, Unit};
 use crate::import::Wait;
 use crate::import::progress::{Tally, frequent};
-use crate::text::number;
+use crate::text::{capitalized, number};
 
 /// A run in words. A count is never shown without its failures.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,7 +55,7 @@ impl Summary {
             &[" left out: of another kind."],
         );
         for (text, _) in tally.notices.iter().take(SHOWN) {
-            notes.push([portal, " said: ", text].concat());
+            notes.push([&capitalized(portal), " said: ", text].concat());
         }
         let stored = count_text(tally.stored);
         let what = match (deployment.writing.unit, new_rows, tally.already_there) {
@@ -184,7 +184,7 @@ pub fn waiting_line(wait: Wait, now: u64, portal: &str) -> String {
         ),
     };
     let seconds = number(until.saturating_sub(now).div_ceil(1000));
-    [who, what, &seconds, " s."].concat()
+    [&capitalized(who), what, &seconds, " s."].concat()
 }
 
 fn with_counts(counts: &[(String, u32)], limit: usize) -> Vec<String> {
@@ -320,6 +320,10 @@ mod tests {
         assert_eq!(
             line(Wait::Ehr(20_500)),
             "MyChart does not answer right now. Trying again in 20 s."
+        );
+        assert_eq!(
+            waiting_line(Wait::Ehr(20_500), 1_000, "your hospital"),
+            "Your hospital does not answer right now. Trying again in 20 s."
         );
         assert_eq!(
             line(Wait::Jhe(3_000)),

@@ -27,6 +27,7 @@ async fn connect(view: &View, config: &str) -> Result<(), Error> {
     let store = TabStore::open()?;
     let page = page_url()?;
     let config = PageConfig::parse(config, &page)?;
+    view.names_portal(config.deployment.portal);
     if let Some(iss) = &config.iss {
         // Looked at before the invitation is used; the sign-in reads it again.
         Issuer::parse(iss, &page)?;

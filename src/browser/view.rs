@@ -1,11 +1,14 @@
 //! What the patient sees, inside the element that the page hands over. Text goes in as text only.
 
+use core::cell::Cell;
+
 use js_sys::Array;
 use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;
 use web_sys::{Blob, Document, Element, Url};
 
 use crate::error::Error;
+use crate::exchange::deployment::MYCHART;
 use crate::remedy::Remedy;
 use crate::summary::Summary;
 
@@ -38,6 +41,7 @@ pub(crate) struct View {
     steps: Element,
     progress: Element,
     result: Element,
+    portal: Cell<&'static str>,
 }
 
 impl View {
@@ -67,9 +71,20 @@ impl View {
             steps,
             progress,
             result,
+            portal: Cell::new(MYCHART.portal),
         };
         view.stage(Stage::Working);
         Some(view)
+    }
+
+    /// From here on the hospital's portal is known as this to the patient.
+    pub(crate) fn names_portal(&self, portal: &'static str) {
+        self.portal.set(portal);
+    }
+
+    /// What the patient knows the hospital's portal as.
+    pub(crate) fn portal(&self) -> &'static str {
+        self.portal.get()
     }
 
     /// Says where the journey stands.
