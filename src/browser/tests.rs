@@ -131,6 +131,15 @@ async fn a_request_is_ended_when_its_time_has_passed() {
 }
 
 #[wasm_bindgen_test]
+async fn a_request_that_nobody_waits_for_is_aborted() {
+    let limit = fetch::Limit::new(60_000).unwrap();
+    let signal = limit.signal.clone();
+    assert!(!signal.aborted());
+    drop(limit);
+    assert!(signal.aborted());
+}
+
+#[wasm_bindgen_test]
 async fn a_timer_that_is_dropped_does_not_fire() {
     let has_fired = Rc::new(Cell::new(false));
     let flag = Rc::clone(&has_fired);
