@@ -1,11 +1,12 @@
-//! The connect page: from the invitation to the hospital's sign-in.
+//! The connect page: from the invitation, by way of the list of hospitals if there is one, to the hospital's sign-in.
 
 use alloc::string::String;
 
-use wasm_bindgen::JsCast;
+use wasm_bindgen::{JsCast, JsValue};
 
 use crate::browser::fetch::converse;
 use crate::browser::pages::{end, sign_in};
+use crate::browser::picker::pick;
 use crate::browser::platform::Listener;
 use crate::browser::sign_in::page_url;
 use crate::browser::storage::TabStore;
@@ -18,11 +19,11 @@ use crate::session;
 use crate::smart::discovery::Issuer;
 
 /// Goes through the page, and tells the patient how it ended.
-pub(crate) async fn run(view: View, config: String) {
-    end(&view, connect(&view, &config).await);
+pub(crate) async fn run(view: View, config: String, picker: JsValue) {
+    end(&view, connect(&view, &config, &picker).await);
 }
 
-async fn connect(view: &View, config: &str) -> Result<(), Error> {
+async fn connect(view: &View, config: &str, picker: &JsValue) -> Result<(), Error> {
     platform::require_secure_context()?;
     let store = TabStore::open()?;
     let page = page_url()?;
@@ -41,10 +42,14 @@ async fn connect(view: &View, config: &str) -> Result<(), Error> {
     // Whatever this tab did before is over.
     session::forget_run(&store);
     session::forget_tokens(&store);
-    session::keep_jhe(&store, &enrolment.finish()?)?;
+    let jhe = enrolment.finish()?;
+    session::keep_jhe(&store, &jhe)?;
     view.step("JHE access token received");
-    let iss = config.iss.as_deref().unwrap_or_default();
-    sign_in(view, &store, &config, iss, page).await
+    let iss = match (&config.iss, config.deployment.brands_path) {
+        (None, Some(path)) => pick(view, picker, jhe, path).await?.fhir_base_url,
+        (iss, _) => iss.clone().unwrap_or_default(),
+    };
+    sign_in(view, &store, &config, &iss, page).await
 }
 
 /// A browser's Back button may bring the page back as it was left, in the middle of going to the hospital. Only a fresh

@@ -28,6 +28,16 @@ export interface MyChartConfig {
   /** Id of JHE's DataSource. */
   dataSourceId: string | number;
 }
+
+/** Where the patient picks a hospital. What is missing or of another kind is made by the page's own means. */
+export interface HospitalPicker {
+  /** A `div`, hidden until then, that holds the other two. */
+  container?: Element | null;
+  /** An `input` for text. */
+  input?: Element | null;
+  /** A `div` for what is found. */
+  results?: Element | null;
+}
 "#;
 
 /// Starts the connect page of JHE's MyChart client in `out`; `config` is `MYCHART_CONFIG`.
@@ -37,7 +47,7 @@ pub fn start_mychart_connect(
     out: Element,
     #[wasm_bindgen(unchecked_param_type = "MyChartConfig")] config: &JsValue,
 ) {
-    start_page(out, json(config));
+    start_page(out, json(config), JsValue::UNDEFINED);
 }
 
 /// Goes on, on the callback page of JHE's MyChart client, in `out`; `config` is `MYCHART_CONFIG`.
@@ -50,12 +60,17 @@ pub fn finish_mychart_connect(
     finish_page(out, json(config));
 }
 
-/// Starts a plain connect page in `out`; `config` is the text of its `jhe-connect-config` element.
+/// Starts a plain connect page in `out`; `config` is the text of its `jhe-connect-config` element. `picker` has the
+/// elements of a page that keeps some ready for the patient to pick a hospital.
 #[cfg(feature = "connect")]
 #[wasm_bindgen(js_name = startPage)]
-pub fn start_page(out: Element, config: String) {
+pub fn start_page(
+    out: Element,
+    config: String,
+    #[wasm_bindgen(unchecked_optional_param_type = "HospitalPicker")] picker: JsValue,
+) {
     if let Some(view) = View::new(out) {
-        spawn(Box::pin(connect::run(view, config)));
+        spawn(Box::pin(connect::run(view, config, picker)));
     }
 }
 

@@ -25,6 +25,8 @@ use crate::url::Url;
 
 wasm_bindgen_test_configure!(run_in_browser);
 
+mod picker;
+
 fn window() -> web_sys::Window {
     web_sys::window().unwrap()
 }

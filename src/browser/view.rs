@@ -16,6 +16,7 @@ use crate::summary::Summary;
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Stage {
     Working,
+    Choosing,
     Redirecting,
     Done,
     Partly,
@@ -26,6 +27,7 @@ impl Stage {
     fn as_str(self) -> &'static str {
         match self {
             Stage::Working => "working",
+            Stage::Choosing => "choosing",
             Stage::Redirecting => "redirecting",
             Stage::Done => "done",
             Stage::Partly => "partly",
@@ -98,6 +100,13 @@ impl View {
         );
     }
 
+    /// A place of its own, behind the status lines.
+    pub(crate) fn place(&self) -> Option<Element> {
+        let place = self.document.create_element("div").ok()?;
+        self.progress.before_with_node_1(&place).ok()?;
+        Some(place)
+    }
+
     /// Adds a status line.
     pub(crate) fn step(&self, text: &str) {
         self.add(&self.steps, "li", "", text);
@@ -131,12 +140,23 @@ impl View {
     pub(crate) fn error(&self, error: &Error, portal: &str, next_step: Option<&str>) {
         self.progress("");
         self.code(error.code());
+        self.explain(&self.result, error, portal, next_step);
+    }
+
+    /// Explains inside `parent` what went wrong and what to do.
+    pub(crate) fn explain(
+        &self,
+        parent: &Element,
+        error: &Error,
+        portal: &str,
+        next_step: Option<&str>,
+    ) {
         let remedy = Remedy::of(error, portal);
         let class = match error.is_patients_choice() {
             true => "jc-remedy jc-choice",
             false => "jc-remedy",
         };
-        let Some(section) = self.add(&self.result, "section", class, "") else {
+        let Some(section) = self.add(parent, "section", class, "") else {
             return;
         };
         self.add(&section, "h2", "", &remedy.heading);
@@ -189,7 +209,14 @@ impl View {
         }
     }
 
-    fn add(&self, parent: &Element, name: &str, class: &str, text: &str) -> Option<Element> {
+    /// Adds an element with a text to another one.
+    pub(crate) fn add(
+        &self,
+        parent: &Element,
+        name: &str,
+        class: &str,
+        text: &str,
+    ) -> Option<Element> {
         let element = self.document.create_element(name).ok()?;
         if !class.is_empty() {
             element.set_class_name(class);
@@ -220,7 +247,7 @@ fn set_what_is_missing(document: &Document) {
     }
 }
 
-fn set(element: &Element, name: &str, value: &str) {
+pub(crate) fn set(element: &Element, name: &str, value: &str) {
     // Fails only for a name that is no attribute name.
     let _ = element.set_attribute(name, value);
 }
