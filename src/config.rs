@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use crate::exchange::deployment::Deployment;
 use crate::import::QUIET_MS;
+use crate::import::plan::{Plan, PlanError};
 use crate::json::Json;
 use crate::url::{Url, UrlError};
 
@@ -29,6 +30,8 @@ pub struct PageConfig {
     pub revokes_token: bool,
     /// How long JHE may work on a write whose sender is gone, in milliseconds.
     pub quiet_ms: u64,
+    /// What is pulled: the deployment's own plan, or the configured one.
+    pub plan: Plan,
 }
 
 impl PageConfig {
@@ -38,7 +41,8 @@ impl PageConfig {
     /// token is revoked if `revokeToken` is true. `workerTimeoutSeconds` is JHE's workers' time-out, 30 by default.
     ///
     /// # Errors
-    /// [`ConfigError::Missing`] names every value that the server did not provide.
+    /// [`ConfigError::Missing`] names every value that the server did not provide, [`ConfigError::Plan`] the first thing in
+    /// `plan` that can't be used.
     pub fn parse(json: &str, page: &Url) -> Result<Self, ConfigError> {
         let json = read_object(json)?;
         let deployment = Deployment::named(json.get_string("deployment").as_deref())
@@ -83,6 +87,10 @@ impl PageConfig {
             {
                 Some(seconds) => seconds.saturating_mul(1000).saturating_add(QUIET_MARGIN_MS),
                 None => QUIET_MS,
+            },
+            plan: match json.get("plan") {
+                Some(plan) => Plan::parse(plan, deployment).map_err(ConfigError::Plan)?,
+                None => Plan::of(deployment),
             },
         })
     }
@@ -179,6 +187,8 @@ pub enum ConfigError {
     Missing(Vec<&'static str>),
     /// This can't be read.
     Malformed(&'static str),
+    /// What is to be pulled can't be read.
+    Plan(PlanError),
 }
 
 #[cfg(test)]
@@ -252,6 +262,15 @@ mod tests {
         );
         let json = json.replace('{', r#"{"deployment":"patient-access","#);
         assert_eq!(parse(&json).unwrap().iss, None);
+    }
+
+    #[test]
+    fn what_is_pulled_is_the_deployments_plan_or_the_configured_one() {
+        assert_eq!(parse(FULL).unwrap().plan.rows.len(), 1);
+        let row = r#"{"plan":["default",{"label":"Vitals","type":"Observation","parameters":{"category":"vital-signs"}}],"#;
+        assert_eq!(parse(&FULL.replace('{', row)).unwrap().plan.rows.len(), 2);
+        let error = parse(&FULL.replace('{', r#"{"plan":[{}],"#)).unwrap_err();
+        assert!(matches!(error, ConfigError::Plan(_)));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use alloc::borrow::ToOwned;
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt;
 
 use crate::config::ConfigError;
@@ -117,7 +118,7 @@ impl Error {
         }
         match self {
             Error::Config(ConfigError::Missing(_)) => "config.missing",
-            Error::Config(ConfigError::Malformed(_)) => "config.malformed",
+            Error::Config(ConfigError::Malformed(_) | ConfigError::Plan(_)) => "config.malformed",
             Error::Enrolment(EnrolmentError::Invitation(error)) => match error {
                 InvitationError::Missing => "invitation.missing",
                 InvitationError::Malformed => "invitation.malformed",
@@ -207,18 +208,7 @@ impl Error {
                 InventoryError::Failing(_) | InventoryError::Refused(_) => "inventory.refused",
                 InventoryError::Transport(_) => "inventory.unreachable",
             },
-            Error::Pull(error) => match error.reason {
-                PageError::SignedOut => "pull.signed_out",
-                PageError::Forbidden(_) => "pull.forbidden",
-                PageError::Busy(_) => "pull.busy",
-                PageError::Refused(_) => "pull.refused",
-                PageError::ServerError(_) => "pull.server_error",
-                PageError::NotFhir(_) => "pull.not_fhir",
-                PageError::CutOff => "pull.cut_off",
-                PageError::NextRefused(_) => "pull.next_refused",
-                PageError::NextLoop => "pull.next_loop",
-                PageError::Transport(_) => "pull.unreachable",
-            },
+            Error::Pull(error) => error.reason.code(),
             Error::Stop(Stop::JheSessionExpired) => "jhe.session_expired",
             Error::Stop(Stop::JheUnreachable(_)) => "jhe.unreachable",
             Error::Stop(Stop::JheFailing(_)) => "jhe.failing",
@@ -235,6 +225,9 @@ impl Error {
             }
             Error::Config(ConfigError::Malformed(what)) => {
                 ["the page configuration can't be used: ", what].concat()
+            }
+            Error::Config(ConfigError::Plan(error)) => {
+                ["the page configuration can't be used: ", error.as_str()].concat()
             }
             Error::Enrolment(EnrolmentError::Invitation(error)) => match error {
                 InvitationError::Missing => "no invitation code in the page's address".into(),
@@ -272,7 +265,7 @@ impl Error {
                 "expected `patient` in the token response; is launch/patient in the scope?".into()
             }
             Error::Context(ContextError::NotGranted(granted)) => {
-                ["expected a scope for Observation, granted: ", granted].concat()
+                ["expected a scope for a type that is pulled, granted: ", granted].concat()
             }
             Error::Identifier(error) => match error {
                 IdentifierError::Conflict => {
@@ -375,12 +368,32 @@ impl Error {
 impl Ending {
     /// What ended a run early, each once: a device that goes offline ends the reading and the writing.
     pub fn errors(&self) -> [Option<Error>; 2] {
-        let pull = self.pull_error.clone().map(Error::from);
+        let pull = self.pull_error().cloned().map(Error::from);
         let stop = self.stop.clone().map(Error::from);
         match (&pull, &stop) {
             (Some(pull_error), Some(stop)) if pull_error.code() == stop.code() => [pull, None],
             _ => [pull, stop],
         }
+    }
+}
+
+impl Ending {
+    /// All that ended early, in lines for the study team: `Labs: pull.busy: page 2: HTTP 429`.
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for (label, error) in &self.pull_errors {
+            let line = Error::from(error.clone()).line();
+            lines.push([label, ": ", &line].concat());
+        }
+        lines.extend(self.stop.clone().map(|stop| Error::from(stop).line()));
+        lines
+    }
+
+    /// The code of what ended it early, or of the first of what did.
+    pub fn code(&self) -> Option<&'static str> {
+        let mut told = self.errors().into_iter().flatten();
+        let first = || Some(self.pull_errors.first()?.1.reason.code());
+        told.next().map(|error| error.code()).or_else(first)
     }
 }
 
@@ -442,6 +455,7 @@ fn pull_detail(reason: &PageError) -> String {
         PageError::SignedOut => "the EHR answered 401: its token is over".into(),
         PageError::Forbidden(said)
         | PageError::Busy(said)
+        | PageError::TooWide(said)
         | PageError::Refused(said)
         | PageError::ServerError(said) => said.clone(),
         PageError::NotFhir(content_type) => {

@@ -2,7 +2,9 @@
 //!
 //! Specification: <https://hl7.org/fhir/R4/http.html>.
 
+pub(crate) mod attachment;
 pub mod bundle;
+pub(crate) mod divide;
 pub(crate) mod fingerprint;
 pub mod identity;
 pub mod outcome;

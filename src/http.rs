@@ -52,6 +52,8 @@ pub struct HttpRequest {
     pub body: Option<String>,
     /// After this many milliseconds without a complete answer the request is given up.
     pub limit_ms: u32,
+    /// An answer that announces more octets is not read.
+    pub limit_octets: u32,
 }
 
 impl HttpRequest {
@@ -63,6 +65,7 @@ impl HttpRequest {
             headers: alloc::vec![("Accept", media_type.into())],
             body: None,
             limit_ms: STEP_LIMIT_MS,
+            limit_octets: u32::MAX,
         }
     }
 
@@ -74,6 +77,7 @@ impl HttpRequest {
             headers: alloc::vec![("Accept", "application/json".into())],
             body: None,
             limit_ms: STEP_LIMIT_MS,
+            limit_octets: u32::MAX,
         }
     }
 
@@ -89,6 +93,13 @@ impl HttpRequest {
     #[must_use]
     pub fn with_header(mut self, name: &'static str, value: String) -> Self {
         self.headers.push((name, value));
+        self
+    }
+
+    /// Reads no more than so many octets.
+    #[must_use]
+    pub fn with_octets(mut self, limit: usize) -> Self {
+        self.limit_octets = u32::try_from(limit).unwrap_or(u32::MAX);
         self
     }
 
@@ -178,6 +189,8 @@ pub enum TransportError {
     TimedOut,
     /// The answer began and broke off.
     CutOff,
+    /// The answer is longer than the request's limit, and was not read.
+    TooLong,
 }
 
 impl TransportError {
@@ -190,6 +203,7 @@ impl TransportError {
             }
             TransportError::TimedOut => "no complete answer in time",
             TransportError::CutOff => "the answer broke off",
+            TransportError::TooLong => "the answer is longer than it may be",
         }
     }
 }

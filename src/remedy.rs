@@ -129,6 +129,15 @@ impl Remedy {
     }
 }
 
+fn unusable(what: &str) -> String {
+    [
+        "The study's server gave this page a configuration that can't be used: ",
+        what,
+        ".",
+    ]
+    .concat()
+}
+
 fn of_config(error: &ConfigError) -> Remedy {
     let explanation = match error {
         ConfigError::Missing(names) => [
@@ -137,12 +146,8 @@ fn of_config(error: &ConfigError) -> Remedy {
             ".",
         ]
         .concat(),
-        ConfigError::Malformed(what) => [
-            "The study's server gave this page a configuration that can't be used: ",
-            what,
-            ".",
-        ]
-        .concat(),
+        ConfigError::Malformed(what) => unusable(what),
+        ConfigError::Plan(error) => unusable(error.as_str()),
     };
     remedy("This page is not set up yet", "", TELL_TEAM).explained(explanation)
 }
@@ -418,7 +423,9 @@ fn of_pull(error: &PullError) -> Remedy {
             "@ does not allow this app to read these records; the scope may not be enabled there."
         }
         PageError::Busy(_) => "@ has too many visitors at the moment.",
-        PageError::Refused(_) => "@ did not accept the question for your records.",
+        PageError::TooWide(_) | PageError::Refused(_) => {
+            "@ did not accept the question for your records."
+        }
         PageError::ServerError(_) => "@ has a problem of its own at the moment.",
         PageError::NotFhir(_) => "@ answered with something else than records.",
         PageError::CutOff => "The connection broke off in the middle of a page of records.",
@@ -626,12 +633,17 @@ mod tests {
     fn going_offline_is_told_once() {
         let offline = TransportError::Offline;
         let ending = Ending {
+            rows: alloc::vec![],
             tally: Tally::default(),
+            points: alloc::vec![],
             new_rows: None,
-            pull_error: Some(PullError {
-                page: 2,
-                reason: PageError::Transport(offline),
-            }),
+            pull_errors: alloc::vec![(
+                "Labs".into(),
+                PullError {
+                    page: 2,
+                    reason: PageError::Transport(offline),
+                }
+            )],
             stop: Some(Stop::JheUnreachable(offline)),
         };
         let codes: Vec<_> = ending.errors().iter().flatten().map(Error::code).collect();

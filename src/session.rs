@@ -6,10 +6,11 @@
 //! to begin anew; code verifier, nonce and identity token are gone by then.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use crate::exchange::jhe::JheSession;
-use crate::import::Checkpoint;
 use crate::import::progress::Tally;
+use crate::import::{Checkpoint, PullPoint, Standing};
 use crate::json::{Json, object};
 use crate::smart::context::LaunchContext;
 use crate::smart::launch::PendingLaunch;
@@ -39,11 +40,11 @@ pub trait SessionStore {
 pub struct StoreError;
 
 // The number is the version of the stored form: what another version of the bundle wrote is not read.
-const JHE: &str = "jhe-connect:2:jhe";
-const EHR: &str = "jhe-connect:2:ehr";
-const LAUNCH: &str = "jhe-connect:2:launch";
-const RUN: &str = "jhe-connect:2:run";
-const LAST_WRITE: &str = "jhe-connect:2:last_write";
+const JHE: &str = "jhe-connect:3:jhe";
+const EHR: &str = "jhe-connect:3:ehr";
+const LAUNCH: &str = "jhe-connect:3:launch";
+const RUN: &str = "jhe-connect:3:run";
+const LAST_WRITE: &str = "jhe-connect:3:last_write";
 
 /// Where a run stands, as far as a reload needs to know.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -123,19 +124,17 @@ pub fn take_launch(store: &impl SessionStore) -> Result<Option<PendingLaunch>, S
 /// # Errors
 /// [`StoreError`].
 pub fn keep_run(store: &impl SessionStore, run: &RunRecord) -> Result<(), StoreError> {
-    let mut tally = run.checkpoint.tally.clone();
-    let mut counts = String::new();
-    for count in tally.counts() {
-        counts.push_str(&number(u64::from(*count)));
-        counts.push(' ');
-    }
     let optional = |count: Option<u32>| count.map(|count| number(u64::from(count)));
     let (held_before, new_rows) = (optional(run.checkpoint.held_before), optional(run.new_rows));
-    let mut members = alloc::vec![("counts", counts.as_str())];
+    let mut pulls = String::new();
+    for pull in &run.checkpoint.pulls {
+        push_pull(&mut pulls, pull);
+    }
+    let plan = number(run.checkpoint.plan);
+    let mut members = alloc::vec![("pulls", pulls.as_str()), ("plan", &plan)];
     for (name, text) in [
         ("held_before", &held_before),
         ("new_rows", &new_rows),
-        ("page", &run.checkpoint.page),
         ("code", &run.code),
     ] {
         members.extend(text.as_ref().map(|text| (name, text.as_str())));
@@ -158,22 +157,75 @@ pub fn keep_run(store: &impl SessionStore, run: &RunRecord) -> Result<(), StoreE
 pub fn run(store: &impl SessionStore) -> Result<Option<RunRecord>, StoreError> {
     read(store, RUN, |stored| {
         let count = |name| stored.get(name)?.whole_number()?.try_into().ok();
-        let mut tally = Tally::default();
-        let counts = stored.get_string("counts")?;
-        for (sum, count) in tally.counts().into_iter().zip(counts.split(' ')) {
-            *sum = count.parse().ok()?;
-        }
+        let pulls = stored.get_string("pulls")?;
+        let pulls: Option<Vec<PullPoint>> = pulls.lines().map(pull_point).collect();
         Some(RunRecord {
             is_finished: stored.get("is_finished").is_some(),
             needs_sign_in: stored.get("needs_sign_in").is_some(),
             checkpoint: Checkpoint {
-                page: stored.get_string("page"),
-                tally,
+                pulls: pulls?,
+                plan: stored.get("plan")?.whole_number()?,
                 held_before: count("held_before"),
             },
             new_rows: count("new_rows"),
             code: stored.get_string("code"),
         })
+    })
+}
+
+/// What stands for nothing.
+const NONE: &str = "-";
+
+/// One search in a line: its row, its part, how it stands, its counts, the page. None of them holds a space.
+fn push_pull(line: &mut String, pull: &PullPoint) {
+    let part = pull.part.map(|part| number(part as u64));
+    let standing = match &pull.standing {
+        Standing::Open => "open",
+        Standing::Whole => "whole",
+        Standing::Divided => "divided",
+        Standing::NotGranted => "not_granted",
+        Standing::Limited => "limited",
+        Standing::Failed(code) => code,
+    };
+    let mut push = |text: &str| {
+        line.push_str(text);
+        line.push(' ');
+    };
+    push(&number(pull.row as u64));
+    push(part.as_deref().unwrap_or(NONE));
+    push(standing);
+    for count in pull.tally.clone().counts() {
+        push(&number(u64::from(*count)));
+    }
+    line.push_str(pull.page.as_deref().unwrap_or(NONE));
+    line.push('\n');
+}
+
+fn pull_point(line: &str) -> Option<PullPoint> {
+    let mut words = line.split(' ');
+    let row = words.next()?.parse().ok()?;
+    let part = match words.next()? {
+        NONE => None,
+        part => Some(part.parse().ok()?),
+    };
+    let standing = match words.next()? {
+        "open" => Standing::Open,
+        "whole" => Standing::Whole,
+        "divided" => Standing::Divided,
+        "not_granted" => Standing::NotGranted,
+        "limited" => Standing::Limited,
+        code => Standing::Failed(code.into()),
+    };
+    let mut tally = Tally::default();
+    for count in tally.counts() {
+        *count = words.next()?.parse().ok()?;
+    }
+    Some(PullPoint {
+        row,
+        part,
+        standing,
+        page: words.next().filter(|page| *page != NONE).map(String::from),
+        tally,
     })
 }
 
@@ -301,12 +353,28 @@ mod tests {
         let run = RunRecord {
             is_finished: true,
             checkpoint: Checkpoint {
-                page: Some("https://ehr.example/R4?page=2".into()),
-                tally: Tally {
-                    stored: 7,
-                    reasons: alloc::vec![("SECRET".into(), 1)],
-                    ..Tally::default()
-                },
+                pulls: alloc::vec![
+                    PullPoint {
+                        row: 0,
+                        part: Some(2),
+                        standing: Standing::Failed("pull.forbidden".into()),
+                        page: None,
+                        tally: Tally::default(),
+                    },
+                    PullPoint {
+                        row: 3,
+                        part: None,
+                        standing: Standing::Open,
+                        page: Some("https://ehr.example/R4?page=2".into()),
+                        tally: Tally {
+                            stored: 7,
+                            kept: 1,
+                            reasons: alloc::vec![("SECRET".into(), 1)],
+                            ..Tally::default()
+                        },
+                    },
+                ],
+                plan: 11,
                 held_before: Some(3),
             },
             new_rows: Some(4),
@@ -315,11 +383,32 @@ mod tests {
         keep_run(&store, &run).unwrap();
         assert_eq!(
             store.read(RUN).unwrap().unwrap(),
-            r#"{"counts":"0 0 0 0 7 0 0 0 0 0 0 0 ","held_before":"3","new_rows":"4","page":"https://ehr.example/R4?page=2","is_finished":"true"}"#
+            r#"{"pulls":"0 2 pull.forbidden 0 0 0 0 0 0 0 0 0 0 0 0 0 0 -\n3 - open 0 0 0 0 7 0 0 0 0 0 0 0 0 1 https://ehr.example/R4?page=2\n","plan":"11","held_before":"3","new_rows":"4","is_finished":"true"}"#
         );
         let mut without_reasons = run.clone();
-        without_reasons.checkpoint.tally.reasons.clear();
+        without_reasons.checkpoint.pulls[1].tally.reasons.clear();
         assert_eq!(super::run(&store), Ok(Some(without_reasons)));
+    }
+
+    #[test]
+    fn every_standing_is_read_back() {
+        let store = MemoryStore::default();
+        for standing in [
+            Standing::Open,
+            Standing::Whole,
+            Standing::Divided,
+            Standing::NotGranted,
+            Standing::Limited,
+            Standing::Failed("pull.busy".into()),
+        ] {
+            let mut run = RunRecord::default();
+            run.checkpoint.pulls.push(PullPoint {
+                standing,
+                ..PullPoint::default()
+            });
+            keep_run(&store, &run).unwrap();
+            assert_eq!(super::run(&store), Ok(Some(run)));
+        }
     }
 
     #[test]

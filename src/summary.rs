@@ -4,8 +4,9 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::exchange::deployment::{Deployment, Unit};
-use crate::import::Wait;
+use crate::import::plan::RowTally;
 use crate::import::progress::{Tally, frequent};
+use crate::import::{Standing, Wait};
 use crate::text::{capitalized, number};
 
 /// A run in words. A count is never shown without its failures.
@@ -15,7 +16,9 @@ pub struct Summary {
     pub headline: String,
     /// `(2 records could not be saved)`, if any.
     pub not_saved: Option<String>,
-    /// Why they could not, most frequent first, each with its count.
+    /// What came of each kind of records, where there are several.
+    pub kinds: Vec<String>,
+    /// Why records could not be saved, most frequent first, each with its count.
     pub reasons: Vec<String>,
     /// What else there is to know: changed, left out, listed twice, said by the hospital.
     pub notes: Vec<String>,
@@ -26,37 +29,14 @@ const SHOWN: usize = 5;
 
 impl Summary {
     /// The summary of a run; JHE has `new_rows` more than before, where that was asked.
-    pub fn of(tally: &Tally, new_rows: Option<u32>, deployment: &Deployment) -> Self {
-        let not_saved = tally.not_saved();
-        let mut notes = Vec::new();
-        let mut note = |count: u32, text: &[&str]| {
-            if count > 0 {
-                let noun = if count == 1 { " record" } else { " records" };
-                notes.push([&count_text(count), noun, &text.concat()].concat());
-            }
-        };
+    pub fn of(rows: &[RowTally], new_rows: Option<u32>, deployment: &Deployment) -> Self {
+        let tally = &total(rows);
         let portal = deployment.portal;
-        note(
-            tally.adjusted,
-            &[" saved with a change by the study's server."],
-        );
-        note(
-            tally.unsettled,
-            &[" may have arrived all the same: the answer was lost."],
-        );
-        note(tally.unsent, &[" not sent any more."]);
-        note(
-            tally.repeated,
-            &[" listed twice by ", portal, " and sent once."],
-        );
-        note(tally.of_other_subject, &[" left out: not about you."]);
-        note(
-            tally.of_other_type + tally.malformed,
-            &[" left out: of another kind."],
-        );
-        for (text, _) in tally.notices.iter().take(SHOWN) {
-            notes.push([&capitalized(portal), " said: ", text].concat());
-        }
+        let not_saved = tally.not_saved();
+        let (label, kinds) = match rows {
+            [row] => (row.label.as_str(), Vec::new()),
+            rows => ("Your records", kinds(rows)),
+        };
         let stored = count_text(tally.stored);
         let what = match (deployment.writing.unit, new_rows, tally.already_there) {
             (Unit::Batch, None, _) => [&stored, " records saved or updated"].concat(),
@@ -77,33 +57,185 @@ impl Summary {
             .concat(),
         };
         Summary {
-            headline: ["Labs", ": ", &what].concat(),
+            headline: [label, ": ", &what].concat(),
             not_saved: (not_saved > 0)
                 .then(|| ["(", &records(not_saved), " could not be saved)"].concat()),
-            reasons: with_counts(&tally.reasons, SHOWN),
-            notes,
+            kinds,
+            reasons: with_counts(&reasons(rows), SHOWN),
+            notes: notes(tally, portal),
         }
     }
 }
 
+fn total(rows: &[RowTally]) -> Tally {
+    let mut tally = Tally::default();
+    for row in rows {
+        tally.add(&row.tally);
+    }
+    tally
+}
+
+/// A line for each kind of which something came, or that was not read wholly, and one for each of the reasons why nothing
+/// came.
+fn kinds(rows: &[RowTally]) -> Vec<String> {
+    let mut lines = Vec::new();
+    let (mut nothing, mut not_granted) = (Vec::new(), Vec::new());
+    for row in rows {
+        let tally = &row.tally;
+        let count = tally.stored + tally.already_there;
+        let mut parts = alloc::vec![row.label.as_str(), ": "];
+        let (counted, unsaved) = (records(count), count_text(tally.not_saved()));
+        if count > 0 {
+            parts.push(&counted);
+        }
+        if tally.not_saved() > 0 {
+            parts.push(if count > 0 { ", " } else { "" });
+            parts.extend([unsaved.as_str(), " could not be saved"]);
+        }
+        let is_begun = parts.len() > 2;
+        match &row.standing {
+            Standing::NotGranted => {
+                not_granted.push(row.label.as_str());
+                continue;
+            }
+            Standing::Failed(code) => {
+                parts.push(if is_begun {
+                    ", not all could be read ("
+                } else {
+                    "could not be read ("
+                });
+                parts.extend([code, ")"]);
+            }
+            Standing::Limited => parts.push(if is_begun {
+                ", there are more"
+            } else {
+                "there are more"
+            }),
+            Standing::Open => parts.push(if is_begun {
+                ", not read to the end"
+            } else {
+                "not read"
+            }),
+            Standing::Whole | Standing::Divided if is_begun => {}
+            Standing::Whole | Standing::Divided => {
+                nothing.push(row.label.as_str());
+                continue;
+            }
+        }
+        lines.push(parts.concat());
+    }
+    for (what, labels) in [("Nothing found: ", nothing), ("Not shared: ", not_granted)] {
+        if !labels.is_empty() {
+            lines.push([what, &labels.join(", ")].concat());
+        }
+    }
+    lines
+}
+
+/// Why records were not saved, with the kind of record where there are several.
+fn reasons(rows: &[RowTally]) -> Vec<(String, u32)> {
+    let mut reasons = Vec::new();
+    for row in rows {
+        for (reason, count) in &row.tally.reasons {
+            let reason = match rows.len() {
+                1 => reason.clone(),
+                _ => [&row.label, ": ", reason].concat(),
+            };
+            reasons.push((reason, *count));
+        }
+    }
+    reasons
+}
+
+fn notes(tally: &Tally, portal: &str) -> Vec<String> {
+    let mut notes = Vec::new();
+    let mut note = |count: u32, text: &[&str]| {
+        if count > 0 {
+            let noun = if count == 1 { " record" } else { " records" };
+            notes.push([&count_text(count), noun, &text.concat()].concat());
+        }
+    };
+    note(
+        tally.adjusted,
+        &[" saved with a change by the study's server."],
+    );
+    note(
+        tally.unsettled,
+        &[" may have arrived all the same: the answer was lost."],
+    );
+    note(tally.unsent, &[" not sent any more."]);
+    note(
+        tally.repeated,
+        &[" listed twice by ", portal, " and sent once."],
+    );
+    note(tally.of_other_subject, &[" left out: not about you."]);
+    note(
+        tally.of_other_type + tally.malformed,
+        &[" left out: of another kind."],
+    );
+    if tally.inlined > 0 {
+        let noun = if tally.inlined == 1 {
+            " document"
+        } else {
+            " documents"
+        };
+        notes.push([&count_text(tally.inlined), noun, " copied with the notes."].concat());
+    }
+    for reason in with_counts(&tally.documents, SHOWN) {
+        notes.push(["Documents that stay at ", portal, ": ", &reason].concat());
+    }
+    if tally.documents.is_empty() && tally.kept > 0 {
+        notes.push(
+            [
+                "Documents that stay at ",
+                portal,
+                ": ",
+                &count_text(tally.kept),
+            ]
+            .concat(),
+        );
+    }
+    for (text, _) in tally.notices.iter().take(SHOWN) {
+        notes.push([&capitalized(portal), " said: ", text].concat());
+    }
+    notes
+}
+
 /// All that is known of a run, as a text to keep or to hand to the study team. No token is in it; reasons may quote a
 /// record.
-pub fn report(
-    tally: &Tally,
-    errors: &[String],
-    deployment: &Deployment,
-    servers: [&str; 2],
-) -> String {
+pub fn report(rows: &[RowTally], errors: &[String], servers: [&str; 2]) -> String {
     let [jhe, ehr] = servers;
-    let mut text = String::new();
+    let mut text = [
+        "Records copied by jhe-connect\nFrom: ",
+        ehr,
+        "\nTo: ",
+        jhe,
+        "\n",
+    ]
+    .concat();
+    for row in rows {
+        text.push_str(&["\n", &row.label, "\n"].concat());
+        push_counts(&mut text, &row.tally);
+        let remark = match &row.standing {
+            Standing::Failed(code) => ["Ended early: ", code].concat(),
+            Standing::NotGranted => "Not read: the scope was not granted.".into(),
+            Standing::Limited => "Not read to the end: more pages than the plan allows.".into(),
+            Standing::Open => "Not read to the end.".into(),
+            Standing::Whole | Standing::Divided => continue,
+        };
+        text.push_str(&[&remark, "\n"].concat());
+    }
+    for error in errors {
+        text.push_str(&["\nEnded early: ", error, "\n"].concat());
+    }
+    text
+}
+
+fn push_counts(text: &mut String, tally: &Tally) {
     let mut line = |parts: &[&str]| {
         text.push_str(&parts.concat());
         text.push('\n');
     };
-    line(&["Records copied by jhe-connect: ", "Labs"]);
-    line(&["From: ", ehr]);
-    line(&["To: ", jhe]);
-    line(&[]);
     for (what, count) in [
         ("Fetched: ", tally.fetched()),
         ("  stored: ", tally.stored),
@@ -119,31 +251,39 @@ pub fn report(
         ("  refused: ", tally.refused),
         ("  not known whether stored: ", tally.unsettled),
         ("  not sent: ", tally.unsent),
+        ("Documents copied: ", tally.inlined),
+        ("Documents only referred to: ", tally.kept),
     ] {
-        line(&[what, &count_text(count)]);
+        // A kind of which there is nothing takes one line.
+        if count > 0 || what == "Fetched: " {
+            line(&[what, &count_text(count)]);
+        }
     }
     for (heading, counts) in [
         ("Why records were not saved:", &tally.reasons),
         ("What was changed:", &tally.changes),
+        ("Why documents were not copied:", &tally.documents),
         ("What the hospital said:", &tally.notices),
     ] {
         for (index, reason) in with_counts(counts, usize::MAX).iter().enumerate() {
             if index == 0 {
-                line(&["\n", heading]);
+                line(&[heading]);
             }
             line(&["  ", reason]);
         }
     }
-    for error in errors {
-        line(&["\nEnded early: ", error]);
-    }
-    text
 }
 
-/// `Labs: 30 records found so far, 12 saved`
-pub fn progress_line(tally: &Tally, label: &str) -> String {
+/// A line for each kind of which something was found: `Labs: 30 records found so far, 12 saved`.
+pub fn progress_lines(rows: &[RowTally]) -> Vec<String> {
+    let is_shown = |row: &&RowTally| rows.len() == 1 || row.tally.found > 0;
+    rows.iter().filter(is_shown).map(progress_line).collect()
+}
+
+fn progress_line(row: &RowTally) -> String {
+    let tally = &row.tally;
     let found = records(tally.found.saturating_sub(tally.repeated));
-    let mut line = [label, ": ", &found, " found so far"].concat();
+    let mut line = [&row.label, ": ", &found, " found so far"].concat();
     for (count, what) in [
         (Some(tally.stored), " saved"),
         (
@@ -208,16 +348,32 @@ mod tests {
     use super::*;
     use crate::exchange::deployment::{MYCHART, PATIENT_ACCESS};
 
+    fn row(label: &str, tally: Tally, standing: Standing) -> RowTally {
+        RowTally {
+            label: label.into(),
+            tally,
+            standing,
+        }
+    }
+
+    fn labs(tally: &Tally) -> [RowTally; 1] {
+        [row("Labs", tally.clone(), Standing::Whole)]
+    }
+
+    fn stored(count: u32) -> Tally {
+        Tally {
+            stored: count,
+            found: count,
+            ..Tally::default()
+        }
+    }
+
     #[test]
     fn a_clean_run_is_one_line() {
-        let tally = Tally {
-            stored: 30,
-            found: 30,
-            ..Tally::default()
-        };
-        let summary = Summary::of(&tally, None, &MYCHART);
+        let summary = Summary::of(&labs(&stored(30)), None, &MYCHART);
         assert_eq!(summary.headline, "Labs: 30 records");
         assert_eq!(summary.not_saved, None);
+        assert!(summary.kinds.is_empty());
         assert!(summary.reasons.is_empty() && summary.notes.is_empty());
     }
 
@@ -229,7 +385,7 @@ mod tests {
             found: 248,
             ..Tally::default()
         };
-        let summary = Summary::of(&tally, None, &MYCHART);
+        let summary = Summary::of(&labs(&tally), None, &MYCHART);
         assert_eq!(summary.headline, "Labs: 12 new records, 236 already there");
         assert!(summary.notes.is_empty());
     }
@@ -247,7 +403,7 @@ mod tests {
             notices: alloc::vec![("may not contain entire record".into(), 1)],
             ..Tally::default()
         };
-        let summary = Summary::of(&tally, None, &MYCHART);
+        let summary = Summary::of(&labs(&tally), None, &MYCHART);
         assert_eq!(
             summary.not_saved.as_deref(),
             Some("(4 records could not be saved)")
@@ -262,28 +418,84 @@ mod tests {
             ]
         );
         assert_eq!(
-            progress_line(&tally, "Labs"),
-            "Labs: 14 records found so far, 10 saved, 1 already there, 4 could not be saved"
+            progress_lines(&labs(&tally)),
+            ["Labs: 14 records found so far, 10 saved, 1 already there, 4 could not be saved"]
         );
     }
 
     #[test]
     fn where_jhe_updates_records_the_new_ones_are_told_if_they_are_known() {
         let tally = Tally {
-            stored: 248,
             adjusted: 1,
-            found: 248,
-            ..Tally::default()
+            ..stored(248)
         };
-        let headline = |new_rows| Summary::of(&tally, new_rows, &PATIENT_ACCESS).headline;
+        let headline = |new_rows| Summary::of(&labs(&tally), new_rows, &PATIENT_ACCESS).headline;
         assert_eq!(headline(None), "Labs: 248 records saved or updated");
         assert_eq!(
             headline(Some(12)),
             "Labs: 248 records saved or updated, 12 of them new"
         );
         assert_eq!(
-            Summary::of(&tally, None, &PATIENT_ACCESS).notes,
+            Summary::of(&labs(&tally), None, &PATIENT_ACCESS).notes,
             ["1 record saved with a change by the study's server."]
+        );
+    }
+
+    #[test]
+    fn each_kind_says_what_came_of_it() {
+        let refused = Tally {
+            refused: 1,
+            reasons: alloc::vec![("id".into(), 1)],
+            ..stored(2)
+        };
+        let failed = || Standing::Failed("pull.forbidden".into());
+        let rows = [
+            row("Labs", refused, Standing::Whole),
+            row("Goals", Tally::default(), Standing::Whole),
+            row("Visits", Tally::default(), failed()),
+            row("Orders", stored(3), failed()),
+            row("Devices", Tally::default(), Standing::NotGranted),
+            row("Allergies", Tally::default(), Standing::NotGranted),
+            row("Vital signs", stored(9), Standing::Limited),
+        ];
+        let summary = Summary::of(&rows, Some(14), &PATIENT_ACCESS);
+        assert_eq!(
+            summary.headline,
+            "Your records: 14 records saved or updated, 14 of them new"
+        );
+        assert_eq!(
+            summary.kinds,
+            [
+                "Labs: 2 records, 1 could not be saved",
+                "Visits: could not be read (pull.forbidden)",
+                "Orders: 3 records, not all could be read (pull.forbidden)",
+                "Vital signs: 9 records, there are more",
+                "Nothing found: Goals",
+                "Not shared: Devices, Allergies",
+            ]
+        );
+        assert_eq!(summary.reasons, ["1 × Labs: id"]);
+        assert_eq!(
+            progress_lines(&rows).first().map(String::as_str),
+            Some("Labs: 2 records found so far, 2 saved, 1 could not be saved")
+        );
+    }
+
+    #[test]
+    fn documents_are_told_with_the_reasons_why_they_stay() {
+        let tally = Tally {
+            inlined: 2,
+            kept: 3,
+            documents: alloc::vec![("not found".into(), 2), ("too long to be copied".into(), 1)],
+            ..stored(5)
+        };
+        assert_eq!(
+            Summary::of(&labs(&tally), None, &MYCHART).notes,
+            [
+                "2 documents copied with the notes.",
+                "Documents that stay at MyChart: 2 × not found",
+                "Documents that stay at MyChart: 1 × too long to be copied",
+            ]
         );
     }
 
@@ -298,16 +510,21 @@ mod tests {
             reasons: reasons.collect(),
             ..Tally::default()
         };
+        let rows = [
+            row("Labs", tally, Standing::Whole),
+            row("Goals", Tally::default(), Standing::NotGranted),
+        ];
         let errors = ["pull.busy: page 2: HTTP 429".into()];
         let servers = ["https://jhe.example", "https://ehr.example/R4"];
-        let report = report(&tally, &errors, &MYCHART, servers);
+        let report = report(&rows, &errors, servers);
         for line in [
             "From: https://ehr.example/R4\n",
-            "Fetched: 11\n",
+            "\nLabs\nFetched: 11\n",
             "  stored: 1\n",
             "  left out, of another kind: 1\n",
             "  refused: 9\n",
             "  1 × reason 8\n",
+            "\nGoals\nFetched: 0\nNot read: the scope was not granted.\n",
             "Ended early: pull.busy: page 2: HTTP 429\n",
         ] {
             assert!(report.contains(line), "{line}{report}");

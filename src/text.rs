@@ -53,6 +53,14 @@ pub(crate) fn base64(octets: &[u8; 32]) -> String {
     encode(&STANDARD_NO_PAD, octets)
 }
 
+/// Any octets in base64 with the standard alphabet and padding (RFC 4648 §4), as FHIR has it.
+pub(crate) fn base64_of(octets: &[u8]) -> String {
+    let mut characters = alloc::vec![b'='; octets.len().div_ceil(3) * 4];
+    // It fails only where the buffer is too short; what it does not write is the padding.
+    let _ = STANDARD_NO_PAD.encode_slice(octets, &mut characters);
+    String::from_utf8(characters).unwrap_or_default()
+}
+
 /// Into a buffer of the right length: base64's own `encode` brings 2 kB of error texts along for a case that can't be.
 fn encode(engine: &impl Engine, octets: &[u8; 32]) -> String {
     let mut characters = [0; 43];

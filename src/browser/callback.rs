@@ -2,12 +2,11 @@
 
 use alloc::rc::Rc;
 use alloc::string::String;
-use alloc::vec::Vec;
 use core::cell::Cell;
 
 use crate::browser::driver::perform;
 use crate::browser::fetch::{converse, send};
-use crate::browser::pages::{end, log, offer_another_try, sign_in};
+use crate::browser::pages::{end, offer_another_try, sign_in};
 use crate::browser::platform::Lock;
 use crate::browser::sign_in::{answered, complete_sign_in, page_url};
 use crate::browser::storage::TabStore;
@@ -19,12 +18,13 @@ use crate::exchange::deployment::MYCHART;
 use crate::exchange::jhe::JheSession;
 use crate::exchange::patient::{Identification, PatientIdentifier};
 use crate::exchange::source::{SourceDescription, SourceRegistration};
+use crate::import::plan::Plan;
 use crate::import::{Checkpoint, Ending, ImportRun, Start, Verdict, WayOn};
 use crate::oauth::authorization::AuthorizationResponse;
 use crate::remedy::GO_ON;
 use crate::session::{self, RunRecord, StoreError};
 use crate::smart::context::LaunchContext;
-use crate::summary::{Summary, progress_line, report, waiting_line};
+use crate::summary::{Summary, progress_lines, report, waiting_line};
 use crate::url::Url;
 
 /// Goes through the page, and tells the patient how it ended.
@@ -60,7 +60,7 @@ async fn callback(view: &View, config: &str) -> Result<(), Error> {
     let portal = config.deployment.portal;
     view.step(&["Completing your sign-in at ", portal].concat());
     let ehr = complete_sign_in(request, launched).await?;
-    ehr.require_search(config.deployment.labs().resource_type)?;
+    config.plan.require_grant(&ehr)?;
     view.step(&[portal, " patient id: ", &ehr.patient].concat());
     let checkpoint = match (session::ehr(&store, &page)?, earlier) {
         (Some(before), _) if !before.is_of_same_patient(&ehr) => {
@@ -121,6 +121,7 @@ async fn import(
         ehr,
         source,
         deployment: config.deployment,
+        plan: config.plan.clone(),
         checkpoint,
         last_write,
         quiet_ms: config.quiet_ms,
@@ -153,11 +154,9 @@ async fn import(
                 return;
             }
             shown.set(now);
-            let line = progress_line(&run.tally(), run.label());
-            view.progress(&match wait {
-                Some(wait) => [&line, ". ", &waiting_line(wait, now, portal)].concat(),
-                None => line,
-            });
+            let mut lines = progress_lines(&run.rows());
+            lines.extend(wait.map(|wait| waiting_line(wait, now, portal)));
+            view.progress(&lines);
         },
     )
     .await;
@@ -218,30 +217,36 @@ async fn finish(
     let (ending, checkpoint) = ended;
     let (verdict, way_on) = (ending.verdict(), ending.way_on());
     let deployment = config.deployment;
-    view.summary(&Summary::of(&ending.tally, ending.new_rows, deployment));
+    view.summary(&Summary::of(&ending.rows, ending.new_rows, deployment));
+    let lines = ending.lines();
+    for line in &lines {
+        platform::log_error(&["jhe-connect ", line].concat());
+    }
+    let code: Option<String> = ending.code().map(String::from);
+    if let Some(code) = &code {
+        view.code(code);
+    }
     let errors = ending.errors();
     let errors = errors.iter().flatten();
-    for error in errors.clone() {
-        log(error);
+    for error in errors {
         view.error(
             error,
             deployment.portal,
             (way_on != WayOn::None).then_some(GO_ON),
         );
     }
-    let lines: Vec<String> = errors.clone().map(Error::line).collect();
     let servers = [&config.jhe.origin(), ehr.issuer.as_str()];
-    let report = report(&ending.tally, &lines, deployment, servers);
+    let report = report(&ending.rows, &lines, servers);
     match way_on {
         WayOn::None => {
             let record = RunRecord {
                 is_finished: true,
                 checkpoint: Checkpoint {
-                    tally: ending.tally,
-                    ..Checkpoint::default()
+                    pulls: ending.points,
+                    ..checkpoint
                 },
                 new_rows: ending.new_rows,
-                code: errors.clone().next().map(|error| error.code().into()),
+                code,
                 ..RunRecord::default()
             };
             match verdict {
@@ -280,14 +285,18 @@ async fn finish(
 
 /// The callback page without an answer: a reload. A run that ended is told of again, and never repeated.
 fn recall(view: &View, run: &RunRecord, config: &str, page: &Url) -> Result<(), Error> {
-    let tally = &run.checkpoint.tally;
-    let is_whole = run.code.is_none() && tally.not_saved() == 0;
+    let config = PageConfig::parse(config, page);
+    let (deployment, plan) = match config {
+        Ok(config) => (config.deployment, config.plan),
+        Err(_) => (&MYCHART, Plan::of(&MYCHART)),
+    };
+    let rows = plan.sums(&run.checkpoint.pulls);
+    let is_whole = run.code.is_none() && run.checkpoint.tally().not_saved() == 0;
     view.step(match is_whole {
         true => "This import is finished. Nothing was sent again.",
         false => "This import ended, but not everything arrived. Nothing was sent again.",
     });
-    let deployment = PageConfig::parse(config, page).map_or(&MYCHART, |it| it.deployment);
-    view.summary(&Summary::of(tally, run.new_rows, deployment));
+    view.summary(&Summary::of(&rows, run.new_rows, deployment));
     if let Some(code) = &run.code {
         view.code(code);
     }

@@ -20,9 +20,15 @@ use crate::http::{Answer, Conversation, HttpRequest, HttpResponse, TransportErro
 pub(crate) async fn send(request: HttpRequest) -> Answer {
     // What can't be built has an invalid header value, or there is no page: nothing was sent.
     let limit = Limit::new(request.limit_ms).ok_or(TransportError::Unreachable)?;
+    let limit_octets = request.limit_octets;
     let request = build(&request, &limit.signal).ok_or(TransportError::Unreachable)?;
     let response = request.send().await;
     let response = response.map_err(|_| limit.failure(TransportError::Unreachable))?;
+    let announced = response.headers().get("Content-Length");
+    let announced = announced.and_then(|field| field.parse::<u32>().ok());
+    if announced.is_some_and(|octets| octets > limit_octets) {
+        return Err(TransportError::TooLong);
+    }
     let body = response.binary().await;
     let body = body.map_err(|_| limit.failure(TransportError::CutOff))?;
     Ok(HttpResponse {

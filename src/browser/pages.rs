@@ -37,7 +37,7 @@ fn fail(view: &View, error: &Error) {
     view.stage(Stage::Failed);
 }
 
-pub(crate) fn log(error: &Error) {
+fn log(error: &Error) {
     platform::log_error(&["jhe-connect ", &error.line()].concat());
 }
 

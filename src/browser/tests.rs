@@ -18,6 +18,8 @@ use crate::error::Error;
 use crate::exchange::deployment::MYCHART;
 use crate::exchange::source::SourceError;
 use crate::http::{HttpRequest, TransportError};
+use crate::import::Standing;
+use crate::import::plan::RowTally;
 use crate::import::progress::Tally;
 use crate::session::suite;
 use crate::summary::Summary;
@@ -176,14 +178,19 @@ fn text_of_servers_is_shown_as_text_only() {
     let root = root();
     let view = View::new(root.clone()).unwrap();
     view.step(HOSTILE);
-    view.progress(HOSTILE);
+    view.progress(&[HOSTILE.to_owned()]);
     let tally = Tally {
         refused: 1,
         reasons: alloc::vec![(HOSTILE.into(), 1)],
         notices: alloc::vec![(HOSTILE.into(), 1)],
         ..Tally::default()
     };
-    view.summary(&Summary::of(&tally, None, &MYCHART));
+    let row = RowTally {
+        label: HOSTILE.to_owned(),
+        tally,
+        standing: Standing::Whole,
+    };
+    view.summary(&Summary::of(&[row], None, &MYCHART));
     view.error(&SourceError::Refused(HOSTILE.into()).into(), HOSTILE, None);
     for tag in ["img", "script"] {
         assert!(root.query_selector(tag).unwrap().is_none());

@@ -1,5 +1,6 @@
 //! What the patient sees, inside the element that the page hands over. Text goes in as text only.
 
+use alloc::string::String;
 use core::cell::Cell;
 
 use js_sys::Array;
@@ -56,7 +57,7 @@ impl View {
             Some(element)
         };
         let steps = element("ol", "jc-steps")?;
-        let progress = element("p", "jc-progress")?;
+        let progress = element("div", "jc-progress")?;
         let result = element("div", "jc-result")?;
         // Announced by screen readers when they are free.
         set(&steps, "aria-live", "polite");
@@ -112,14 +113,17 @@ impl View {
         self.add(&self.steps, "li", "", text);
     }
 
-    /// Replaces the line that tells how far the import is.
-    pub(crate) fn progress(&self, text: &str) {
-        self.progress.set_text_content(Some(text));
+    /// Replaces the lines that tell how far the import is.
+    pub(crate) fn progress(&self, lines: &[String]) {
+        self.progress.set_text_content(None);
+        for line in lines {
+            self.add(&self.progress, "p", "", line);
+        }
     }
 
     /// Shows how a run ended.
     pub(crate) fn summary(&self, summary: &Summary) {
-        self.progress("");
+        self.progress(&[]);
         let Some(section) = self.add(&self.result, "section", "jc-summary", "") else {
             return;
         };
@@ -127,6 +131,7 @@ impl View {
         if let Some(not_saved) = &summary.not_saved {
             self.add(&section, "p", "", not_saved);
         }
+        self.list(&section, "jc-kinds", &summary.kinds);
         self.list(&section, "jc-reasons", &summary.reasons);
         self.list(&section, "jc-notes", &summary.notes);
     }
@@ -138,7 +143,7 @@ impl View {
 
     /// Shows what went wrong and what to do: what the remedy says, or `next_step`.
     pub(crate) fn error(&self, error: &Error, portal: &str, next_step: Option<&str>) {
-        self.progress("");
+        self.progress(&[]);
         self.code(error.code());
         self.explain(&self.result, error, portal, next_step);
     }
@@ -198,7 +203,7 @@ impl View {
         }
     }
 
-    fn list(&self, parent: &Element, class: &str, lines: &[alloc::string::String]) {
+    fn list(&self, parent: &Element, class: &str, lines: &[String]) {
         if lines.is_empty() {
             return;
         }

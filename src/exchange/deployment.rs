@@ -1,7 +1,6 @@
 //! What differs between the clients that JHE serves. A further deployment is a value, not another code path.
 
 use crate::fhir::identity::Identity;
-use crate::fhir::search::Search;
 
 /// One of JHE's clients.
 #[derive(Debug, Clone, Copy)]
@@ -146,14 +145,6 @@ pub const PATIENT_ACCESS: Deployment = Deployment {
 };
 
 impl Deployment {
-    /// The laboratory results.
-    pub fn labs(&self) -> Search<'static> {
-        Search {
-            resource_type: LABS.resource_type,
-            parameters: LABS.parameters,
-        }
-    }
-
     /// The deployment of this name; without a name, the MyChart client.
     pub fn named(name: Option<&str>) -> Option<&'static Deployment> {
         static ALL: [Deployment; 2] = [MYCHART, PATIENT_ACCESS];

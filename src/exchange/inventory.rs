@@ -59,10 +59,13 @@ impl Held {
 pub struct Inventory {
     jhe: Rc<JheSession>,
     unit: Unit,
-    resource_type: &'static str,
+    types: Rc<[String]>,
+    /// Which of them is read.
+    at: usize,
     system: String,
     sources: Vec<SourceId>,
     held: Held,
+    /// Rows of this type that were read.
     rows: u32,
     page: u32,
     step: Step,
@@ -76,19 +79,20 @@ enum Step {
 }
 
 impl Inventory {
-    /// The inventory of one type under `sources`, of which the first one is written to; `system` is the hospital's FHIR
+    /// The inventory of some types under `sources`, of which the first one is written to; `system` is the hospital's FHIR
     /// base URL, verbatim.
     pub fn new(
         jhe: Rc<JheSession>,
         unit: Unit,
-        resource_type: &'static str,
+        types: Rc<[String]>,
         system: String,
         sources: Vec<SourceId>,
     ) -> Self {
         Inventory {
             jhe,
             unit,
-            resource_type,
+            types,
+            at: 0,
             system,
             sources,
             held: Held::default(),
@@ -129,14 +133,17 @@ impl Inventory {
             Unit::Batch => "?_source=",
             Unit::Record => "?_count=",
         };
-        ["FHIR/R5/", self.resource_type, name, &first, &second].concat()
+        let resource_type = self.types.get(self.at).map_or("", String::as_str);
+        ["FHIR/R5/", resource_type, name, &first, &second].concat()
     }
 
     fn read(&mut self, response: &HttpResponse) -> Step {
         match response.status {
             401 => return Step::End(Err(InventoryError::SessionExpired)),
             // `Invalid page.`: the rows ended exactly with the page before.
-            404 if self.page > 1 => return Step::End(Ok(())),
+            404 if self.page > 1 => return self.next_type(),
+            // JHE holds none of a type that it does not know.
+            404 if self.unit == Unit::Batch => return self.next_type(),
             429 | 500.. => return Step::End(Err(InventoryError::Failing(response.describe()))),
             _ => {}
         }
@@ -148,8 +155,11 @@ impl Inventory {
         let total = bundle.get("total").and_then(Json::whole_number);
         let total = total.and_then(|total| u32::try_from(total).ok());
         if self.unit == Unit::Batch {
-            self.held.rows = total;
-            return Step::End(Ok(()));
+            let Some(total) = total else {
+                return Step::End(Err(InventoryError::Refused(response.describe())));
+            };
+            self.held.rows = Some(self.held.rows.unwrap_or_default() + total);
+            return self.next_type();
         }
         let before = self.rows;
         for entry in bundle.list("entry") {
@@ -160,11 +170,21 @@ impl Inventory {
         }
         let is_last = total.is_some_and(|total| self.rows >= total) || self.rows == before;
         match is_last || self.page >= PAGES {
-            true => Step::End(Ok(())),
+            true => self.next_type(),
             false => {
                 self.page += 1;
                 Step::Ask
             }
+        }
+    }
+
+    fn next_type(&mut self) -> Step {
+        self.at += 1;
+        self.rows = 0;
+        self.page = 1;
+        match self.at < self.types.len() {
+            true => Step::Ask,
+            false => Step::End(Ok(())),
         }
     }
 
@@ -224,7 +244,6 @@ pub enum InventoryError {
 
 #[cfg(test)]
 mod tests {
-    use alloc::borrow::ToOwned;
     use alloc::format;
 
     use proptest::prelude::*;
@@ -264,20 +283,27 @@ mod tests {
     }
 
     fn take(answers: &[(u16, String)]) -> (Vec<String>, Result<Held, InventoryError>) {
-        take_as(Unit::Record, answers)
+        take_as(Unit::Record, &["Observation"], answers)
     }
 
     fn take_as(
         unit: Unit,
+        types: &[&str],
         answers: &[(u16, String)],
     ) -> (Vec<String>, Result<Held, InventoryError>) {
         let sources = alloc::vec![source(9), source(7)];
         let system = "https://ehr/R4".into();
-        let mut inventory = Inventory::new(Rc::new(jhe()), unit, "Observation", system, sources);
+        let types = types.iter().map(|name| String::from(*name)).collect();
+        let mut inventory = Inventory::new(Rc::new(jhe()), unit, types, system, sources);
         let mut asked = Vec::new();
         let mut answers = answers.iter();
         while let Some(request) = inventory.next_request() {
-            asked.push(request.url.query().to_owned());
+            let path = request.url.path().trim_start_matches("/FHIR/R5/");
+            asked.push(
+                [path, request.url.query()]
+                    .concat()
+                    .replace("Observation?", "?"),
+            );
             let (status, body) = answers.next().unwrap();
             inventory.receive(Ok(json(*status, body)));
         }
@@ -347,13 +373,27 @@ mod tests {
 
     #[test]
     fn where_jhe_recognises_records_only_their_number_is_asked_for() {
-        let answer = (200, r#"{"resourceType":"Bundle","total":236}"#.into());
-        let (asked, held) = take_as(Unit::Batch, &[answer]);
+        let answer = |total: u32| {
+            (
+                200,
+                format!(r#"{{"resourceType":"Bundle","total":{total}}}"#),
+            )
+        };
+        let unknown = (404, "{}".into());
+        let (asked, held) = take_as(
+            Unit::Batch,
+            &["Observation", "Medication", "Goal"],
+            &[answer(236), unknown, answer(4)],
+        );
         assert_eq!(
             asked,
-            ["?_source=https://jupyterhealth.org/fhir/fhir-source/9&_summary=count"]
+            [
+                "?_source=https://jupyterhealth.org/fhir/fhir-source/9&_summary=count",
+                "Medication?_source=https://jupyterhealth.org/fhir/fhir-source/9&_summary=count",
+                "Goal?_source=https://jupyterhealth.org/fhir/fhir-source/9&_summary=count",
+            ]
         );
-        assert_eq!(held.unwrap().count(), 236);
+        assert_eq!(held.unwrap().count(), 240);
     }
 
     proptest! {

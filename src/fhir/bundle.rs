@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use crate::fhir::outcome::OperationOutcome;
 use crate::fhir::resource::{LeftOut, Look, Record, Selection};
+use crate::fhir::search::PATIENT;
 use crate::json::{Json, Walk};
 
 /// A page of search results, cut into records without building a tree.
@@ -22,11 +23,19 @@ pub struct SearchPage {
 }
 
 impl SearchPage {
-    /// Reads the body of a successful answer to a search. `None` if it is no Bundle, or only a part of one.
+    /// Reads the body of a successful answer to a search, or to the read of the patient's own resource. `None` if it is
+    /// neither a Bundle nor that resource, or only a part.
     pub fn read(text: &Rc<String>, selection: &Selection) -> Option<Self> {
         Json::parse(text.as_bytes())?;
-        let mut walk = Walk::over(text);
         let mut page = SearchPage::default();
+        if selection.resource_type == PATIENT {
+            let look = Look::at(&mut Walk::over(text), text);
+            if look.is(PATIENT) {
+                page.judge(look, text, selection);
+                return Some(page);
+            }
+        }
+        let mut walk = Walk::over(text);
         let mut resource_type = None;
         walk.enter(b'{');
         while let Some(name) = walk.member() {
@@ -74,10 +83,19 @@ impl SearchPage {
         if look.is("OperationOutcome") {
             return self.outcomes.extend(OperationOutcome::read(look.resource));
         }
-        // FHIR R4 §3.1.1.7: without a mode an entry is a match.
-        if mode.is_some_and(|mode| mode.text() != "\"match\"") {
-            return self.left_out.push(LeftOut::OtherType);
+        // FHIR R4 §3.1.1.7: without a mode an entry is a match. An included one is none, also if it is of the same type.
+        let is_match = match mode.map(Json::text) {
+            None | Some("\"match\"") => true,
+            Some("\"include\"") => !look.is(&selection.resource_type),
+            _ => false,
+        };
+        match is_match {
+            true => self.judge(look, page, selection),
+            false => self.left_out.push(LeftOut::OtherType),
         }
+    }
+
+    fn judge(&mut self, look: Look<'_>, page: &Rc<String>, selection: &Selection) {
         match selection.pick(look, page) {
             Ok(record) => self.records.push(record),
             Err(reason) => self.left_out.push(reason),
@@ -97,8 +115,13 @@ mod tests {
     use crate::url::Url;
 
     fn read(body: &str) -> Option<SearchPage> {
+        read_of("Observation", body)
+    }
+
+    fn read_of(resource_type: &str, body: &str) -> Option<SearchPage> {
         let selection = Selection {
-            resource_type: "Observation",
+            resource_type: resource_type.into(),
+            included: ["Medication"].map(String::from).into(),
             patient: "e1".into(),
             base: Url::parse("https://ehr.example/R4").unwrap(),
         };
@@ -136,6 +159,35 @@ mod tests {
             ]
         );
         assert_eq!(page.next.as_deref(), Some("n"));
+    }
+
+    #[test]
+    fn what_a_search_includes_counts_where_its_type_is_named() {
+        let page = read(
+            r#"{"resourceType":"Bundle","entry":[
+            {"resource":{"resourceType":"Medication","id":"m"},"search":{"mode":"include"}},
+            {"resource":{"resourceType":"Practitioner","id":"p"},"search":{"mode":"include"}}]}"#,
+        )
+        .unwrap();
+        assert_eq!(page.records.len(), 1);
+        assert_eq!(page.left_out, [LeftOut::OtherType]);
+    }
+
+    #[test]
+    fn the_patient_comes_alone_or_in_a_bundle() {
+        let alone = r#"{"resourceType":"Patient","id":"e1"}"#;
+        let bundle = [
+            r#"{"resourceType":"Bundle","entry":[{"resource":"#,
+            alone,
+            "}]}",
+        ]
+        .concat();
+        for body in [alone, &bundle] {
+            assert_eq!(read_of("Patient", body).unwrap().records.len(), 1, "{body}");
+        }
+        let other = read_of("Patient", r#"{"resourceType":"Patient","id":"e2"}"#);
+        assert_eq!(other.unwrap().left_out, [LeftOut::OtherSubject]);
+        assert!(read_of("Patient", r#"{"resourceType":"OperationOutcome"}"#).is_none());
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub struct OperationOutcome {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Issue {
     severity: Severity,
+    is_required: bool,
     text: String,
 }
 
@@ -58,6 +59,12 @@ impl OperationOutcome {
         severities.max().unwrap_or(Severity::Information)
     }
 
+    /// Does the server miss something in the request: a search without a category, say?
+    pub fn misses_something(&self) -> bool {
+        let mut issues = self.issues.iter();
+        issues.any(|issue| issue.is_required && issue.severity == Severity::Error)
+    }
+
     /// The text of the gravest issue, empty where the server said nothing.
     pub fn text(&self) -> String {
         let gravest = self.severity();
@@ -83,6 +90,7 @@ impl Issue {
             .or_else(|| issue.get_string("code"));
         Issue {
             severity,
+            is_required: issue.get_string("code").as_deref() == Some("required"),
             text: text.unwrap_or_default(),
         }
     }
@@ -112,6 +120,7 @@ mod tests {
         let outcome = OperationOutcome::read(Json::parse(text.as_bytes()).unwrap()).unwrap();
         assert_eq!(outcome.severity(), Severity::Error);
         assert_eq!(outcome.text(), "category is required");
+        assert!(outcome.misses_something());
     }
 
     #[test]

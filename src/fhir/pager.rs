@@ -170,6 +170,8 @@ pub enum PageError {
     Forbidden(String),
     /// 429: too many requests.
     Busy(String),
+    /// 4xx, since the search names too little; what the EHR said.
+    TooWide(String),
     /// Another 4xx; what the EHR said.
     Refused(String),
     /// 5xx; what the EHR said.
@@ -187,6 +189,23 @@ pub enum PageError {
 }
 
 impl PageError {
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            PageError::SignedOut => "pull.signed_out",
+            PageError::Forbidden(_) => "pull.forbidden",
+            PageError::Busy(_) => "pull.busy",
+            PageError::TooWide(_) => "pull.too_wide",
+            PageError::Refused(_) => "pull.refused",
+            PageError::ServerError(_) => "pull.server_error",
+            PageError::NotFhir(_) => "pull.not_fhir",
+            PageError::CutOff => "pull.cut_off",
+            PageError::NextRefused(_) => "pull.next_refused",
+            PageError::NextLoop => "pull.next_loop",
+            PageError::Transport(_) => "pull.unreachable",
+        }
+    }
+
     /// May it be gone at the next try?
     pub fn is_transient(&self) -> bool {
         matches!(
@@ -200,9 +219,12 @@ impl PageError {
 
     /// Status first, body second: an EHR's 401 may have `""` as its body, its 404 a web page.
     fn from_refusal(response: &HttpResponse) -> Self {
-        let outcome = OperationOutcome::from_response(response).map(|outcome| outcome.text());
+        let outcome = OperationOutcome::from_response(response);
+        let is_too_wide = outcome
+            .as_ref()
+            .is_some_and(OperationOutcome::misses_something);
         let status = crate::http::status_text(response.status);
-        let said = match outcome {
+        let said = match outcome.map(|outcome| outcome.text()) {
             Some(text) if !text.is_empty() => [&status, ": ", &text].concat(),
             _ => response.describe(),
         };
@@ -211,6 +233,7 @@ impl PageError {
             403 => PageError::Forbidden(said),
             429 => PageError::Busy(said),
             500.. => PageError::ServerError(said),
+            _ if is_too_wide => PageError::TooWide(said),
             _ => PageError::Refused(said),
         }
     }
@@ -234,7 +257,8 @@ mod tests {
 
     fn pager() -> Pager {
         let selection = Selection {
-            resource_type: "Observation",
+            resource_type: "Observation".into(),
+            included: [].into(),
             patient: "e1".into(),
             base: Url::parse("https://ehr.example/R4").unwrap(),
         };

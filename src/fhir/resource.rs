@@ -8,8 +8,10 @@ use alloc::string::String;
 use core::fmt;
 use core::ops::Range;
 
+use crate::fhir::search::PATIENT;
 use crate::json::{Json, Walk};
 use crate::text::find;
+use crate::texts::{digest, joined};
 use crate::url::Url;
 
 /// One resource, as the EHR sent it: a part of the page that it came in.
@@ -20,6 +22,8 @@ pub struct Record {
     page: Rc<String>,
     place: Range<usize>,
     id: Option<String>,
+    /// Its type, if it is not the one that was searched.
+    included: Option<String>,
 }
 
 impl Record {
@@ -38,9 +42,17 @@ impl Record {
         self.id.as_deref()
     }
 
-    /// What a record is recognised by within a run: its id, or all of it where it has none.
-    pub(crate) fn key(&self) -> &str {
-        self.id().unwrap_or(self.text())
+    /// What a record of a search for `resource_type` is recognised by within a run: its type and id, or all of it where
+    /// it has none.
+    pub(crate) fn key(&self, resource_type: &str) -> u128 {
+        let resource_type = self.included.as_deref().unwrap_or(resource_type);
+        let id = self.id().unwrap_or(self.text());
+        joined(digest(resource_type.bytes()), digest(id.bytes()))
+    }
+
+    /// Is it of the type that was searched?
+    pub(crate) fn is_match(&self) -> bool {
+        self.included.is_none()
     }
 
     /// A record of any text.
@@ -51,16 +63,22 @@ impl Record {
             page: Rc::new(text.into()),
             place: 0..text.len(),
             id: id.and_then(id_text),
+            included: None,
         }
     }
 
     /// The record without the page around it, for one that is kept for long.
     pub(crate) fn alone(self) -> Self {
         let text = self.text().to_owned();
+        self.with_text(text)
+    }
+
+    /// The same record with more in it.
+    pub(crate) fn with_text(self, text: String) -> Self {
         Record {
             place: 0..text.len(),
             page: Rc::new(text),
-            id: self.id,
+            ..self
         }
     }
 }
@@ -75,7 +93,9 @@ impl fmt::Debug for Record {
 #[derive(Debug, Clone)]
 pub struct Selection {
     /// The resource type.
-    pub resource_type: &'static str,
+    pub resource_type: String,
+    /// The types of which resources count that a search includes.
+    pub included: Rc<[String]>,
     /// The patient's id.
     pub patient: String,
     /// The server's FHIR base.
@@ -99,6 +119,7 @@ pub(crate) struct Look<'a> {
     resource_type: Option<Json<'a>>,
     id: Option<Json<'a>>,
     subject: Option<Json<'a>>,
+    patient: Option<Json<'a>>,
     is_repeated: bool,
     place: Range<usize>,
 }
@@ -107,7 +128,7 @@ impl<'a> Look<'a> {
     /// Steps over the value ahead, and looks at it on the way.
     pub(crate) fn at(walk: &mut Walk<'a>, page: &'a str) -> Self {
         let start = walk.position();
-        let (mut resource_type, mut id, mut subject) = (None, None, None);
+        let (mut resource_type, mut id, mut subject, mut patient) = (None, None, None, None);
         let mut is_repeated = false;
         if walk.enter(b'{') {
             while let Some(name) = walk.member() {
@@ -116,6 +137,7 @@ impl<'a> Look<'a> {
                     "resourceType" => &mut resource_type,
                     "id" => &mut id,
                     "subject" => &mut subject,
+                    "patient" => &mut patient,
                     _ => continue,
                 };
                 is_repeated |= slot.replace(value).is_some();
@@ -129,6 +151,7 @@ impl<'a> Look<'a> {
             resource_type,
             id,
             subject,
+            patient,
             is_repeated,
             place,
         }
@@ -146,20 +169,31 @@ impl Selection {
     /// # Errors
     /// [`LeftOut`], if it does not count.
     pub(crate) fn pick(&self, look: Look<'_>, page: &Rc<String>) -> Result<Record, LeftOut> {
-        if look.is_repeated || look.resource_type.and_then(Json::string).is_none() {
+        let resource_type = look.resource_type.and_then(Json::string);
+        let Some(resource_type) = resource_type.filter(|_| !look.is_repeated) else {
             return Err(LeftOut::Malformed);
-        }
-        if !look.is(self.resource_type) {
-            return Err(LeftOut::OtherType);
-        }
-        // JHE does not look at the subject: what is about somebody else would be stored as this patient's.
-        match look.subject.and_then(|it| it.get_string("reference")) {
-            Some(reference) if self.is_patient(&reference) => Ok(Record {
+        };
+        let id = look.id.and_then(id_text);
+        // JHE does not look at the subject: what is about somebody else would be stored as this patient's. The types name
+        // the patient in one of two members.
+        let is_about = match (look.subject.or(look.patient), resource_type.as_str()) {
+            (_, PATIENT) => id.as_ref() == Some(&self.patient),
+            (Some(about), _) => about
+                .get_string("reference")
+                .is_some_and(|reference| self.is_patient(&reference)),
+            // A medicine or an organization is about nobody.
+            (None, other) => other != self.resource_type,
+        };
+        let is_match = resource_type == self.resource_type;
+        match is_about {
+            _ if !is_match && !self.included.contains(&resource_type) => Err(LeftOut::OtherType),
+            false => Err(LeftOut::OtherSubject),
+            true => Ok(Record {
                 page: Rc::clone(page),
                 place: look.place,
-                id: look.id.and_then(id_text),
+                id,
+                included: (!is_match).then_some(resource_type),
             }),
-            _ => Err(LeftOut::OtherSubject),
         }
     }
 
@@ -198,8 +232,13 @@ mod tests {
     use super::*;
 
     fn pick(text: &str) -> Result<Record, LeftOut> {
+        pick_of("Observation", text)
+    }
+
+    fn pick_of(resource_type: &str, text: &str) -> Result<Record, LeftOut> {
         let selection = Selection {
-            resource_type: "Observation",
+            resource_type: resource_type.into(),
+            included: ["Medication", "Goal"].map(String::from).into(),
             patient: "e1".into(),
             base: Url::parse("https://ehr.example/R4/").unwrap(),
         };
@@ -266,6 +305,61 @@ mod tests {
         for text in ["{}", "[]", "null", r#"{"resourceType":7}"#] {
             assert_eq!(pick(text), Err(LeftOut::Malformed), "{text}");
         }
+    }
+
+    #[test]
+    fn some_types_name_the_patient_in_another_member() {
+        let of = |patient| {
+            let text = [
+                r#"{"resourceType":"Immunization","id":"i","patient":{"reference":"Patient/"#,
+                patient,
+                r#""}}"#,
+            ]
+            .concat();
+            pick_of("Immunization", &text)
+        };
+        assert!(of("e1").is_ok());
+        assert_eq!(of("e2"), Err(LeftOut::OtherSubject));
+    }
+
+    #[test]
+    fn the_patient_is_known_by_id() {
+        let of = |id| {
+            pick_of(
+                "Patient",
+                &[r#"{"resourceType":"Patient","id":""#, id, r#""}"#].concat(),
+            )
+        };
+        assert!(of("e1").is_ok());
+        assert_eq!(of("e2"), Err(LeftOut::OtherSubject));
+    }
+
+    #[test]
+    fn an_included_resource_counts_if_its_type_is_named_and_it_is_about_nobody_else() {
+        let medication = pick(r#"{"resourceType":"Medication","id":"x"}"#).unwrap();
+        assert!(!medication.is_match());
+        let observation =
+            pick(r#"{"resourceType":"Observation","id":"x","subject":{"reference":"Patient/e1"}}"#);
+        assert_ne!(
+            medication.key("Observation"),
+            observation.unwrap().key("Observation")
+        );
+        let goal = |patient| {
+            pick(
+                &[
+                    r#"{"resourceType":"Goal","subject":{"reference":"Patient/"#,
+                    patient,
+                    r#""}}"#,
+                ]
+                .concat(),
+            )
+        };
+        assert!(goal("e1").is_ok());
+        assert_eq!(goal("e2"), Err(LeftOut::OtherSubject));
+        assert_eq!(
+            pick(r#"{"resourceType":"Organization","id":"x"}"#),
+            Err(LeftOut::OtherType)
+        );
     }
 
     #[test]

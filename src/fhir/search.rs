@@ -3,23 +3,40 @@
 
 use crate::http::HttpRequest;
 use crate::oauth::token::AccessToken;
+use crate::text::percent_encode;
 use crate::url::{Url, UrlError};
 
 /// What is asked of a type beside the patient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Search<'a> {
     /// The resource type.
-    pub resource_type: &'static str,
+    pub resource_type: &'a str,
     /// Further parameters.
     pub parameters: &'a [(&'a str, &'a str)],
 }
 
+/// The type that is read and not searched: Epic refuses to search it by patient.
+pub(crate) const PATIENT: &str = "Patient";
+
 impl Search<'_> {
-    /// The URL of the first page. The patient's id is encoded: one that holds `&` can't widen the search.
+    /// The URL of the first page, or of the patient's own resource. The patient's id is encoded: one that holds `&` or
+    /// `/` can't widen the search.
     ///
     /// # Errors
     /// [`UrlError`], if the base makes no URL.
     pub fn first_page(&self, base: &Url, patient: &str) -> Result<Url, UrlError> {
+        if self.resource_type == PATIENT {
+            let encoded = percent_encode(patient);
+            let resource = base.below(&[PATIENT, "/", &encoded].concat())?;
+            // An id like `..` leads to something else, encoded or not.
+            if !resource.path().ends_with(&encoded) {
+                return Err(UrlError::Elsewhere);
+            }
+            return match self.parameters {
+                [] => Ok(resource),
+                pairs => Url::parse(&resource.with_parameters(pairs)),
+            };
+        }
         let mut pairs = alloc::vec![("patient", patient)];
         pairs.extend_from_slice(self.parameters);
         let url = base.below(self.resource_type)?.with_parameters(&pairs);
@@ -57,6 +74,34 @@ mod tests {
             url.query(),
             "?patient=p1%3Fx%3D1%26patient%3DOTHER&category=laboratory"
         );
+    }
+
+    #[test]
+    fn the_patient_is_read_by_id() {
+        let base = Url::parse("https://ehr.example/R4").unwrap();
+        let read = |id| {
+            let search = Search {
+                resource_type: PATIENT,
+                parameters: &[],
+            };
+            search.first_page(&base, id)
+        };
+        assert_eq!(
+            read("e1").unwrap().as_str(),
+            "https://ehr.example/R4/Patient/e1"
+        );
+        // Neither another type nor another patient.
+        for (id, path) in [
+            (
+                "e1/../../Observation",
+                "/R4/Patient/e1%2F..%2F..%2FObservation",
+            ),
+            ("e1?_id=e2", "/R4/Patient/e1%3F_id%3De2"),
+        ] {
+            let url = read(id).unwrap();
+            assert_eq!((url.path(), url.query()), (path, ""));
+        }
+        assert!(read("..").is_err() && read(".").is_err());
     }
 
     #[test]

@@ -56,14 +56,19 @@ impl Accounts {
 
     /// One record of a page is done with; `count` counts it.
     pub(super) fn close(&mut self, page: u32, count: &dyn Fn(&mut Tally)) {
-        match self.open.iter_mut().find(|open| open.key == page) {
-            Some(open) => {
-                count(&mut open.tally);
-                open.left = open.left.saturating_sub(1);
-            }
-            None => count(&mut self.settled),
+        self.note(page, count);
+        if let Some(open) = self.open.iter_mut().find(|open| open.key == page) {
+            open.left = open.left.saturating_sub(1);
         }
         self.close_what_is_done();
+    }
+
+    /// Counts something of a page.
+    pub(super) fn note(&mut self, page: u32, count: &dyn Fn(&mut Tally)) {
+        match self.open.iter_mut().find(|open| open.key == page) {
+            Some(open) => count(&mut open.tally),
+            None => count(&mut self.settled),
+        }
     }
 
     /// The earliest page of which a record is on its way: its address, and how many pages come before it.

@@ -32,12 +32,18 @@ pub struct Tally {
     pub of_other_subject: u32,
     /// Entries that could not be read.
     pub malformed: u32,
+    /// Documents that were put into their records.
+    pub inlined: u32,
+    /// Documents that their records only refer to.
+    pub kept: u32,
     /// Reasons of refused and unsettled records, with counts.
     pub reasons: Vec<(String, u32)>,
     /// What JHE said of those that it changed, with counts.
     pub changes: Vec<(String, u32)>,
     /// What the EHR said beside the records, with counts.
     pub notices: Vec<(String, u32)>,
+    /// Why documents are only referred to, with counts.
+    pub documents: Vec<(String, u32)>,
 }
 
 /// So many different reasons are told apart; further ones are counted together.
@@ -46,7 +52,7 @@ const OTHER: &str = "other";
 
 impl Tally {
     /// The counts, without reasons and notices: the form in which they may be stored. The order is part of that form.
-    pub(crate) fn counts(&mut self) -> [&mut u32; 12] {
+    pub(crate) fn counts(&mut self) -> [&mut u32; 14] {
         [
             &mut self.pages,
             &mut self.found,
@@ -60,11 +66,13 @@ impl Tally {
             &mut self.of_other_type,
             &mut self.of_other_subject,
             &mut self.malformed,
+            &mut self.inlined,
+            &mut self.kept,
         ]
     }
 
     /// Adds another's counts.
-    pub(super) fn add(&mut self, other: &Tally) {
+    pub(crate) fn add(&mut self, other: &Tally) {
         self.pages += other.pages;
         self.found += other.found;
         self.repeated += other.repeated;
@@ -77,10 +85,13 @@ impl Tally {
         self.of_other_type += other.of_other_type;
         self.of_other_subject += other.of_other_subject;
         self.malformed += other.malformed;
+        self.inlined += other.inlined;
+        self.kept += other.kept;
         for (sums, counts) in [
             (&mut self.reasons, &other.reasons),
             (&mut self.changes, &other.changes),
             (&mut self.notices, &other.notices),
+            (&mut self.documents, &other.documents),
         ] {
             for (text, number) in counts {
                 count(sums, text, *number);
@@ -118,6 +129,11 @@ impl Tally {
     pub(super) fn add_unsettled(&mut self, reason: &str) {
         self.unsettled += 1;
         count(&mut self.reasons, reason, 1);
+    }
+
+    pub(super) fn add_kept(&mut self, reason: &str) {
+        self.kept += 1;
+        count(&mut self.documents, reason, 1);
     }
 
     pub(super) fn add_notice(&mut self, notice: &str) {

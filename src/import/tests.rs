@@ -49,6 +49,7 @@ fn start() -> Start {
             earlier: Vec::new(),
         },
         deployment: &MYCHART,
+        plan: Plan::of(&MYCHART),
         checkpoint: Checkpoint::default(),
         last_write: None,
         quiet_ms: QUIET,
@@ -428,7 +429,7 @@ fn each_failure_of_a_later_page_keeps_what_came_before_and_has_its_name() {
                 ))
             },
             2,
-            PageError::Refused("HTTP 400: category".into()),
+            PageError::TooWide("HTTP 400: category".into()),
         ),
         (
             || Ok(answer(404, "text/html", "<html>")),
@@ -485,7 +486,7 @@ fn each_failure_of_a_later_page_keeps_what_came_before_and_has_its_name() {
         assert_eq!(asked, tries, "{reason:?}");
         let ending = run.ending();
         assert_eq!(ending.verdict(), Verdict::Partly);
-        assert_eq!(ending.pull_error, Some(PullError { page: 2, reason }));
+        assert_eq!(ending.pull_error(), Some(&PullError { page: 2, reason }));
     }
 }
 
@@ -560,7 +561,7 @@ fn a_next_link_out_of_the_base_is_not_followed() {
         let answers = alloc::vec![Ok(json(200, &page(&["a"], Some(link))))];
         let sent = perform(&mut run, pages(answers), stored);
         assert_eq!(sent.len(), 1);
-        let error = run.ending().pull_error.unwrap();
+        let error = run.ending().pull_error().cloned().unwrap();
         assert!(matches!(error.reason, PageError::NextRefused(_)), "{link}");
     }
 }
@@ -574,7 +575,7 @@ fn a_next_link_to_a_page_that_was_read_ends_the_pull() {
     ];
     let sent = perform(&mut run, pages(answers), stored);
     assert_eq!(sent.len(), 2);
-    let error = run.ending().pull_error.unwrap();
+    let error = run.ending().pull_error().cloned().unwrap();
     assert_eq!(error.reason, PageError::NextLoop);
 }
 
@@ -807,10 +808,11 @@ fn a_patient_whose_access_is_over_may_sign_in_again_and_go_on() {
     assert_eq!(run.ending().way_on(), WayOn::SignIn);
     let checkpoint = run.checkpoint();
     assert_eq!(
-        checkpoint.page.as_deref(),
+        checkpoint.pulls[0].page.as_deref(),
         Some("https://ehr.example/R4/Observation?page=2")
     );
-    assert_eq!((checkpoint.tally.stored, checkpoint.tally.pages), (1, 1));
+    let tally = checkpoint.tally();
+    assert_eq!((tally.stored, tally.pages), (1, 1));
     let mut run = ImportRun::new(
         Start {
             checkpoint,

@@ -60,15 +60,21 @@ impl fmt::Debug for RefreshToken {
     }
 }
 
-/// The request for a new access token (RFC 6749 §6). The scope stays what was granted, so it is not named; a public
-/// client says who it is.
-pub fn refresh_request(endpoint: &Url, client_id: &str, token: &RefreshToken) -> HttpRequest {
-    let body = form_encode(&[
+/// The request for a new access token (RFC 6749 §6). Without `scope` it stays what was granted; a public client says who
+/// it is.
+pub fn refresh_request(
+    endpoint: &Url,
+    client_id: &str,
+    token: &RefreshToken,
+    scope: Option<&str>,
+) -> HttpRequest {
+    let mut pairs = alloc::vec![
         ("grant_type", "refresh_token"),
         ("refresh_token", token.secret()),
         ("client_id", client_id),
-    ]);
-    HttpRequest::post(endpoint.clone()).with_body(FORM, body)
+    ];
+    pairs.extend(scope.map(|scope| ("scope", scope)));
+    HttpRequest::post(endpoint.clone()).with_body(FORM, form_encode(&pairs))
 }
 
 /// The request that ends a token (RFC 7009 §2.1).
@@ -114,6 +120,8 @@ pub struct TokenResponse {
     pub id_token: Option<String>,
     /// For a new access token, where the server gives one.
     pub refresh_token: Option<RefreshToken>,
+    /// athenahealth's `ah_practice`.
+    pub practice: Option<String>,
 }
 
 impl TokenResponse {
@@ -143,6 +151,7 @@ impl TokenResponse {
             patient: text("patient"),
             id_token: text("id_token"),
             refresh_token: text("refresh_token").map(RefreshToken::new),
+            practice: text("ah_practice"),
         })
     }
 }
@@ -282,7 +291,7 @@ mod tests {
     #[test]
     fn a_refresh_names_the_client_and_no_scope() {
         let endpoint = Url::parse("https://ehr.example/token").unwrap();
-        let request = refresh_request(&endpoint, "client", &RefreshToken::new("r/1".into()));
+        let request = refresh_request(&endpoint, "client", &RefreshToken::new("r/1".into()), None);
         assert_eq!(
             request.body.as_deref(),
             Some("grant_type=refresh_token&refresh_token=r%2F1&client_id=client")

@@ -3,6 +3,7 @@
 use alloc::string::String;
 use core::fmt;
 
+use crate::fhir::search::PATIENT;
 use crate::http::HttpRequest;
 use crate::json::{Json, object};
 use crate::oauth::token::{AccessToken, RefreshToken, TokenResponse, refresh_request};
@@ -32,6 +33,8 @@ pub struct LaunchContext {
     pub token_endpoint: Url,
     /// This app's client id at the EHR.
     pub client_id: String,
+    /// athenahealth serves many practices under one base: that of the patient.
+    pub practice: Option<String>,
 }
 
 const UNKNOWN_LIFETIME_S: u64 = 300;
@@ -60,6 +63,7 @@ impl LaunchContext {
             refresh_token: response.refresh_token,
             token_endpoint: launched.token_endpoint,
             client_id: launched.client_id,
+            practice: response.practice,
         })
     }
 
@@ -68,7 +72,9 @@ impl LaunchContext {
     pub fn renewal_request(&self, now: u64, is_refused: bool) -> Option<HttpRequest> {
         let refresh_token = self.refresh_token.as_ref()?;
         let is_due = is_refused || now.saturating_add(RENEWED_AHEAD_MS) >= self.expires_at;
-        is_due.then(|| refresh_request(&self.token_endpoint, &self.client_id, refresh_token))
+        // RFC 6749 §6: without a scope it stays what was granted. athenahealth wants it said.
+        let scope = self.practice.as_ref().map(|_| self.scope.as_str());
+        is_due.then(|| refresh_request(&self.token_endpoint, &self.client_id, refresh_token, scope))
     }
 
     /// Takes a renewed token. What the response lacks stays as it was; the old refresh token goes as soon as there is a
@@ -102,6 +108,9 @@ impl LaunchContext {
         if let Some(refresh_token) = &self.refresh_token {
             members.push(("refresh_token", refresh_token.secret()));
         }
+        if let Some(practice) = &self.practice {
+            members.push(("practice", practice));
+        }
         object(&members)
     }
 
@@ -117,20 +126,35 @@ impl LaunchContext {
             refresh_token: stored.get_string("refresh_token").map(RefreshToken::new),
             token_endpoint: Url::parse(&stored.get_string("token_endpoint")?).ok()?,
             client_id: stored.get_string("client_id")?,
+            practice: stored.get_string("practice"),
         })
     }
 
-    /// Checks that a type may be searched.
-    ///
-    /// # Errors
-    /// [`ContextError::NotGranted`].
-    pub fn require_search(&self, resource_type: &str) -> Result<(), ContextError> {
-        match grants_search(&self.scope, resource_type) {
-            true => Ok(()),
-            false => Err(ContextError::NotGranted(self.scope.clone())),
-        }
+    /// May a type be pulled? The patient's own resource is read, all others are searched.
+    pub fn grants(&self, resource_type: &str) -> bool {
+        let right = match resource_type {
+            PATIENT => Right::Read,
+            _ => Right::Search,
+        };
+        grants(&self.scope, resource_type, right)
+    }
+
+    /// May the documents be read that records refer to?
+    pub fn grants_documents(&self) -> bool {
+        grants(&self.scope, "Binary", Right::Read)
+    }
+
+    /// The value of `ah-practice`, which athenahealth needs in each query.
+    pub(crate) fn practice_reference(&self) -> Option<String> {
+        let practice = self.practice.as_ref()?;
+        Some(match practice.starts_with(ORGANIZATION) {
+            true => practice.clone(),
+            false => [ORGANIZATION, practice].concat(),
+        })
     }
 }
+
+const ORGANIZATION: &str = "Organization/";
 
 impl fmt::Debug for LaunchContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -138,27 +162,38 @@ impl fmt::Debug for LaunchContext {
     }
 }
 
-/// Does a granted scope allow to search `resource_type`?
+/// What a scope may allow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Right {
+    /// To read one resource by its id.
+    Read,
+    /// To search.
+    Search,
+}
+
+/// Does a granted scope allow this with `resource_type`?
 ///
 /// Servers answer in either syntax whatever was asked, in any order and case, and Epic's samples leave the `patient/`
-/// away. SMART v1 `read` and `*` and Epic's `search` allow it, as does v2's letter `s`.
-pub fn grants_search(scope: &str, resource_type: &str) -> bool {
+/// away. SMART v1's `read` and `*` allow both, Epic's `search` to search, and v2 has a letter for each.
+pub fn grants(scope: &str, resource_type: &str, right: Right) -> bool {
+    let (word, letter) = match right {
+        Right::Read => ("read", "r"),
+        Right::Search => ("search", "s"),
+    };
     scope.split_whitespace().any(|item| {
         let item = item.split('?').next().unwrap_or("");
         let item = item.rsplit_once('/').map_or(item, |(_, rest)| rest);
         let Some((granted_type, permissions)) = item.split_once('.') else {
             return false;
         };
-        let may_search = matches!(
-            permissions.to_ascii_lowercase().as_str(),
-            "read" | "search" | "*"
-        ) || is_v2_search(permissions);
-        may_search && (granted_type == "*" || granted_type.eq_ignore_ascii_case(resource_type))
+        let lower = permissions.to_ascii_lowercase();
+        let is_v2 = permissions.bytes().all(|letter| b"cruds".contains(&letter));
+        let may = lower == word
+            || lower == "read"
+            || lower == "*"
+            || (is_v2 && contains(permissions, letter));
+        may && (granted_type == "*" || granted_type.eq_ignore_ascii_case(resource_type))
     })
-}
-
-fn is_v2_search(permissions: &str) -> bool {
-    contains(permissions, "s") && permissions.bytes().all(|letter| b"cruds".contains(&letter))
 }
 
 /// What is wrong with a launch context.
@@ -166,7 +201,7 @@ fn is_v2_search(permissions: &str) -> bool {
 pub enum ContextError {
     /// The token response names no patient: `launch/patient` was not asked for or not granted.
     NoPatient,
-    /// The needed type is not among the granted scopes; these.
+    /// None of the types that are pulled is among the granted scopes; these.
     NotGranted(String),
 }
 
@@ -265,14 +300,9 @@ mod tests {
     #[test]
     fn a_scope_that_is_left_out_is_the_one_that_was_asked() {
         let body = r#"{"access_token":"T","token_type":"Bearer","patient":"p"}"#;
-        assert!(context(body).unwrap().require_search("Observation").is_ok());
+        assert!(context(body).unwrap().grants("Observation"));
         let body = r#"{"access_token":"T","token_type":"Bearer","patient":"p","scope":""}"#;
-        assert!(
-            context(body)
-                .unwrap()
-                .require_search("Observation")
-                .is_err()
-        );
+        assert!(!context(body).unwrap().grants("Observation"));
     }
 
     #[test]
@@ -287,7 +317,7 @@ mod tests {
             "user/Observation.cruds",
             "patient/Observation.rs?category=http://terminology.hl7.org/x|laboratory",
         ] {
-            assert!(grants_search(scope, "Observation"), "{scope}");
+            assert!(grants(scope, "Observation", Right::Search), "{scope}");
         }
         for scope in [
             "",
@@ -297,7 +327,7 @@ mod tests {
             "patient/ObservationDefinition.read",
             "Observation",
         ] {
-            assert!(!grants_search(scope, "Observation"), "{scope}");
+            assert!(!grants(scope, "Observation", Right::Search), "{scope}");
         }
     }
 }

@@ -119,7 +119,7 @@ fn arrive(tab: &Tab, config: &str, address: &str) -> Result<Landed, Error> {
     let (request, launched) = answered(tab, &page)?;
     let (config, jhe) = known?;
     let ehr = complete_sign_in(tab, request, launched)?;
-    ehr.require_search(config.deployment.labs().resource_type)?;
+    config.plan.require_grant(&ehr)?;
     let checkpoint = match (session::ehr(&tab.store, &page)?, earlier) {
         (Some(before), _) if !before.is_of_same_patient(&ehr) => {
             return Err(CallbackError::OtherPatient.into());
@@ -148,6 +148,7 @@ fn import(
         ehr,
         source: source.clone(),
         deployment: config.deployment,
+        plan: config.plan.clone(),
         checkpoint,
         last_write: session::last_write(&tab.shared),
         quiet_ms: config.quiet_ms,
@@ -308,16 +309,11 @@ fn finish(
     let record = RunRecord {
         is_finished: true,
         checkpoint: Checkpoint {
-            tally: ending.tally.clone(),
-            ..Checkpoint::default()
+            pulls: ending.points.clone(),
+            ..run.checkpoint()
         },
         new_rows: ending.new_rows,
-        code: ending
-            .errors()
-            .iter()
-            .flatten()
-            .next()
-            .map(|error| error.code().into()),
+        code: ending.code().map(String::from),
         ..RunRecord::default()
     };
     match ending.verdict() {

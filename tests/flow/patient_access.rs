@@ -266,6 +266,9 @@ fn a_session_that_ends_between_batches_keeps_what_arrived() {
 fn with(labs: usize) -> Journey {
     let journey = Journey::begin();
     journey.is_configured_further("deployment", json!("patient-access"));
+    let plan =
+        json!([{"label": "Labs", "type": "Observation", "parameters": {"category": "laboratory"}}]);
+    journey.is_configured_further("plan", plan);
     let callback = format!(
         "{}/clients/patient-access/callback",
         journey.tab.sandbox.jhe()
@@ -327,10 +330,5 @@ fn has_brought_all(journey: &Journey, import: &Import) {
 }
 
 fn headline(import: &Import) -> String {
-    Summary::of(
-        &import.ending.tally,
-        import.ending.new_rows,
-        &PATIENT_ACCESS,
-    )
-    .headline
+    Summary::of(&import.ending.rows, import.ending.new_rows, &PATIENT_ACCESS).headline
 }

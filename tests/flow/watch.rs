@@ -32,10 +32,10 @@ pub(crate) fn check(log: &[LoggedRequest], left_behind: &[String]) {
     }
 }
 
-const JHE_KEY: &str = "jhe-connect:2:jhe";
-const EHR_KEY: &str = "jhe-connect:2:ehr";
-const RUN_KEY: &str = "jhe-connect:2:run";
-const LAST_WRITE_KEY: &str = "jhe-connect:2:last_write";
+const JHE_KEY: &str = "jhe-connect:3:jhe";
+const EHR_KEY: &str = "jhe-connect:3:ehr";
+const RUN_KEY: &str = "jhe-connect:3:run";
+const LAST_WRITE_KEY: &str = "jhe-connect:3:last_write";
 
 pub(crate) fn is_token_key(key: &str) -> bool {
     key == JHE_KEY || key == EHR_KEY

@@ -243,18 +243,18 @@ impl Storage {
     }
 
     fn is_run_unfinished(&self) -> bool {
-        (self.0.get("jhe-connect:2:run")).is_some_and(|run| !run.contains("\"is_finished\""))
+        (self.0.get("jhe-connect:3:run")).is_some_and(|run| !run.contains("\"is_finished\""))
     }
 
     fn is_sign_in_pending(&self) -> bool {
-        self.0.contains_key("jhe-connect:2:launch")
+        self.0.contains_key("jhe-connect:3:launch")
     }
 }
 
 fn only_the_last_write_is_known_to_all_tabs(storage: &Storage) -> Result<()> {
     for (key, text) in &storage.0 {
         ensure!(
-            key == "jhe-connect:2:last_write" && text.bytes().all(|byte| byte.is_ascii_digit()),
+            key == "jhe-connect:3:last_write" && text.bytes().all(|byte| byte.is_ascii_digit()),
             "localStorage holds {key}: {text}"
         );
     }
@@ -272,7 +272,7 @@ fn the_tab_keeps_tokens_only_for_what_is_unfinished(
     for (key, text) in &storage.0 {
         let is_known = ["jhe", "ehr", "launch", "run"]
             .iter()
-            .any(|name| key.strip_prefix("jhe-connect:2:") == Some(name));
+            .any(|name| key.strip_prefix("jhe-connect:3:") == Some(name));
         ensure!(is_known, "sessionStorage holds {key}: {text}");
         let sent = secrets.verifiers.iter();
         let mut sent = sent.filter(|verifier| text.contains(verifier.as_str()));

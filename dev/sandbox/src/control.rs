@@ -73,6 +73,7 @@ async fn mint_invitation(State(shared): State<Shared>, request: Incoming) -> Res
         Ok(json!({
             "plain": world.invitation_link(&token, Layout::Plain),
             "dropIn": world.invitation_link(&token, Layout::DropIn),
+            "patientAccess": world.invitation_link(&token, Layout::PatientAccess),
             "token": token,
         }))
     })

@@ -1,6 +1,6 @@
 //! Stand-ins for the two servers that jhe-connect talks to: JupyterHealth Exchange (JHE) and an
-//! Epic-like EHR with its "MyChart" sign-in. One process, two origins (and a third one that no token
-//! should ever reach).
+//! Epic-like EHR with its "MyChart" sign-in, which plays hospitals of other vendors too. One process,
+//! an origin for each (and one that no token should ever reach).
 //!
 //! Tests start one with [`Sandbox::start`] and look into it through [`Sandbox::world`]; a browser or
 //! a person uses it over HTTP only. `README.md` beside this crate describes both.
@@ -35,13 +35,13 @@ use tokio::task::JoinHandle;
 
 pub use clock::Timestamp;
 pub use ehr::cors::ALLOWED_HEADERS as EHR_ALLOWED_HEADERS;
-pub use ehr::{EhrPatient, EhrState, FHIR_BASE};
+pub use ehr::{ATHENA_PRACTICE, EhrPatient, EhrState, FHIR_BASE, PULLED_TYPES, Vendor};
 pub use faults::{Fault, Match, Server};
-pub use jhe::{FhirSource, Identifier, Invitation, JhePatient, JheState, Row, Rows, User};
+pub use jhe::{Brand, FhirSource, Identifier, Invitation, JhePatient, JheState, Row, Rows, User};
 pub use sample::{Peculiarity, lab, peculiar_lab};
 pub use settings::{
     AuthorizeError, Cors, Discovery, Document, EHR_CLIENT_ID, EhrClient, EhrSettings, JheSettings,
-    JheVersion, NextLink, PageConfig, RefreshTokens, SEED_SCOPES, Settings,
+    JheVersion, NextLink, PATIENT_ACCESS_SCOPES, PageConfig, RefreshTokens, SEED_SCOPES, Settings,
 };
 pub use world::{
     FIRST_PATIENT, Layout, LoggedRequest, Origins, PATIENT_WITHOUT_LOGIN, SECOND_PATIENT, World,
@@ -75,7 +75,7 @@ impl Default for Options {
 pub struct Sandbox {
     shared: Shared,
     origins: Origins,
-    tasks: [JoinHandle<()>; 3],
+    tasks: [JoinHandle<()>; 4],
 }
 
 impl Sandbox {
@@ -83,10 +83,12 @@ impl Sandbox {
     pub async fn start(options: Options) -> io::Result<Self> {
         let (jhe, jhe_origin) = bind(options.jhe_port).await?;
         let (ehr, ehr_origin) = bind(options.ehr_port).await?;
+        let (authorization, authorization_origin) = bind(0).await?;
         let (evil, evil_origin) = bind(0).await?;
         let origins = Origins {
             jhe: jhe_origin,
             ehr: ehr_origin,
+            authorization: authorization_origin,
             evil: evil_origin,
         };
         let shared = Shared(Arc::new(Inner {
@@ -102,6 +104,7 @@ impl Sandbox {
         let tasks = [
             (jhe, Server::Jhe, jhe_routes),
             (ehr, Server::Ehr, ehr::router()),
+            (authorization, Server::Ehr, ehr::authorization_router()),
             (evil, Server::Evil, evil::router()),
         ]
         .map(|(listener, server, routes)| {
@@ -131,9 +134,14 @@ impl Sandbox {
         &self.origins.evil
     }
 
-    /// The EHR's FHIR base.
+    /// The FHIR base of the main hospital.
     pub fn iss(&self) -> String {
         self.origins.iss()
+    }
+
+    /// The FHIR base of a hospital, without a slash at its end.
+    pub fn iss_of(&self, vendor: Vendor) -> String {
+        self.origins.iss_of(vendor)
     }
 
     /// The state of both servers. They wait while the guard is held: don't keep it over an `await`.

@@ -1,14 +1,24 @@
 //! Everything that a test or the demo may turn, in one serialisable tree (the control API reads and
 //! patches it as JSON).
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::world::Origins;
+use crate::ehr::Vendor;
+use crate::world::{Layout, Origins};
 
 /// Scopes of JHE's seed data for this client.
 pub const SEED_SCOPES: &str =
     "openid profile launch/patient patient/Patient.read patient/Observation.read";
+/// Scopes of the seed data of JHE's later version: one for each of the types that it asks for.
+pub const PATIENT_ACCESS_SCOPES: &str = "openid profile launch/patient patient/Patient.read \
+    patient/Observation.read patient/Condition.read patient/MedicationRequest.read \
+    patient/MedicationDispense.read patient/AllergyIntolerance.read patient/Immunization.read \
+    patient/Procedure.read patient/DiagnosticReport.read patient/DocumentReference.read \
+    patient/Encounter.read patient/CarePlan.read patient/CareTeam.read patient/Goal.read \
+    patient/ServiceRequest.read patient/Device.read patient/QuestionnaireResponse.read";
 /// The client id under which the EHR knows JHE.
 pub const EHR_CLIENT_ID: &str = "5b7d0c1e-93f4-4a6d-8f21-0c9a6e5d7b34";
 
@@ -72,7 +82,8 @@ pub struct PageConfig {
     pub iss: String,
     /// The EHR's client id for this app.
     pub client_id: String,
-    /// The scopes to ask for.
+    /// The scopes to ask for. While these are [`SEED_SCOPES`] the later version's own pages are given
+    /// [`PATIENT_ACCESS_SCOPES`].
     pub scope: String,
     /// JHE's id of the DataSource, a string.
     pub data_source_id: String,
@@ -82,6 +93,8 @@ pub struct PageConfig {
     pub revoke_token: Option<bool>,
     /// How long a worker may take for one request, if the pages are to say so.
     pub worker_timeout_seconds: Option<u64>,
+    /// What is to be imported, if the pages are to say so.
+    pub plan: Option<Value>,
 }
 
 impl PageConfig {
@@ -94,6 +107,7 @@ impl PageConfig {
                 "workerTimeoutSeconds",
                 self.worker_timeout_seconds.map(Value::from),
             ),
+            ("plan", self.plan.clone()),
         ];
         members
             .into_iter()
@@ -108,8 +122,12 @@ impl PageConfig {
 pub struct EhrSettings {
     /// How long every request takes to reach the server, in milliseconds.
     pub latency_ms: u64,
-    /// Observations on one page of a search.
+    /// Records on one page of a search at the main hospital.
     pub page_size: usize,
+    /// The same for any hospital whose habit is to change.
+    pub page_sizes: BTreeMap<Vendor, usize>,
+    /// Types beside Observation whose searches are refused unless they name a category or a code.
+    pub requires_category: Vec<String>,
     /// How long a `next` link can be followed.
     pub page_link_seconds: i64,
     /// How long an authorization code can be exchanged.
@@ -266,11 +284,14 @@ impl Settings {
                     deployment: None,
                     revoke_token: None,
                     worker_timeout_seconds: None,
+                    plan: None,
                 },
             },
             ehr: EhrSettings {
                 latency_ms: 0,
                 page_size: 10,
+                page_sizes: BTreeMap::new(),
+                requires_category: Vec::new(),
                 page_link_seconds: 600,
                 code_seconds: 300,
                 token_seconds: 3_600,
@@ -279,8 +300,9 @@ impl Settings {
                     client_id: EHR_CLIENT_ID.to_owned(),
                     name: "JupyterHealth Exchange".to_owned(),
                     redirect_uris: vec![
-                        format!("{}/clients/mychart/callback", origins.jhe),
-                        format!("{}/static/jhe-connect/callback.html", origins.jhe),
+                        format!("{}{}", origins.jhe, Layout::DropIn.callback_path()),
+                        format!("{}{}", origins.jhe, Layout::PatientAccess.callback_path()),
+                        format!("{}{}", origins.jhe, Layout::Plain.callback_path()),
                     ],
                 }],
                 authorization_query: None,
@@ -316,7 +338,7 @@ impl Settings {
 }
 
 /// Members whose keys are data, replaced as a whole.
-const FREE_FORM: [&str; 3] = ["overrides", "token_response", "next_link"];
+const FREE_FORM: [&str; 4] = ["overrides", "token_response", "next_link", "plan"];
 
 fn merge(target: &mut Value, patch: &Value) {
     match (target, patch) {
@@ -344,6 +366,7 @@ mod tests {
         Settings::defaults(&Origins {
             jhe: "http://localhost:8010".into(),
             ehr: "http://localhost:8020".into(),
+            authorization: "http://localhost:8021".into(),
             evil: "http://localhost:8030".into(),
         })
     }

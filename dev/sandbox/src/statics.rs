@@ -27,6 +27,9 @@ const COMMON_JS: &str = "// Stands in for JHE's common.js.\n\
       return { host: decodeURIComponent(parts[0]), token: parts[1] };\n\
     }\n";
 
+/// The folders of JHE's clients that the bundle fills.
+const DROP_INS: [&str; 2] = ["mychart/", "patient-access/"];
+
 pub(crate) fn router() -> Router<Shared> {
     Router::new().route("/static/{*path}", any(file))
 }
@@ -92,10 +95,9 @@ fn find(shared: &Shared, path: &str) -> Option<Found> {
     let bundle = shared.bundle.as_ref()?;
     let file = match path.split_once('/')? {
         ("jhe-connect", rest) => bundle.join(rest),
-        ("clients", rest) => bundle.join("jhe").join(
-            rest.strip_prefix("mychart/")
-                .map(|rest| format!("mychart/{rest}"))?,
-        ),
+        ("clients", rest) if DROP_INS.iter().any(|client| rest.starts_with(client)) => {
+            bundle.join("jhe").join(rest)
+        }
         _ => return None,
     };
     read(file).ok()

@@ -10,10 +10,10 @@ use serde::Serialize;
 use tokio::sync::Semaphore;
 
 use crate::clock::Timestamp;
-use crate::ehr::EhrState;
+use crate::ehr::{EhrState, Vendor};
 use crate::faults::{Fault, Faults, Match, Server};
-use crate::jhe::{JheState, Row};
-use crate::sample::{self, Peculiarity};
+use crate::jhe::{self, Brand, JheState, Row};
+use crate::sample::{self, OBSERVATION, Peculiarity};
 use crate::settings::Settings;
 
 /// The JHE patient whom invitations are for unless another is named.
@@ -23,31 +23,41 @@ pub const SECOND_PATIENT: u64 = 40_002;
 /// A JHE patient record without a login.
 pub const PATIENT_WITHOUT_LOGIN: u64 = 40_003;
 
-/// The three origins.
+/// The origins.
 #[derive(Clone, Debug, Serialize)]
 pub struct Origins {
     /// JHE, without a trailing slash.
     pub jhe: String,
     /// The EHR.
     pub ehr: String,
+    /// The authorization server of a hospital that has it elsewhere ([`Vendor::OracleHealth`]). Its
+    /// requests are logged as the EHR's.
+    pub authorization: String,
     /// The listener that no token should reach.
     pub evil: String,
 }
 
 impl Origins {
-    /// The EHR's FHIR base.
+    /// The FHIR base of the main hospital.
     pub fn iss(&self) -> String {
-        format!("{}{}", self.ehr, crate::ehr::FHIR_BASE)
+        self.iss_of(Vendor::Epic)
+    }
+
+    /// The FHIR base of a hospital, without a slash at its end.
+    pub fn iss_of(&self, vendor: Vendor) -> String {
+        format!("{}{}", self.ehr, vendor.base_path())
     }
 }
 
-/// The two layouts in which the bundle is hosted.
+/// The layouts in which the bundle is hosted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {
     /// The plain pages under `/static/jhe-connect/`.
     Plain,
     /// JHE's own templates under `/clients/mychart/`.
     DropIn,
+    /// The later version's own templates under `/clients/patient-access/`.
+    PatientAccess,
 }
 
 impl Layout {
@@ -56,6 +66,16 @@ impl Layout {
         match self {
             Self::Plain => "/static/jhe-connect/index.html",
             Self::DropIn => "/clients/mychart/",
+            Self::PatientAccess => "/clients/patient-access/",
+        }
+    }
+
+    /// The callback page's path.
+    pub fn callback_path(self) -> &'static str {
+        match self {
+            Self::Plain => "/static/jhe-connect/callback.html",
+            Self::DropIn => "/clients/mychart/callback",
+            Self::PatientAccess => "/clients/patient-access/callback",
         }
     }
 }
@@ -97,6 +117,8 @@ pub struct World {
     pub jhe: JheState,
     /// The EHR's data.
     pub ehr: EhrState,
+    /// The hospitals that JHE's later version offers, in any order.
+    pub brands: Vec<Brand>,
     /// Files served under `/static/` beside the bundle's: path below `/static/` → content.
     pub static_files: BTreeMap<String, Vec<u8>>,
     pub(crate) origins: Origins,
@@ -115,6 +137,7 @@ impl World {
             jhe: JheState::seeded(),
             ehr: EhrState::seeded(),
             settings,
+            brands: jhe::seeded_brands(&origins),
             static_files: BTreeMap::new(),
             origins,
             started: SystemTime::now(),
@@ -253,9 +276,44 @@ impl World {
 
     /// Gives an EHR patient (by login name) exactly `count` generated labs.
     pub fn give_labs(&mut self, login: &str, count: usize) {
+        self.give_records(login, OBSERVATION, count);
+    }
+
+    /// Gives an EHR patient (by login name) exactly `count` generated records of a type, instead of
+    /// those that are there; of Observation that many labs.
+    pub fn give_records(&mut self, login: &str, resource_type: &str, count: usize) {
         if let Some(patient) = self.ehr.patient_mut(login) {
-            patient.records = (0..count).map(|n| sample::lab(patient, n)).collect();
+            patient.give(resource_type, count);
         }
+    }
+
+    /// Gives an EHR patient (by login name) exactly `count` generated vital signs.
+    pub fn give_vitals(&mut self, login: &str, count: usize) {
+        if let Some(patient) = self.ehr.patient_mut(login) {
+            patient.give_observations("vital-signs", count, sample::vital_sign);
+        }
+    }
+
+    /// Gives an EHR patient (by login name) exactly `count` generated entries of the social history.
+    pub fn give_social_history(&mut self, login: &str, count: usize) {
+        if let Some(patient) = self.ehr.patient_mut(login) {
+            patient.give_observations("social-history", count, sample::social_history);
+        }
+    }
+
+    /// Gives an EHR patient (by login name) one more Observation, which is both a lab and a vital
+    /// sign: the searches for either find it.
+    pub fn give_dual_observation(&mut self, login: &str) {
+        if let Some(patient) = self.ehr.patient_mut(login) {
+            patient.give_dual_observation();
+        }
+    }
+
+    /// The records of a type that an EHR patient (by login name) has, each as JSON text: of
+    /// Observation the labs first.
+    pub fn records_of(&self, login: &str, resource_type: &str) -> Vec<String> {
+        let patient = self.ehr.patient(login);
+        patient.map_or_else(Vec::new, |patient| patient.records_of(resource_type))
     }
 
     /// Gives an EHR patient (by login name) one more lab, with something unusual about it.
@@ -264,6 +322,20 @@ impl World {
             let record = sample::peculiar_lab(patient, patient.records.len(), peculiarity);
             patient.records.push(record);
         }
+    }
+
+    /// The same as a hospital serves them: at some, references are absolute, or codings missing.
+    pub fn records_at(&self, vendor: Vendor, login: &str, resource_type: &str) -> Vec<String> {
+        let id = self.ehr.patient(login).map(|patient| patient.id.as_str());
+        let id = id.unwrap_or_default();
+        self.ehr
+            .records_at(&self.origins, vendor, id, resource_type)
+    }
+
+    /// The hospital of this vendor, as JHE lists it.
+    pub fn brand_of(&self, vendor: Vendor) -> Option<&Brand> {
+        let mut brands = self.brands.iter();
+        brands.find(|brand| brand.facility_name == vendor.facility_name())
     }
 
     pub(crate) fn mint_user_token(&mut self, user: u64) -> String {
@@ -330,6 +402,7 @@ mod tests {
         let mut world = World::seeded(Origins {
             jhe: String::new(),
             ehr: String::new(),
+            authorization: String::new(),
             evil: String::new(),
         });
         let mut log = |target: &str| {

@@ -136,7 +136,7 @@ async fn a_return_without_the_jhe_session_says_to_restart(journey: &Journey) -> 
     // Some other page of JHE, so that the storage can be reached.
     let elsewhere = format!("{}/static/common/js/common.js", journey.sandbox.jhe());
     journey.browser.open(&elsewhere).await?;
-    let take_away = "const key = 'jhe-connect:2:jhe';
+    let take_away = "const key = 'jhe-connect:3:jhe';
         const had = key in sessionStorage;
         sessionStorage.removeItem(key);
         return had;";

@@ -147,7 +147,7 @@ async fn a_no_at_the_second_sign_in_leaves_what_arrived_and_no_token(
     );
     let kept: usize = journey
         .browser
-        .evaluate("return ['jhe', 'ehr'].filter((name) => `jhe-connect:2:${name}` in sessionStorage).length")
+        .evaluate("return ['jhe', 'ehr'].filter((name) => `jhe-connect:3:${name}` in sessionStorage).length")
         .await?;
     ensure!(kept == 0, "a token is kept");
     Ok(())

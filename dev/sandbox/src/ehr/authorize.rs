@@ -1,22 +1,28 @@
 //! The authorization endpoint: checks, login, consent, redirect back.
 
+use axum::Extension;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::LOCATION;
 use axum::response::Response;
 
-use super::{Flow, Grant, html};
+use super::vendors::Audience;
+use super::{Flow, Grant, Vendor, html};
 use crate::Shared;
 use crate::exchange::{Incoming, Parameters, empty, set};
 use crate::random;
 use crate::settings::EhrClient;
 use crate::world::World;
 
-pub(super) async fn start(State(shared): State<Shared>, request: Incoming) -> Response {
+pub(super) async fn start(
+    State(shared): State<Shared>,
+    Extension(vendor): Extension<Vendor>,
+    request: Incoming,
+) -> Response {
     let mut world = shared.world();
-    match check(&world, &request.query()) {
+    match check(&world, vendor, &request.query()) {
         Ok((flow, app)) => {
-            let page = html::login(&flow.id, &app.name, None);
+            let page = html::login(&flow, &app.name, None);
             world.ehr.flows.push(flow);
             page
         }
@@ -25,6 +31,7 @@ pub(super) async fn start(State(shared): State<Shared>, request: Incoming) -> Re
             to,
             error,
             description,
+            uri,
             state,
         }) => back(
             &world,
@@ -32,6 +39,7 @@ pub(super) async fn start(State(shared): State<Shared>, request: Incoming) -> Re
             &[
                 ("error", error.as_str()),
                 ("error_description", &description),
+                ("error_uri", &uri),
             ],
             state.as_deref(),
         ),
@@ -45,11 +53,12 @@ enum Refusal {
         to: String,
         error: String,
         description: String,
+        uri: String,
         state: Option<String>,
     },
 }
 
-fn check(world: &World, query: &Parameters) -> Result<(Flow, EhrClient), Refusal> {
+fn check(world: &World, vendor: Vendor, query: &Parameters) -> Result<(Flow, EhrClient), Refusal> {
     let settings = &world.settings.ehr;
     // RFC 6749 §3.1: "Request and response parameters MUST NOT be included more than once."
     if query.repeated().is_some() {
@@ -81,6 +90,7 @@ fn check(world: &World, query: &Parameters) -> Result<(Flow, EhrClient), Refusal
         to: redirect_uri.to_owned(),
         error: error.to_owned(),
         description: description.to_owned(),
+        uri: String::new(),
         state: query.get("state").map(str::to_owned),
     };
     if let Some(wanted) = &settings.authorize_error {
@@ -95,9 +105,12 @@ fn check(world: &World, query: &Parameters) -> Result<(Flow, EhrClient), Refusal
             "response_type must be code",
         ));
     }
-    // Compulsory at Epic since 2023, and the FHIR base itself (some clients add or drop a final slash).
-    let audience = query.get("aud").map(|aud| aud.trim_end_matches('/'));
-    if audience != Some(world.origins.iss().as_str()) {
+    // The FHIR base itself (some clients add or drop a final slash).
+    let is_audience = match query.get("aud") {
+        Some(aud) => aud.trim_end_matches('/') == world.origins.iss_of(vendor),
+        None => vendor.habits().audience == Audience::Optional,
+    };
+    if !is_audience {
         return Err(refuse(
             "invalid_request",
             "aud is not this server's FHIR base",
@@ -107,6 +120,21 @@ fn check(world: &World, query: &Parameters) -> Result<(Flow, EhrClient), Refusal
     if scope.is_empty() {
         return Err(refuse("invalid_scope", "no scope"));
     }
+    if vendor == Vendor::OracleHealth && scope.split_whitespace().any(is_of_smart_v2) {
+        // This app is registered for the first syntax; that is all the redirect says.
+        let origin = vendor.authorization_origin(&world.origins);
+        return Err(Refusal::Redirect {
+            to: redirect_uri.to_owned(),
+            error: "invalid_scope".to_owned(),
+            description: String::new(),
+            uri: format!("{origin}/errors/urn%3Acerner%3Aerror%3Aoauth2%3Ainvalid-scope"),
+            state: query.get("state").map(str::to_owned),
+        });
+    }
+    let asks_openid = scope.split_whitespace().any(|scope| scope == "openid");
+    if vendor == Vendor::Athenahealth && asks_openid && query.get("nonce").is_none() {
+        return Err(refuse("invalid_request", "nonce is required with openid"));
+    }
     let challenge = query
         .get("code_challenge")
         .filter(|challenge| challenge.len() == 43);
@@ -115,6 +143,7 @@ fn check(world: &World, query: &Parameters) -> Result<(Flow, EhrClient), Refusal
     };
     let flow = Flow {
         id: random::alphanumeric(32),
+        vendor,
         client_id: client.client_id.clone(),
         redirect_uri: redirect_uri.to_owned(),
         scope: scope.to_owned(),
@@ -123,6 +152,14 @@ fn check(world: &World, query: &Parameters) -> Result<(Flow, EhrClient), Refusal
         login: None,
     };
     Ok((flow, client.clone()))
+}
+
+/// Whether a scope has the second syntax: `patient/Observation.rs`, where the first has `.read`.
+fn is_of_smart_v2(scope: &str) -> bool {
+    let rights = scope
+        .split_once('/')
+        .and_then(|(_, rest)| rest.split_once('.'));
+    rights.is_some_and(|(_, rights)| !["read", "write", "*"].contains(&rights))
 }
 
 pub(super) async fn login(State(shared): State<Shared>, request: Incoming) -> Response {
@@ -144,13 +181,13 @@ pub(super) async fn login(State(shared): State<Shared>, request: Incoming) -> Re
     let flow = &mut world.ehr.flows[position];
     match patient {
         None => html::login(
-            &flow.id,
+            flow,
             &app,
             Some("That username and password don't match. Please try again."),
         ),
         Some(patient) => {
             flow.login = Some(patient.login);
-            html::consent(&flow.id, &app, &patient.given, &flow.scope)
+            html::consent(flow, &app, &patient.given)
         }
     }
 }
@@ -185,6 +222,7 @@ pub(super) async fn consent(State(shared): State<Shared>, request: Incoming) -> 
     let response = back(&world, &flow.redirect_uri, &[("code", &code)], state);
     world.ehr.grants.push(Grant {
         code,
+        vendor: flow.vendor,
         client_id: flow.client_id,
         redirect_uri: flow.redirect_uri,
         scope: flow.scope,

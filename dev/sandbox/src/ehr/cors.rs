@@ -1,4 +1,4 @@
-//! CORS as at Epic: the FHIR base, discovery and the token endpoint, for any origin,
+//! CORS as at Epic, for all hospitals: the FHIR base, discovery and the token endpoint, for any origin,
 //! with a short list of request headers. A preflight that asks for any other header fails.
 
 use axum::extract::Request;
@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
 
-use super::TOKEN;
+use super::Vendor;
 use crate::exchange::{Incoming, empty, set};
 use crate::settings::Cors;
 
@@ -68,12 +68,20 @@ pub(crate) fn add_headers(works: Cors, request: &Incoming, response: &mut Respon
 fn is_open(works: Cors, path: &str) -> bool {
     if path.ends_with("/.well-known/smart-configuration") || path.ends_with("/metadata") {
         works.discovery
-    } else if path == TOKEN {
+    } else if Vendor::ALL.iter().any(|it| it.habits().token == path) {
         works.token
     } else {
-        // Every FHIR base of the server, not just the one that patients authorize for.
-        works.fhir && path.starts_with("/interconnect/api/FHIR/")
+        // Every FHIR base of a server, not just the one that patients authorize for.
+        let mut bases = Vendor::ALL
+            .iter()
+            .flat_map(|vendor| [vendor.habits().base, vendor.habits().other_base]);
+        works.fhir && bases.any(|base| is_at_or_below(path, base))
     }
+}
+
+fn is_at_or_below(path: &str, base: &str) -> bool {
+    let rest = path.strip_prefix(base);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 fn asks_allowed_headers_only(headers: &HeaderMap) -> bool {

@@ -1,24 +1,28 @@
 //! `.well-known/smart-configuration` and `metadata`.
 
+use axum::Extension;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::ACCEPT;
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use super::{AUTHORIZE, FHIR_BASE, KEYS, TOKEN};
+use super::{KEYS, PULLED_TYPES, Vendor};
 use crate::Shared;
 use crate::exchange::{Incoming, content, html};
 use crate::settings::{Document, RefreshTokens};
 use crate::world::World;
 
-pub(super) async fn smart_configuration(State(shared): State<Shared>) -> Response {
+pub(super) async fn smart_configuration(
+    State(shared): State<Shared>,
+    Extension(vendor): Extension<Vendor>,
+) -> Response {
     let world = shared.world();
     let discovery = &world.settings.ehr.discovery;
     if let Some(instead) = instead(discovery.smart_configuration) {
         return instead;
     }
-    let mut document = configuration(&world);
+    let mut document = configuration(&world, vendor);
     for (name, value) in &discovery.overrides {
         match (document.as_object_mut(), value) {
             (Some(document), Value::Null) => drop(document.remove(name)),
@@ -29,61 +33,106 @@ pub(super) async fn smart_configuration(State(shared): State<Shared>) -> Respons
     content(StatusCode::OK, "application/json", document.to_string())
 }
 
-/// What Epic's sandbox lists: `scopes_supported` is no list of what can be granted.
-fn configuration(world: &World) -> Value {
-    let ehr = &world.origins.ehr;
+fn configuration(world: &World, vendor: Vendor) -> Value {
+    let origins = &world.origins;
+    let endpoints = vendor.authorization_origin(origins);
     let grant_types: &[&str] = match world.settings.ehr.refresh_tokens {
         RefreshTokens::Off => &["authorization_code"],
         RefreshTokens::On | RefreshTokens::Always => &["authorization_code", "refresh_token"],
     };
-    json!({
-        "issuer": format!("{ehr}/interconnect/oauth2"),
-        "jwks_uri": format!("{ehr}{KEYS}"),
-        "authorization_endpoint": authorization_endpoint(world),
-        "token_endpoint": format!("{ehr}{TOKEN}"),
+    let issuer = match vendor {
+        Vendor::Epic => format!("{endpoints}/interconnect/oauth2"),
+        Vendor::OracleHealth => format!("{endpoints}/tenants/ec2458f2-sandbox-tenant"),
+        // The issuer is not where the endpoints are.
+        Vendor::Athenahealth => format!("{}/oauth2/aus2sandbox", origins.authorization),
+        Vendor::Meditech | Vendor::Hapi => origins.iss_of(vendor),
+    };
+    let mut document = json!({
+        "issuer": issuer,
+        "jwks_uri": format!("{}{KEYS}", origins.ehr),
+        "authorization_endpoint": authorization_endpoint(world, vendor),
+        "token_endpoint": token_endpoint(world, vendor),
         "token_endpoint_auth_methods_supported": ["client_secret_post", "client_secret_basic", "private_key_jwt"],
         "grant_types_supported": grant_types,
-        "scopes_supported": ["epic.scanning.dmsusername", "fhirUser", "launch", "openid", "profile"],
         "response_types_supported": ["code"],
         "capabilities": [
             "launch-ehr", "launch-standalone", "client-public", "client-confidential-symmetric",
             "context-ehr-patient", "context-standalone-patient", "permission-patient", "permission-user",
-            "permission-v1", "permission-v2", "sso-openid-connect", "authorize-post"
+            "permission-v1", "sso-openid-connect"
         ],
-        "code_challenge_methods_supported": ["S256"]
-    })
+    });
+    match vendor {
+        Vendor::Epic => {
+            // What Epic's sandbox lists: it is no list of what can be granted.
+            document["scopes_supported"] = json!([
+                "epic.scanning.dmsusername",
+                "fhirUser",
+                "launch",
+                "openid",
+                "profile"
+            ]);
+            if let Some(capabilities) = document["capabilities"].as_array_mut() {
+                capabilities.extend([json!("permission-v2"), json!("authorize-post")]);
+            }
+        }
+        Vendor::Athenahealth => {}
+        Vendor::OracleHealth | Vendor::Meditech | Vendor::Hapi => {
+            document["scopes_supported"] =
+                json!(["openid", "fhirUser", "launch/patient", "patient/*.read"]);
+        }
+    }
+    if vendor != Vendor::OracleHealth {
+        document["code_challenge_methods_supported"] = json!(["S256"]);
+    }
+    document
 }
 
-fn authorization_endpoint(world: &World) -> String {
-    let endpoint = format!("{}{AUTHORIZE}", world.origins.ehr);
+fn authorization_endpoint(world: &World, vendor: Vendor) -> String {
+    let origin = vendor.authorization_origin(&world.origins);
+    let endpoint = format!("{origin}{}", vendor.habits().authorize);
     match &world.settings.ehr.authorization_query {
         Some(query) => format!("{endpoint}?{query}"),
         None => endpoint,
     }
 }
 
-pub(super) async fn metadata(State(shared): State<Shared>, request: Incoming) -> Response {
+fn token_endpoint(world: &World, vendor: Vendor) -> String {
+    let origin = vendor.authorization_origin(&world.origins);
+    format!("{origin}{}", vendor.habits().token)
+}
+
+pub(super) async fn metadata(
+    State(shared): State<Shared>,
+    Extension(vendor): Extension<Vendor>,
+    request: Incoming,
+) -> Response {
     let world = shared.world();
     if let Some(instead) = instead(world.settings.ehr.discovery.metadata) {
         return instead;
     }
-    if !request.header(ACCEPT).contains("json") {
+    if vendor == Vendor::Epic && !request.header(ACCEPT).contains("json") {
         // As at Epic, XML unless JSON is asked for.
         let body = r#"<CapabilityStatement xmlns="http://hl7.org/fhir"><status value="active"/></CapabilityStatement>"#;
         return content(StatusCode::OK, "application/fhir+xml", body);
     }
-    let ehr = &world.origins.ehr;
     let oauth_uris = json!([
-        {"url": "authorize", "valueUri": authorization_endpoint(&world)},
-        {"url": "token", "valueUri": format!("{ehr}{TOKEN}")},
+        {"url": "authorize", "valueUri": authorization_endpoint(&world, vendor)},
+        {"url": "token", "valueUri": token_endpoint(&world, vendor)},
     ]);
+    let resources: Vec<Value> = PULLED_TYPES
+        .iter()
+        .map(|name| match *name {
+            "Patient" => json!({"type": name, "interaction": [{"code": "read"}]}),
+            _ => json!({"type": name, "interaction": [{"code": "read"}, {"code": "search-type"}]}),
+        })
+        .collect();
     let statement = json!({
         "resourceType": "CapabilityStatement",
         "status": "active",
         "kind": "instance",
         "fhirVersion": "4.0.1",
         "format": ["xml", "json"],
-        "implementation": {"description": "Stand-in EHR", "url": format!("{ehr}{FHIR_BASE}")},
+        "implementation": {"description": "Stand-in EHR", "url": world.origins.iss_of(vendor)},
         "rest": [{
             "mode": "server",
             "security": {
@@ -93,10 +142,7 @@ pub(super) async fn metadata(State(shared): State<Shared>, request: Incoming) ->
                 }],
                 "cors": true,
             },
-            "resource": [
-                {"type": "Observation", "interaction": [{"code": "search-type"}]},
-                {"type": "Patient", "interaction": [{"code": "read"}]},
-            ],
+            "resource": resources,
         }],
     });
     content(

@@ -3,6 +3,7 @@
 use axum::http::{HeaderName, StatusCode};
 use axum::response::Response;
 
+use super::Flow;
 use crate::exchange::{self, escape_html as escape, set};
 
 const STYLE: &str = "\
@@ -21,7 +22,7 @@ const STYLE: &str = "\
     footer { max-width: 26rem; margin: 0 auto 2rem; padding: 0 1.5rem; font-size: .85rem; color: #51656a; }";
 
 /// The login form of a pending authorization.
-pub(super) fn login(flow: &str, app: &str, problem: Option<&str>) -> Response {
+pub(super) fn login(flow: &Flow, app: &str, problem: Option<&str>) -> Response {
     let problem = problem
         .map(|problem| {
             format!(
@@ -35,20 +36,22 @@ pub(super) fn login(flow: &str, app: &str, problem: Option<&str>) -> Response {
         "Sign in to MyChart",
         &format!(
             "<p>{app} asks you to sign in.</p>{problem}\
-             <form method=\"post\" action=\"/interconnect/oauth2/login\">\
+             <form method=\"post\" action=\"{action}\">\
              <input type=\"hidden\" name=\"flow\" value=\"{flow}\">\
              <label>Username<input id=\"username\" name=\"username\" autocomplete=\"username\" autocapitalize=\"none\" required></label>\
              <label>Password<input id=\"password\" name=\"password\" type=\"password\" autocomplete=\"current-password\" required></label>\
              <button id=\"sign-in\">Sign in</button></form>",
             app = escape(app),
-            flow = escape(flow),
+            action = flow.vendor.login_path(),
+            flow = escape(&flow.id),
         ),
     )
 }
 
 /// The question whether the app may have what it asks for.
-pub(super) fn consent(flow: &str, app: &str, patient: &str, scope: &str) -> Response {
-    let items: String = scope
+pub(super) fn consent(flow: &Flow, app: &str, patient: &str) -> Response {
+    let items: String = flow
+        .scope
         .split_whitespace()
         .map(|scope| {
             format!(
@@ -63,12 +66,13 @@ pub(super) fn consent(flow: &str, app: &str, patient: &str, scope: &str) -> Resp
         &format!("Share {patient}'s record?"),
         &format!(
             "<p><strong>{app}</strong> would like to see:</p><ul>{items}</ul>\
-             <form method=\"post\" action=\"/interconnect/oauth2/consent\">\
+             <form method=\"post\" action=\"{action}\">\
              <input type=\"hidden\" name=\"flow\" value=\"{flow}\">\
              <button id=\"allow\" name=\"decision\" value=\"allow\">Allow access</button>\
              <button id=\"deny\" name=\"decision\" value=\"deny\" class=\"quiet\">Deny</button></form>",
             app = escape(app),
-            flow = escape(flow),
+            action = flow.vendor.consent_path(),
+            flow = escape(&flow.id),
         ),
     )
 }
@@ -93,8 +97,25 @@ fn in_words(scope: &str) -> &str {
         "profile" | "fhirUser" => "Your name and role",
         "launch/patient" => "Whose record you choose",
         "offline_access" => "Access while you are away",
-        _ if scope.contains("/Patient.") => "Name and date of birth",
-        _ if scope.contains("/Observation.") => "Test results",
+        _ => in_a_chart(scope),
+    }
+}
+
+/// The part of the chart that a scope of the form `patient/<Type>.read` opens.
+fn in_a_chart(scope: &str) -> &'static str {
+    let rest = scope.split_once('/').map_or(scope, |(_, rest)| rest);
+    match rest.split('.').next().unwrap_or_default() {
+        "Patient" => "Name and date of birth",
+        "Observation" => "Test results and vital signs",
+        "Condition" => "Health problems",
+        "MedicationRequest" | "MedicationDispense" | "Medication" => "Medicines",
+        "AllergyIntolerance" => "Allergies",
+        "Immunization" => "Vaccinations",
+        "Procedure" => "Procedures",
+        "DiagnosticReport" => "Reports",
+        "DocumentReference" | "Binary" => "Notes and documents",
+        "Encounter" => "Visits",
+        "CarePlan" | "CareTeam" | "Goal" => "Plans of care, and who is involved",
         _ => "Further parts of the record",
     }
 }

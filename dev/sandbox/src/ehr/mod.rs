@@ -1,52 +1,91 @@
-//! A stand-in for a hospital's EHR with Epic's habits: OAuth with a "MyChart" login and consent page,
-//! and a FHIR R4 server for the signed-in patient's labs.
+//! A stand-in for hospitals' EHRs, above all for one with Epic's habits: OAuth with a "MyChart" login
+//! and consent page, and a FHIR R4 server for the signed-in patient's chart.
 
+mod access;
 mod authorize;
+mod bundle;
 pub(crate) mod cors;
 mod discovery;
 mod html;
 mod outcome;
+mod patient;
+mod read;
 mod search;
 mod token;
+mod vendors;
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::middleware::from_fn;
 use axum::response::Response;
 use axum::routing::{any, get, post};
+use axum::{Extension, Router};
 
 use crate::Shared;
 use crate::clock::Timestamp;
-use crate::exchange::{self, Incoming};
-use crate::sample::{self, Peculiarity};
+use crate::exchange;
+use crate::sample::MEDICATION;
+use crate::world::Origins;
+use bundle::Page;
+pub use patient::{EhrPatient, PULLED_TYPES};
+use vendors::AuthorizationServer;
+pub use vendors::{ATHENA_PRACTICE, Vendor};
 
-/// The FHIR base's path.
+/// The path of Epic's FHIR base.
 pub const FHIR_BASE: &str = "/interconnect/api/FHIR/R4";
-const AUTHORIZE: &str = "/interconnect/oauth2/authorize";
-const TOKEN: &str = "/interconnect/oauth2/token";
 const KEYS: &str = "/interconnect/api/epic/PublicKeys/OIDC";
 
+/// The routes of the EHR's origin.
 pub(crate) fn router() -> Router<Shared> {
-    let fhir = |path: &str| format!("{FHIR_BASE}{path}");
+    let hospitals = Vendor::ALL.into_iter().map(|vendor| {
+        let routes = match vendor.habits().authorization_server {
+            AuthorizationServer::OnTheSameOrigin => fhir(vendor).merge(authorization(vendor)),
+            AuthorizationServer::OfItsOwn => fhir(vendor),
+        };
+        routes.layer(Extension(vendor))
+    });
+    hospitals
+        .fold(Router::new(), Router::merge)
+        .route(KEYS, get(keys))
+        .fallback(async || not_found())
+        .layer(from_fn(cors::preflight))
+}
+
+/// The routes of the origin that has authorization servers only.
+pub(crate) fn authorization_router() -> Router<Shared> {
+    let has_its_own =
+        |vendor: &Vendor| vendor.habits().authorization_server == AuthorizationServer::OfItsOwn;
+    Vendor::ALL
+        .into_iter()
+        .filter(has_its_own)
+        .map(|vendor| authorization(vendor).layer(Extension(vendor)))
+        .fold(Router::new(), Router::merge)
+        .fallback(async || not_found())
+        .layer(from_fn(cors::preflight))
+}
+
+fn fhir(vendor: Vendor) -> Router<Shared> {
+    let below = |path: &str| format!("{}{path}", vendor.base_path());
     Router::new()
         .route(
-            &fhir("/.well-known/smart-configuration"),
+            &below("/.well-known/smart-configuration"),
             get(discovery::smart_configuration),
         )
-        .route(&fhir("/metadata"), get(discovery::metadata))
-        .route(&fhir("/Observation"), get(search::observations))
-        .route(&fhir("/Patient/{id}"), get(search::patient))
-        .route(AUTHORIZE, get(authorize::start))
-        .route("/interconnect/oauth2/login", post(authorize::login))
-        .route("/interconnect/oauth2/consent", post(authorize::consent))
-        .route(TOKEN, any(token::token))
-        .route(KEYS, get(keys))
-        .fallback(not_found)
-        .layer(from_fn(cors::preflight))
+        .route(&below("/metadata"), get(discovery::metadata))
+        .route(&below(""), get(search::whole_system))
+        .route(&below("/"), get(search::whole_system))
+        .route(&below("/{type}"), get(search::search))
+        .route(&below("/{type}/{id}"), get(read::read))
+}
+
+fn authorization(vendor: Vendor) -> Router<Shared> {
+    Router::new()
+        .route(vendor.habits().authorize, get(authorize::start))
+        .route(&vendor.login_path(), post(authorize::login))
+        .route(&vendor.consent_path(), post(authorize::consent))
+        .route(vendor.habits().token, any(token::token))
 }
 
 /// The EHR's data.
@@ -61,31 +100,10 @@ pub struct EhrState {
     pages: HashMap<String, LaterPage>,
 }
 
-/// A patient of the hospital, with a MyChart login.
-#[derive(Clone, Debug)]
-pub struct EhrPatient {
-    /// Login name.
-    pub login: String,
-    /// Password.
-    pub password: String,
-    /// FHIR id.
-    pub id: String,
-    /// Family name.
-    pub family: String,
-    /// Given name.
-    pub given: String,
-    /// Date of birth.
-    pub birth_date: String,
-    /// The Observations, each as the JSON text that goes over the wire.
-    pub records: Vec<String>,
-    /// Further entries of a search's first page, each as the JSON text of a whole Bundle entry:
-    /// whatever else a test wants a client to meet there.
-    pub extra_entries: Vec<String>,
-}
-
 /// An authorization request on its way through the login and consent pages.
 struct Flow {
     id: String,
+    vendor: Vendor,
     client_id: String,
     redirect_uri: String,
     scope: String,
@@ -98,6 +116,7 @@ struct Flow {
 /// A code that can be exchanged once.
 struct Grant {
     code: String,
+    vendor: Vendor,
     client_id: String,
     redirect_uri: String,
     scope: String,
@@ -108,6 +127,7 @@ struct Grant {
 
 struct AccessToken {
     token: String,
+    vendor: Vendor,
     patient: String,
     scope: String,
     expires: Timestamp,
@@ -115,6 +135,7 @@ struct AccessToken {
 
 struct RefreshToken {
     token: String,
+    vendor: Vendor,
     /// The same for all that came of one sign-in.
     family: String,
     client_id: String,
@@ -134,61 +155,14 @@ enum RefreshState {
 
 /// A page of a search that has not been asked for yet.
 struct LaterPage {
-    patient: String,
-    category: String,
-    /// All of the patient's records, as they were when the search began.
-    records: Arc<Vec<String>>,
-    /// Where the page begins in them.
-    from: usize,
+    page: Page,
     expires: Timestamp,
 }
 
 impl EhrState {
     pub(crate) fn seeded() -> Self {
-        let patient =
-            |login: &str, id: &str, given: &str, family: &str, birth_date: &str| EhrPatient {
-                login: login.to_owned(),
-                password: "epicepic1".to_owned(),
-                id: id.to_owned(),
-                family: family.to_owned(),
-                given: given.to_owned(),
-                birth_date: birth_date.to_owned(),
-                records: Vec::new(),
-                extra_entries: Vec::new(),
-            };
-        let mut camila = patient(
-            "fhircamila",
-            "erXuFYUfucBZaryVksYEcMg3",
-            "Camila",
-            "Lopez",
-            "1987-09-12",
-        );
-        camila.records = (0..30).map(|n| sample::lab(&camila, n)).collect();
-        // In the middle, so that what follows shows whether a client stumbled.
-        camila
-            .records
-            .insert(12, sample::peculiar_lab(&camila, 30, Peculiarity::LongId));
-        camila.records.insert(
-            23,
-            sample::peculiar_lab(&camila, 31, Peculiarity::UnderscoreId),
-        );
-        let derrick = patient(
-            "fhirderrick",
-            "eq081-VQEgP8drUUqCWzHfw3",
-            "Derrick",
-            "Lin",
-            "1973-06-03",
-        );
-        let mut desiree = patient(
-            "fhirdesiree",
-            "eAB3mDIBBcyUKviyzrxsnAw3",
-            "Desiree",
-            "Powell",
-            "2014-11-14",
-        );
-        desiree.records = (0..5).map(|n| sample::lab(&desiree, n)).collect();
         Self {
-            patients: vec![camila, derrick, desiree],
+            patients: patient::seeded(),
             flows: Vec::new(),
             grants: Vec::new(),
             tokens: Vec::new(),
@@ -209,6 +183,24 @@ impl EhrState {
             .find(|patient| patient.login == login)
     }
 
+    /// The records of a type that a patient (by FHIR id) has, as a hospital serves them.
+    pub(crate) fn records_at(
+        &self,
+        origins: &Origins,
+        vendor: Vendor,
+        id: &str,
+        resource_type: &str,
+    ) -> Vec<String> {
+        let mut patients = self.patients.iter();
+        let records = patients
+            .find(|patient| patient.id == id)
+            .map(|patient| patient.records_of(resource_type))
+            .unwrap_or_default();
+        let as_served =
+            |(position, record)| vendor.as_served(origins, resource_type, position, record);
+        records.into_iter().enumerate().map(as_served).collect()
+    }
+
     /// Ends every access token that the EHR has issued. Refresh tokens stay good.
     pub fn expire_tokens(&mut self) {
         self.tokens.clear();
@@ -226,11 +218,16 @@ async fn keys(State(_): State<Shared>) -> Response {
 }
 
 /// At Epic an unknown type is the web server's own 404 page.
-async fn not_found(_: Incoming) -> Response {
+fn not_found() -> Response {
     exchange::content(
         StatusCode::NOT_FOUND,
         "text/html",
         "<!DOCTYPE html><html><head><title>404 - File or directory not found.</title></head>\
          <body><h2>404 - File or directory not found.</h2></body></html>",
     )
+}
+
+/// Whether the hospital has records of this type.
+fn is_known(resource_type: &str) -> bool {
+    resource_type == MEDICATION || PULLED_TYPES.contains(&resource_type)
 }

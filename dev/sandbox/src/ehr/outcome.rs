@@ -1,5 +1,6 @@
 //! OperationOutcomes with Epic's message codes.
 
+use super::Vendor;
 use crate::json::{array, object, text};
 
 /// One of Epic's messages.
@@ -59,6 +60,13 @@ pub(super) const SUB_RESOURCE: Message = Message {
     number: "59204",
     says: "The client is not authorized for a sub-resource of this search. Results of that kind are not returned.",
 };
+/// The token is none, or is another hospital's.
+pub(super) const LOGIN: Message = Message {
+    severity: "fatal",
+    code: "login",
+    number: "59144",
+    says: "The access token is not valid.",
+};
 /// The token does not cover this.
 pub(super) const FORBIDDEN: Message = Message {
     severity: "fatal",
@@ -74,23 +82,24 @@ pub(super) const NOT_FOUND: Message = Message {
     says: "The resource was not found.",
 };
 
-/// An OperationOutcome of these messages, as text.
-pub(super) fn of(messages: &[(&Message, &str)]) -> String {
+/// An OperationOutcome of these messages, as text. Only Epic's has its message codes.
+pub(super) fn of(vendor: Vendor, messages: &[(&Message, &str)]) -> String {
     let issues: Vec<String> = messages
         .iter()
         .map(|(message, diagnostics)| {
-            let coding = object(&[
-                ("system", text("urn:oid:1.2.840.114350.1.13.0.1.7.2.657369")),
-                ("code", text(message.number)),
-                ("display", text(message.says)),
-            ]);
+            let mut details = vec![("text", text(message.says))];
+            if vendor == Vendor::Epic {
+                let coding = object(&[
+                    ("system", text("urn:oid:1.2.840.114350.1.13.0.1.7.2.657369")),
+                    ("code", text(message.number)),
+                    ("display", text(message.says)),
+                ]);
+                details.insert(0, ("coding", array(&[coding])));
+            }
             let mut members = vec![
                 ("severity", text(message.severity)),
                 ("code", text(message.code)),
-                (
-                    "details",
-                    object(&[("coding", array(&[coding])), ("text", text(message.says))]),
-                ),
+                ("details", object(&details)),
             ];
             if !diagnostics.is_empty() {
                 members.push(("diagnostics", text(diagnostics)));

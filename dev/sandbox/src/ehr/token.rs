@@ -1,5 +1,6 @@
-//! The token endpoint, with Epic's shapes.
+//! The token endpoints.
 
+use axum::Extension;
 use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, PRAGMA};
 use axum::http::{Method, StatusCode};
@@ -9,37 +10,58 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{AccessToken, RefreshState, RefreshToken};
+use super::{ATHENA_PRACTICE, AccessToken, RefreshState, RefreshToken, Vendor};
 use crate::Shared;
 use crate::exchange::{Incoming, Parameters, content, empty, set};
 use crate::random;
 use crate::settings::RefreshTokens;
 use crate::world::World;
 
-pub(super) async fn token(State(shared): State<Shared>, request: Incoming) -> Response {
+pub(super) async fn token(
+    State(shared): State<Shared>,
+    Extension(vendor): Extension<Vendor>,
+    request: Incoming,
+) -> Response {
     if request.method != Method::POST {
         return empty(StatusCode::METHOD_NOT_ALLOWED);
     }
     let mut world = shared.world();
     let form = request.form();
     let answer = match form.get("grant_type") {
-        Some("authorization_code") => exchange_code(&mut world, &form),
+        Some("authorization_code") => exchange_code(&mut world, vendor, &form),
         Some("refresh_token") if world.settings.ehr.refresh_tokens != RefreshTokens::Off => {
-            refresh(&mut world, &form)
+            refresh(&mut world, vendor, &form)
         }
         Some(_) => Err("unsupported_grant_type"),
         None => Err("invalid_request"),
     };
     match answer {
         Ok(body) => reply(StatusCode::OK, &body),
-        Err(error) => reply(
-            StatusCode::BAD_REQUEST,
-            &json!({"error": error, "error_description": null}),
-        ),
+        Err(error) => reply(StatusCode::BAD_REQUEST, &refusal(&world, vendor, error)),
     }
 }
 
-fn exchange_code(world: &mut World, form: &Parameters) -> Result<Value, &'static str> {
+/// What is said beside the error's code.
+fn refusal(world: &World, vendor: Vendor, error: &str) -> Value {
+    match vendor {
+        Vendor::Epic => json!({"error": error, "error_description": null}),
+        Vendor::OracleHealth => {
+            let origin = vendor.authorization_origin(&world.origins);
+            json!({"error": error, "error_uri": format!("{origin}/errors/{error}")})
+        }
+        Vendor::Athenahealth => {
+            let description = format!("The request was refused: {}.", error.replace('_', " "));
+            json!({"error": error, "error_description": description})
+        }
+        Vendor::Meditech | Vendor::Hapi => json!({ "error": error }),
+    }
+}
+
+fn exchange_code(
+    world: &mut World,
+    vendor: Vendor,
+    form: &Parameters,
+) -> Result<Value, &'static str> {
     let (Some(code), Some(redirect_uri), Some(verifier)) = (
         form.get("code"),
         form.get("redirect_uri"),
@@ -52,7 +74,7 @@ fn exchange_code(world: &mut World, form: &Parameters) -> Result<Value, &'static
         .ehr
         .grants
         .iter()
-        .position(|grant| grant.code == code)
+        .position(|grant| grant.code == code && grant.vendor == vendor)
         .ok_or("invalid_grant")?;
     // RFC 6749 §4.1.2: "The client MUST NOT use the authorization code more than once." A failed
     // attempt counts: whoever made it may have stolen the code.
@@ -74,22 +96,23 @@ fn exchange_code(world: &mut World, form: &Parameters) -> Result<Value, &'static
     };
     let refresh_token = may_refresh.then(|| RefreshToken {
         token: random::alphanumeric(240),
+        vendor,
         family: random::uuid(),
         client_id: grant.client_id,
         login: grant.login.clone(),
         scope: scope.clone(),
         state: RefreshState::Good,
     });
-    Ok(issue(world, &grant.login, &scope, refresh_token))
+    Ok(issue(world, vendor, &grant.login, &scope, refresh_token))
 }
 
-fn refresh(world: &mut World, form: &Parameters) -> Result<Value, &'static str> {
+fn refresh(world: &mut World, vendor: Vendor, form: &Parameters) -> Result<Value, &'static str> {
     let given = form.get("refresh_token").ok_or("invalid_request")?;
     let client_id = known_client(world, form)?;
     let tokens = &mut world.ehr.refresh_tokens;
     let old = tokens
         .iter_mut()
-        .find(|it| it.token == given && it.client_id == client_id)
+        .find(|it| it.token == given && it.vendor == vendor && it.client_id == client_id)
         .ok_or("invalid_grant")?;
     if old.state != RefreshState::Good {
         // RFC 9700 §4.14.2: when a rotated token comes again somebody has stolen one, and the server
@@ -100,6 +123,10 @@ fn refresh(world: &mut World, form: &Parameters) -> Result<Value, &'static str> 
         }
         return Err("invalid_grant");
     }
+    if vendor == Vendor::Athenahealth && form.get("scope").is_none() {
+        // DIFFERENCE: RFC 6749 §6 makes it optional.
+        return Err("invalid_request");
+    }
     // RFC 6749 §6: the scope "MUST NOT include any scope not originally granted".
     let scope = form.get("scope").unwrap_or(&old.scope).to_owned();
     if scope.split_whitespace().any(|one| !has(&old.scope, one)) {
@@ -108,6 +135,7 @@ fn refresh(world: &mut World, form: &Parameters) -> Result<Value, &'static str> 
     old.state = RefreshState::Rotated;
     let new = RefreshToken {
         token: random::alphanumeric(240),
+        vendor,
         family: old.family.clone(),
         client_id: client_id.to_owned(),
         login: old.login.clone(),
@@ -115,7 +143,7 @@ fn refresh(world: &mut World, form: &Parameters) -> Result<Value, &'static str> 
         state: RefreshState::Good,
     };
     let login = new.login.clone();
-    Ok(issue(world, &login, &scope, Some(new)))
+    Ok(issue(world, vendor, &login, &scope, Some(new)))
 }
 
 fn known_client<'a>(world: &World, form: &'a Parameters) -> Result<&'a str, &'static str> {
@@ -134,6 +162,7 @@ fn has(scopes: &str, wanted: &str) -> bool {
 
 fn issue(
     world: &mut World,
+    vendor: Vendor,
     login: &str,
     scope: &str,
     refresh_token: Option<RefreshToken>,
@@ -148,20 +177,34 @@ fn issue(
     let expires = world.now().plus_seconds(settings.token_seconds);
     world.ehr.tokens.push(AccessToken {
         token: token.clone(),
+        vendor,
         patient: patient.clone(),
         scope: scope.to_owned(),
         expires,
     });
     let mut body = json!({
         "access_token": token,
-        "token_type": "bearer",
         "expires_in": settings.token_seconds,
         "scope": scope,
-        "need_patient_banner": "false",
     });
     if !settings.omit_patient {
         body["patient"] = json!(patient);
-        body["__epic.dstu2.patient"] = json!(random::alphanumeric(44));
+    }
+    let (token_type, own_members) = match vendor {
+        Vendor::Epic => (
+            "bearer",
+            json!({"need_patient_banner": "false", "__epic.dstu2.patient": random::alphanumeric(44)}),
+        ),
+        Vendor::OracleHealth => (
+            "Bearer",
+            json!({"need_patient_banner": true, "tenant": "ec2458f2-sandbox-tenant", "username": login}),
+        ),
+        Vendor::Athenahealth => ("Bearer", json!({ "ah_practice": ATHENA_PRACTICE })),
+        Vendor::Meditech | Vendor::Hapi => ("Bearer", json!({})),
+    };
+    body["token_type"] = json!(token_type);
+    if let (Some(body), Value::Object(own_members)) = (body.as_object_mut(), own_members) {
+        body.extend(own_members);
     }
     if let Some(id_token) = settings.id_token.filter(|_| has(scope, "openid")) {
         body["id_token"] = json!(id_token);

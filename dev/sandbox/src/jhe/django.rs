@@ -211,8 +211,9 @@ pub(super) fn either(outcome: Result<Response, Response>) -> Response {
 
 /// Django's page for an unmatched path, or its redirect if only the slash at the end is missing.
 pub(crate) fn unmatched(request: &Incoming) -> Response {
-    const WITH_SLASH: [&str; 5] = [
+    const WITH_SLASH: [&str; 6] = [
         "/clients/mychart/",
+        "/clients/patient-access/",
         "/o/token/",
         "/o/revoke_token/",
         "/o/userinfo/",

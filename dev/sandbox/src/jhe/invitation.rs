@@ -74,11 +74,12 @@ fn mint(world: &mut World, request: &Incoming) -> Result<Response, Response> {
         .iter()
         .find(|invitation| invitation.token == token)
         .map(|it| it.id);
+    let (status, layout) = match world.settings.jhe.version {
+        JheVersion::Mychart => (StatusCode::OK, Layout::DropIn),
+        JheVersion::PatientAccess => (StatusCode::CREATED, Layout::PatientAccess),
+    };
     Ok(ADMIN.reply(
-        match world.settings.jhe.version {
-            JheVersion::Mychart => StatusCode::OK,
-            JheVersion::PatientAccess => StatusCode::CREATED,
-        },
+        status,
         &json!({
             "id": id,
             "patientId": patient,
@@ -87,7 +88,7 @@ fn mint(world: &mut World, request: &Incoming) -> Result<Response, Response> {
             "token": token,
             "status": "issued",
             "lastUpdated": world.now().with_micros(),
-            "invitationLink": world.invitation_link(&token, Layout::DropIn),
+            "invitationLink": world.invitation_link(&token, layout),
         }),
     ))
 }

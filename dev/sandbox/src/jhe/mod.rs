@@ -2,6 +2,7 @@
 //! 0339e9e, "patient-access"): the part of its surface that this flow meets. Statuses and texts are
 //! those of the recorded exchanges in `tests/contract/`; `tests/contract.rs` replays them.
 
+mod brands;
 mod conversion;
 pub(crate) mod django;
 mod identifier;
@@ -26,6 +27,8 @@ use crate::clock::Timestamp;
 use crate::random;
 use crate::world::{FIRST_PATIENT, PATIENT_WITHOUT_LOGIN, SECOND_PATIENT};
 
+pub use brands::Brand;
+pub(crate) use brands::seeded_brands;
 pub(crate) use pages::plain_page;
 pub use rows::{Row, Rows};
 pub(crate) use token::add_cors;
@@ -50,8 +53,17 @@ pub(crate) fn router() -> Router<Shared> {
         .route("/fhir-import/R4", any(import::bundle))
         .route("/fhir-import/R4/", any(import::bundle))
         .route("/fhir-import/R4/{type}", any(import::one))
-        .route("/clients/mychart/", any(pages::connect))
-        .route("/clients/mychart/callback", any(pages::callback))
+        .route("/api/v1/patient-access/brands", any(brands::brands))
+        .route("/clients/mychart/", any(pages::mychart_connect))
+        .route("/clients/mychart/callback", any(pages::mychart_callback))
+        .route(
+            "/clients/patient-access/",
+            any(pages::patient_access_connect),
+        )
+        .route(
+            "/clients/patient-access/callback",
+            any(pages::patient_access_callback),
+        )
         .route("/auth/callback/", any(pages::jhe_callback))
 }
 

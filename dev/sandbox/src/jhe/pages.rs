@@ -1,4 +1,4 @@
-//! JHE's two pages, and the two plain pages with the values that a deployer would fill in.
+//! JHE's two pages in each version, and the two plain pages with the values that a deployer would fill in.
 //!
 //! All of them are sent with a Content-Security-Policy if the sandbox was started with one. JHE has
 //! none today; it shows that the bundle works under a strict one.
@@ -12,28 +12,88 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::django::error_page;
+use super::django::{error_page, unmatched};
 use crate::Shared;
 use crate::exchange::{Incoming, html, set};
-use crate::settings::PageConfig;
+use crate::settings::{JheVersion, PATIENT_ACCESS_SCOPES, PageConfig, SEED_SCOPES};
 use crate::world::Origins;
 
-pub(super) async fn connect(State(shared): State<Shared>, request: Incoming) -> Response {
-    template(
-        &shared,
-        &request,
-        "Connect clinical records",
-        "startMyChartConnect",
-    )
+/// One of JHE's templates.
+struct Template {
+    /// The client's folder, and the end of its script's name.
+    client: &'static str,
+    title: &'static str,
+    /// The global variable with the configuration.
+    config: &'static str,
+    entry_point: &'static str,
+    /// What the entry point is handed beside the output's element and the configuration.
+    further_argument: &'static str,
+    /// Elements beside the output's.
+    further_elements: &'static str,
 }
 
-pub(super) async fn callback(State(shared): State<Shared>, request: Incoming) -> Response {
-    template(
-        &shared,
-        &request,
-        "Importing records",
-        "finishMyChartConnect",
-    )
+const MYCHART_CONNECT: Template = Template {
+    client: "mychart",
+    title: "Connect clinical records",
+    config: "MYCHART_CONFIG",
+    entry_point: "startMyChartConnect",
+    further_argument: "",
+    further_elements: "",
+};
+const MYCHART_CALLBACK: Template = Template {
+    title: "Importing records",
+    entry_point: "finishMyChartConnect",
+    ..MYCHART_CONNECT
+};
+const PATIENT_ACCESS_CONNECT: Template = Template {
+    client: "patient-access",
+    config: "PATIENT_ACCESS_CONFIG",
+    entry_point: "startPatientAccessConnect",
+    further_argument: ", {\n      \
+         container: document.getElementById(\"hospital-picker\"),\n      \
+         input: document.getElementById(\"hospital-search\"),\n      \
+         results: document.getElementById(\"hospital-results\")\n    }",
+    further_elements: "  <div id=\"hospital-picker\" hidden>\n    \
+         <input type=\"search\" id=\"hospital-search\">\n    \
+         <div id=\"hospital-results\"></div>\n  </div>\n",
+    ..MYCHART_CONNECT
+};
+const PATIENT_ACCESS_CALLBACK: Template = Template {
+    client: PATIENT_ACCESS_CONNECT.client,
+    config: PATIENT_ACCESS_CONNECT.config,
+    entry_point: "finishPatientAccessConnect",
+    ..MYCHART_CALLBACK
+};
+
+pub(super) async fn mychart_connect(State(shared): State<Shared>, request: Incoming) -> Response {
+    MYCHART_CONNECT.fill(&shared, &request)
+}
+
+pub(super) async fn mychart_callback(State(shared): State<Shared>, request: Incoming) -> Response {
+    MYCHART_CALLBACK.fill(&shared, &request)
+}
+
+pub(super) async fn patient_access_connect(
+    State(shared): State<Shared>,
+    request: Incoming,
+) -> Response {
+    of_later_version(&PATIENT_ACCESS_CONNECT, &shared, &request)
+}
+
+pub(super) async fn patient_access_callback(
+    State(shared): State<Shared>,
+    request: Incoming,
+) -> Response {
+    of_later_version(&PATIENT_ACCESS_CALLBACK, &shared, &request)
+}
+
+/// DIFFERENCE: the later version has no pages of the earlier one's client; here they stay.
+fn of_later_version(template: &Template, shared: &Shared, request: &Incoming) -> Response {
+    let version = shared.world().settings.jhe.version;
+    match version {
+        JheVersion::Mychart => unmatched(request),
+        JheVersion::PatientAccess => template.fill(shared, request),
+    }
 }
 
 /// The redirect URI of JHE's own grant; nobody comes here in this flow.
@@ -44,48 +104,75 @@ pub(super) async fn jhe_callback() -> Response {
     )
 }
 
-/// JHE's template: classic scripts in the head, two inline scripts in the body.
-fn template(shared: &Shared, request: &Incoming, title: &str, entry_point: &str) -> Response {
-    if !matches!(request.method, Method::GET | Method::HEAD) {
-        // So `response_mode=form_post` can't work.
-        return error_page(
-            StatusCode::FORBIDDEN,
-            "403 Forbidden",
-            "CSRF verification failed. Request aborted.",
+impl Template {
+    /// Classic scripts in the head, two inline scripts in the body.
+    fn fill(&self, shared: &Shared, request: &Incoming) -> Response {
+        if !matches!(request.method, Method::GET | Method::HEAD) {
+            // So `response_mode=form_post` can't work.
+            return error_page(
+                StatusCode::FORBIDDEN,
+                "403 Forbidden",
+                "CSRF verification failed. Request aborted.",
+            );
+        }
+        let (page, origins) = {
+            let world = shared.world();
+            (world.settings.jhe.page.clone(), world.origins.clone())
+        };
+        let Self {
+            client,
+            title,
+            config,
+            entry_point,
+            further_argument,
+            further_elements,
+        } = self;
+        let configuration = format!(
+            "\n    var {config} = {{{}\n    }};\n  ",
+            self.members(&page)
         );
+        let call = format!(
+            "\n    {entry_point}(document.getElementById(\"out\"), {config}{further_argument});\n  "
+        );
+        let page = format!(
+            "<!DOCTYPE html>\n<html>\n<head>\n  <title>{title}</title>\n  \
+             <script src=\"/static/common/js/common.js\"></script>\n  \
+             <script src=\"/static/clients/{client}/js/fhir-client.min.js\"></script>\n  \
+             <script src=\"/static/clients/{client}/js/client-{client}.js\"></script>\n\
+             </head>\n<body>\n  <script>{configuration}</script>\n  <h1>{title}</h1>\n\
+             {further_elements}  <pre id=\"out\"></pre>\n  <script>{call}</script>\n</body>\n</html>\n"
+        );
+        let mut response = html(StatusCode::OK, page);
+        if shared.content_security_policy {
+            let policy = policy(&origins, &[&configuration, &call]);
+            set(&mut response, CONTENT_SECURITY_POLICY, &policy);
+        }
+        response
     }
-    let (config, origins) = {
-        let world = shared.world();
-        (world.settings.jhe.page.clone(), world.origins.clone())
-    };
-    let additions: String = config
-        .additions()
-        .into_iter()
-        .map(|(name, value)| format!(",\n      {name}: {}", literal(&value)))
-        .collect();
-    let configuration = format!(
-        "\n    var MYCHART_CONFIG = {{\n      iss: \"{}\",\n      clientId: \"{}\",\n      scope: \"{}\",\n      dataSourceId: \"{}\"{additions}\n    }};\n  ",
-        escape_js(&config.iss),
-        escape_js(&config.client_id),
-        escape_js(&config.scope),
-        escape_js(&config.data_source_id),
-    );
-    let call =
-        format!("\n    {entry_point}(document.getElementById(\"out\"), MYCHART_CONFIG);\n  ");
-    let page = format!(
-        "<!DOCTYPE html>\n<html>\n<head>\n  <title>{title}</title>\n  \
-         <script src=\"/static/common/js/common.js\"></script>\n  \
-         <script src=\"/static/clients/mychart/js/fhir-client.min.js\"></script>\n  \
-         <script src=\"/static/clients/mychart/js/client-mychart.js\"></script>\n\
-         </head>\n<body>\n  <script>{configuration}</script>\n  <h1>{title}</h1>\n  \
-         <pre id=\"out\"></pre>\n  <script>{call}</script>\n</body>\n</html>\n"
-    );
-    let mut response = html(StatusCode::OK, page);
-    if shared.content_security_policy {
-        let policy = policy(&origins, &[&configuration, &call]);
-        set(&mut response, CONTENT_SECURITY_POLICY, &policy);
+
+    /// The members of the configuration, as JavaScript.
+    fn members(&self, page: &PageConfig) -> String {
+        let mut members = Vec::new();
+        let scope = match self.client {
+            "mychart" => {
+                members.push(("iss", json!(page.iss)));
+                &page.scope
+            }
+            _ if page.scope == SEED_SCOPES => PATIENT_ACCESS_SCOPES,
+            _ => &page.scope,
+        };
+        members.extend([
+            ("clientId", json!(page.client_id)),
+            ("scope", json!(scope)),
+            ("dataSourceId", json!(page.data_source_id)),
+        ]);
+        members.extend(page.additions());
+        let members: Vec<String> = members
+            .into_iter()
+            .map(|(name, value)| format!("\n      {name}: {}", literal(&value)))
+            .collect();
+        members.join(",")
     }
-    response
 }
 
 /// A plain page of the bundle, with the content of its configuration block replaced.
@@ -140,9 +227,9 @@ fn policy(origins: &Origins, inline_scripts: &[&str]) -> String {
         .collect();
     format!(
         "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'{hashes}; style-src 'self'; \
-         img-src 'self' data:; connect-src 'self' {} {}; base-uri 'none'; form-action 'none'; \
+         img-src 'self' data:; connect-src 'self' {} {} {}; base-uri 'none'; form-action 'none'; \
          frame-ancestors 'none'",
-        origins.ehr, origins.evil
+        origins.ehr, origins.authorization, origins.evil
     )
 }
 
@@ -150,7 +237,8 @@ fn policy(origins: &Origins, inline_scripts: &[&str]) -> String {
 fn literal(value: &Value) -> String {
     match value {
         Value::String(text) => format!("\"{}\"", escape_js(text)),
-        other => other.to_string(),
+        // `</script>` in a value must not end the script.
+        other => other.to_string().replace('<', "\\u003c"),
     }
 }
 
@@ -198,6 +286,7 @@ mod tests {
             deployment: None,
             revoke_token: None,
             worker_timeout_seconds: None,
+            plan: None,
         };
         let filled = configured(page, &config).expect("a block");
         assert_eq!(

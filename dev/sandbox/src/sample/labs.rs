@@ -1,10 +1,12 @@
-//! Laboratory Observations in the shape Epic gives them, generated: no person's data is in them.
-//!
-//! They are composed as text ([`crate::json`]) so that decimals keep their trailing zeros, and are
-//! the same on every run: what varies is derived from the patient's id and the record's number.
+//! Laboratory Observations.
 
 use serde::{Deserialize, Serialize};
 
+use super::observations::observation_category;
+use super::{
+    Chance, EPIC, INTERPRETATION, Members, coding, concept, decimal, epic_id, quantity_of,
+    reference, subject, within,
+};
 use crate::clock::Timestamp;
 use crate::ehr::EhrPatient;
 use crate::json::{array, object, text};
@@ -65,8 +67,6 @@ pub fn peculiar_lab(patient: &EhrPatient, n: usize, peculiarity: Peculiarity) ->
     }
     object(&members)
 }
-
-type Members = Vec<(&'static str, String)>;
 
 fn replace(members: &mut Members, name: &str, value: String) {
     if let Some(member) = members.iter_mut().find(|(other, _)| *other == name) {
@@ -135,9 +135,6 @@ const TESTS: [Test; 20] = [
     Test { name: "Blood culture", loinc: Some(("600-7", "Bacteria identified in Blood by Culture")), epic: "1551203", panel: "Microbiology", result: Finding::Words(&["No growth after 5 days", "No growth – señal débil, repetir"]) },
 ];
 
-const EPIC: &str = "urn:oid:1.2.840.114350.1.13.0.1.7";
-const INTERPRETATION: &str = "http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation";
-
 fn members(patient: &EhrPatient, n: usize) -> Members {
     let test = &TESTS[n % TESTS.len()];
     let chance = Chance::of(&patient.id, n);
@@ -173,13 +170,7 @@ fn members(patient: &EhrPatient, n: usize) -> Members {
         ),
         ("category", categories()),
         ("code", code(test)),
-        (
-            "subject",
-            reference(
-                &format!("Patient/{}", patient.id),
-                Some(&format!("{}, {}", patient.family, patient.given)),
-            ),
-        ),
+        ("subject", subject(patient)),
         (
             "encounter",
             object(&[
@@ -235,10 +226,7 @@ fn members(patient: &EhrPatient, n: usize) -> Members {
             let (code, display) = *chance.one_of(codes);
             members.push((
                 "valueCodeableConcept",
-                object(&[
-                    ("coding", array(&[coding(INTERPRETATION, code, display)])),
-                    ("text", text(display)),
-                ]),
+                concept(INTERPRETATION, code, display),
             ));
         }
     }
@@ -258,19 +246,9 @@ fn members(patient: &EhrPatient, n: usize) -> Members {
 }
 
 fn categories() -> String {
-    let category = |system: &str, code: &str, display: &str| {
-        object(&[
-            ("coding", array(&[coding(system, code, display)])),
-            ("text", text(display)),
-        ])
-    };
     array(&[
-        category(
-            "http://terminology.hl7.org/CodeSystem/observation-category",
-            "laboratory",
-            "Laboratory",
-        ),
-        category(&format!("{EPIC}.10.798268.30675"), "Lab", "Lab"),
+        observation_category("laboratory", "Laboratory"),
+        concept(&format!("{EPIC}.10.798268.30675"), "Lab", "Lab"),
     ])
 }
 
@@ -289,10 +267,7 @@ fn interpretation(value: i64, (low, high): (i64, i64)) -> String {
         value if value > high => ("H", "High"),
         _ => ("N", "Normal"),
     };
-    array(&[object(&[
-        ("coding", array(&[coding(INTERPRETATION, code, display)])),
-        ("text", text(display)),
-    ])])
+    array(&[concept(INTERPRETATION, code, display)])
 }
 
 fn reference_range(
@@ -314,95 +289,9 @@ fn reference_range(
     ])])
 }
 
-fn quantity_of(value: i64, digits: usize, unit: Option<&str>, ucum: Option<&str>) -> String {
-    let mut members = vec![("value", decimal(value, digits))];
-    if let Some(unit) = unit {
-        members.push(("unit", text(unit)));
-    }
-    if let Some(ucum) = ucum {
-        members.push(("system", text("http://unitsofmeasure.org")));
-        members.push(("code", text(ucum)));
-    }
-    object(&members)
-}
-
-/// `value` in units of the last of `digits` digits: `(710, 2)` is `7.10`.
-fn decimal(value: i64, digits: usize) -> String {
-    if digits == 0 {
-        return value.to_string();
-    }
-    let figures = format!("{value:0width$}", width = digits + 1);
-    let point = figures.len() - digits;
-    format!("{}.{}", &figures[..point], &figures[point..])
-}
-
-fn coding(system: &str, code: &str, display: &str) -> String {
-    object(&[
-        ("system", text(system)),
-        ("code", text(code)),
-        ("display", text(display)),
-    ])
-}
-
-fn reference(to: &str, display: Option<&str>) -> String {
-    let mut members = vec![("reference", text(to))];
-    if let Some(display) = display {
-        members.push(("display", text(display)));
-    }
-    object(&members)
-}
-
-/// A value mostly within the reference range, sometimes a little outside of it.
-fn within((low, high): (i64, i64), chance: &Chance) -> i64 {
-    let width = high - low;
-    let step = i64::from(chance.below(1_000));
-    (low - width / 10 + width * 12 / 10 * step / 1_000).max(1)
-}
-
-/// An Epic-like id of the `n`th lab: 45 characters that begin with `e` and end with `3`.
-fn id(patient: &EhrPatient, n: usize) -> String {
+/// The id of the `n`th lab.
+pub(super) fn id(patient: &EhrPatient, n: usize) -> String {
     epic_id(&patient.id, "lab", n)
-}
-
-fn epic_id(patient: &str, kind: &str, n: usize) -> String {
-    const CHARACTERS: &[u8; 64] =
-        b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-.";
-    let chance = Chance::of(&format!("{patient}/{kind}"), n);
-    let middle: String = (0..43)
-        .map(|position| char::from(CHARACTERS[(chance.at(position) >> 20) as usize % 64]))
-        .collect();
-    format!("e{middle}3")
-}
-
-/// Numbers that look random and are the same on every run.
-struct Chance(u64);
-
-impl Chance {
-    fn of(name: &str, n: usize) -> Self {
-        // FNV-1a, then the number on top.
-        let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        });
-        Self(hash.wrapping_add((n as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)))
-    }
-
-    /// SplitMix64's output function at a position.
-    fn at(&self, position: u64) -> u64 {
-        let mut mixed = self
-            .0
-            .wrapping_add((position + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&self, bound: u32) -> u32 {
-        (self.at(0) % u64::from(bound)) as u32
-    }
-
-    fn one_of<'a, T>(&self, choices: &'a [T]) -> &'a T {
-        &choices[self.at(1) as usize % choices.len()]
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,10 @@
 //! What the sandbox promises to those who test with it. (What it owes to JHE is in `contract.rs`.)
 
+mod chart;
+#[path = "../common/mod.rs"]
 mod common;
+mod hospitals;
+mod vendors;
 
 use std::time::{Duration, Instant};
 
