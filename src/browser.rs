@@ -18,6 +18,8 @@ mod fetch;
 mod location;
 #[cfg(any(feature = "connect", feature = "callback"))]
 mod pages;
+#[cfg(feature = "connect")]
+mod picker;
 #[cfg_attr(
     not(all(feature = "connect", feature = "callback")),
     allow(dead_code, reason = "each page has its own use of the browser")

@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::config::ConfigError;
+use crate::exchange::brands::BrandsError;
 use crate::exchange::inventory::InventoryError;
 use crate::exchange::invitation::{EnrolmentError, InvitationError, JheTokenError};
 use crate::exchange::patient::IdentifierError;
@@ -31,6 +32,8 @@ pub enum Error {
     Config(ConfigError),
     /// The invitation and the JHE token.
     Enrolment(EnrolmentError),
+    /// The hospitals to pick one of.
+    Brands(BrandsError),
     /// The hospital's discovery document.
     Discovery(DiscoveryError),
     /// The way back from the hospital's sign-in.
@@ -137,6 +140,11 @@ impl Error {
                     JheRefusal::InvalidClient => "jhe_token.invalid_client",
                     JheRefusal::Other => "jhe_token.refused",
                 },
+            },
+            Error::Brands(error) => match error {
+                BrandsError::SessionExpired => "jhe.session_expired",
+                BrandsError::Refused(_) => "brands.refused",
+                BrandsError::Transport(_) => "brands.unreachable",
             },
             Error::Discovery(error) => match error {
                 DiscoveryError::InsecureIssuer(_) => "discovery.insecure_issuer",
@@ -246,6 +254,11 @@ impl Error {
             | Error::SignIn(SignInError::Token(error)) => error.detail(),
             Error::Enrolment(EnrolmentError::Token(JheTokenError::Transport(error)))
             | Error::SignIn(SignInError::Transport(error)) => error.detail().into(),
+            Error::Brands(error) => match error {
+                BrandsError::SessionExpired => JHE_401.into(),
+                BrandsError::Refused(said) => said.clone(),
+                BrandsError::Transport(error) => error.detail().into(),
+            },
             Error::Discovery(error) => discovery_detail(error),
             Error::Callback(error) => callback_detail(error),
             Error::Context(ContextError::NoPatient) => {
@@ -308,6 +321,7 @@ impl Error {
         let transport = match self {
             Error::Enrolment(EnrolmentError::Invitation(InvitationError::Transport(error)))
             | Error::Enrolment(EnrolmentError::Token(JheTokenError::Transport(error)))
+            | Error::Brands(BrandsError::Transport(error))
             | Error::Discovery(DiscoveryError::Transport(error))
             | Error::SignIn(SignInError::Transport(error))
             | Error::Identifier(IdentifierError::Transport(error))
@@ -507,6 +521,7 @@ macro_rules! from {
 from! {
     ConfigError => Config,
     EnrolmentError => Enrolment,
+    BrandsError => Brands,
     DiscoveryError => Discovery,
     CallbackError => Callback,
     SignInError => SignIn,

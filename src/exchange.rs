@@ -1,5 +1,6 @@
 //! JupyterHealth Exchange (JHE), the server where the records arrive.
 
+pub mod brands;
 pub mod deployment;
 pub mod drop_in;
 pub mod inventory;

@@ -34,6 +34,7 @@ pub mod http;
 pub mod import;
 pub mod json;
 pub mod oauth;
+pub mod picker;
 pub mod remedy;
 pub mod session;
 pub mod smart;

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 
 use crate::config::ConfigError;
 use crate::error::{BrowserError, CallbackError, Error, JheRefusal, SignInError};
+use crate::exchange::brands::BrandsError;
 use crate::exchange::inventory::InventoryError;
 use crate::exchange::invitation::{EnrolmentError, InvitationError, JheTokenError};
 use crate::exchange::patient::IdentifierError;
@@ -18,7 +19,7 @@ use crate::oauth::token::TokenError;
 use crate::smart::context::ContextError;
 use crate::smart::discovery::DiscoveryError;
 use crate::smart::launch::LaunchError;
-use crate::text::number;
+use crate::text::{capitalized, number};
 
 /// Three sentences for a patient.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +44,9 @@ const LATER: &str = "Please wait a few minutes and open the link in your invitat
 /// The next step where a button goes on with the run.
 pub const GO_ON: &str =
     "The button below goes on where it stopped. If it happens again, please tell your study team.";
+/// The next step where a button asks for the list of hospitals again.
+pub const ASK_AGAIN: &str =
+    "The button below asks for the list again. If that does not help, please tell your study team.";
 const KEPT: &str = "What arrived until then is kept. ";
 
 /// Not inlined: a call for each case is a third of the code that its body would be.
@@ -68,7 +72,7 @@ impl Remedy {
         for text in [&mut remedy.heading, &mut remedy.explanation] {
             let parts: Vec<&str> = text.split(PORTAL).collect();
             if parts.len() > 1 {
-                *text = parts.join(portal).into();
+                *text = capitalized(&parts.join(portal)).into();
             }
         }
         remedy
@@ -82,6 +86,7 @@ impl Remedy {
             Error::Config(error) => of_config(error),
             Error::Enrolment(EnrolmentError::Invitation(error)) => of_invitation(error),
             Error::Enrolment(EnrolmentError::Token(error)) => of_jhe_token(error),
+            Error::Brands(error) => of_brands(error),
             Error::Discovery(error) => of_discovery(error),
             Error::Callback(error) => of_callback(error),
             Error::SignIn(error) => of_sign_in(error),
@@ -233,6 +238,23 @@ fn of_jhe_token(error: &JheTokenError) -> Remedy {
     }
 }
 
+fn of_brands(error: &BrandsError) -> Remedy {
+    const NO_LIST: &str = "The list of hospitals could not be fetched";
+    match error {
+        BrandsError::SessionExpired => jhe_session_expired(),
+        BrandsError::Refused(_) => remedy(
+            NO_LIST,
+            "The study's server answered in a way that this page does not expect. Nothing was shared.",
+            LATER,
+        ),
+        BrandsError::Transport(_) => remedy(
+            NO_LIST,
+            "The study's server did not answer. Your connection may be bad, or the server is not available at the moment.",
+            LATER,
+        ),
+    }
+}
+
 fn of_discovery(error: &DiscoveryError) -> Remedy {
     let explanation = match error {
         DiscoveryError::Transport(_) => {
@@ -356,7 +378,7 @@ fn of_identifier(error: &IdentifierError) -> Remedy {
     match error {
         IdentifierError::Conflict => remedy(
             "This hospital account belongs to someone else in the study",
-            "The @ account that you signed in with is already connected to another participant. No record was sent.",
+            "The account that you signed in with at @ is already connected to another participant. No record was sent.",
             "Did you sign in with your own hospital account? If so, please tell your study team. If not, open the link in your \
              invitation again and use your own.",
         ),
@@ -520,6 +542,8 @@ mod tests {
             InvitationError::NoLogin("x".into()).into(),
             EnrolmentError::Token(JheTokenError::Token(refused("invalid_grant"))).into(),
             EnrolmentError::Token(JheTokenError::Token(refused("invalid_client"))).into(),
+            BrandsError::Refused("x".into()).into(),
+            BrandsError::Transport(TransportError::TimedOut).into(),
             DiscoveryError::NoS256("plain".into()).into(),
             DiscoveryError::Transport(TransportError::Unreachable).into(),
             response("access_denied"),
@@ -544,11 +568,17 @@ mod tests {
 
     #[test]
     fn every_remedy_is_filled_in_and_in_plain_words() {
-        for error in some_of_each() {
-            let remedy = Remedy::of(&error, "MyChart");
+        let portals = ["MyChart", "your hospital"];
+        let of_both =
+            |error: Error| portals.map(|portal| (Remedy::of(&error, portal), error.clone()));
+        for (remedy, error) in some_of_each().into_iter().flat_map(of_both) {
             for text in [&*remedy.heading, &*remedy.explanation, remedy.next_step] {
                 assert!(text.len() > 10, "{error}");
                 assert!(!text.contains("  "), "{error}: {text}");
+                for sentence in text.split(". ") {
+                    let first = sentence.chars().next();
+                    assert!(first.is_none_or(|first| !first.is_lowercase()), "{text}");
+                }
                 for jargon in ["OAuth", "token", "PKCE", "@", "HTTP"] {
                     assert!(!text.contains(jargon), "{error}: {text}");
                 }
@@ -572,7 +602,7 @@ mod tests {
         let texts = |index: usize| Remedy::of(&errors[index], "MyChart").explanation;
         assert!(texts(0).contains("iss, dataSourceId"));
         assert!(texts(1).contains("a:1") && texts(1).contains("b:2"));
-        assert!(texts(21).contains("from page 3 on"));
+        assert!(texts(23).contains("from page 3 on"));
     }
 
     #[test]
@@ -581,6 +611,7 @@ mod tests {
         for error in [
             Error::from(InvitationError::Transport(offline)),
             EnrolmentError::Token(JheTokenError::Transport(offline)).into(),
+            BrandsError::Transport(offline).into(),
             DiscoveryError::Transport(offline).into(),
             SignInError::Transport(offline).into(),
             IdentifierError::Transport(offline).into(),

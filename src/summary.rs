@@ -7,7 +7,7 @@ use crate::exchange::deployment::{Deployment, Unit};
 use crate::import::plan::RowTally;
 use crate::import::progress::{Tally, frequent};
 use crate::import::{Standing, Wait};
-use crate::text::number;
+use crate::text::{capitalized, number};
 
 /// A run in words. A count is never shown without its failures.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -196,7 +196,7 @@ fn notes(tally: &Tally, portal: &str) -> Vec<String> {
         );
     }
     for (text, _) in tally.notices.iter().take(SHOWN) {
-        notes.push([portal, " said: ", text].concat());
+        notes.push([&capitalized(portal), " said: ", text].concat());
     }
     notes
 }
@@ -324,7 +324,7 @@ pub fn waiting_line(wait: Wait, now: u64, portal: &str) -> String {
         ),
     };
     let seconds = number(until.saturating_sub(now).div_ceil(1000));
-    [who, what, &seconds, " s."].concat()
+    [&capitalized(who), what, &seconds, " s."].concat()
 }
 
 fn with_counts(counts: &[(String, u32)], limit: usize) -> Vec<String> {
@@ -537,6 +537,10 @@ mod tests {
         assert_eq!(
             line(Wait::Ehr(20_500)),
             "MyChart does not answer right now. Trying again in 20 s."
+        );
+        assert_eq!(
+            waiting_line(Wait::Ehr(20_500), 1_000, "your hospital"),
+            "Your hospital does not answer right now. Trying again in 20 s."
         );
         assert_eq!(
             line(Wait::Jhe(3_000)),

@@ -34,6 +34,15 @@ pub fn contains(text: &str, needle: &str) -> bool {
     find(text, needle).is_some()
 }
 
+/// `text` as the beginning of a sentence: its first letter is a capital then, if it is one of ASCII.
+pub fn capitalized(text: &str) -> String {
+    let mut text = text.to_owned();
+    if let Some(first) = text.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    text
+}
+
 /// 32 octets in base64 with the URL-safe alphabet and without padding (RFC 4648 §5): 43 characters.
 pub(crate) fn base64url(octets: &[u8; 32]) -> String {
     encode(&URL_SAFE_NO_PAD, octets)
@@ -166,6 +175,14 @@ mod tests {
         assert_eq!(find("json", "json"), Some(0));
         assert!(!contains("jso", "json"));
         assert!(!contains("", "json"));
+    }
+
+    #[test]
+    fn a_sentence_begins_with_a_capital() {
+        assert_eq!(capitalized("your hospital"), "Your hospital");
+        assert_eq!(capitalized("MyChart"), "MyChart");
+        assert_eq!(capitalized("été"), "été");
+        assert_eq!(capitalized(""), "");
     }
 
     #[test]

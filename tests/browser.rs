@@ -45,7 +45,7 @@ async fn rejection(promise: Promise) -> (String, String) {
 #[wasm_bindgen_test]
 async fn a_connect_page_without_configuration_says_what_is_missing() {
     let out = element();
-    start_page(out.clone(), r#"{"scope":"s"}"#.into());
+    start_page(out.clone(), r#"{"scope":"s"}"#.into(), JsValue::UNDEFINED);
     assert_eq!(end(&out).await, "config.missing");
     let text = out.text_content().unwrap();
     assert!(text.contains("iss, clientId, dataSourceId"), "{text}");

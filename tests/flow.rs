@@ -17,7 +17,8 @@ mod flow {
     pub(crate) mod hospital;
     pub(crate) mod journey;
     pub(crate) mod pages;
-    mod patient_access;
+    pub(crate) mod patient_access;
+    mod picking;
     pub(crate) mod records;
     mod reload;
     pub(crate) mod tab;
@@ -36,13 +37,14 @@ use jhe_connect::smart::launch::PENDING_LIMIT_MS;
 use jhe_connect::summary::{Summary, report};
 use sandbox::{
     AuthorizeError, Document, FHIR_BASE, FIRST_PATIENT, Fault, Layout, Match, NextLink,
-    PATIENT_WITHOUT_LOGIN, Peculiarity, SECOND_PATIENT, Server,
+    PATIENT_WITHOUT_LOGIN, Peculiarity, SECOND_PATIENT, Server, Vendor,
 };
 use serde_json::{Value, json};
 
 use flow::hospital::{CAMILA, DERRICK, Decision, between};
 use flow::journey::Journey;
 use flow::pages::{Import, Landed};
+use flow::patient_access;
 use flow::tab::{Tab, network};
 use flow::watch;
 
@@ -1005,6 +1007,16 @@ provoked!(ON_THE_CONNECT_PAGE, the_connect_page_stops, {
     a_hospital_without_s256_is_refused: "discovery.no_s256", |j| announce(j, "code_challenge_methods_supported", json!(["plain"]));
 });
 
+provoked!(IN_THE_LIST, the_list_is_missing, {
+    a_list_that_is_refused_is_told: "brands.refused", |j| j.fail(brands(), maintenance());
+    a_list_that_is_no_json_is_told: "brands.refused", |j| j.fail(brands(), web_page());
+    a_list_that_is_cut_off_is_told: "brands.unreachable", |j| j.fail(brands(), Fault::CutOff);
+    a_list_without_connection_is_told: "brands.unreachable", |j| j.fail(brands(), Fault::DropConnection);
+    a_redirected_list_is_not_followed: "brands.unreachable", |j| j.fail(brands(), redirect_to_evil(j));
+    a_device_that_goes_offline_before_the_list_is_told: "browser.offline", |j| j.tab.before("/brands", 0, Tab::go_offline);
+    a_session_that_ends_before_the_list_is_not_none_found: "jhe.session_expired", |j| j.tab.before("/brands", 0, end_jhe_session);
+});
+
 provoked!(BEFORE_THE_CODE, the_answer_is_refused, {
     a_refused_scope_at_the_authorization_is_told: "authorization.invalid_scope", |j| refuse_sign_in(j, "invalid_scope");
     another_authorization_error_is_told: "authorization.refused", |j| refuse_sign_in(j, "server_error");
@@ -1125,6 +1137,7 @@ fn every_code_of_the_core_is_provoked() {
     let codes: BTreeSet<_> = literals.filter(is_code).collect();
     let provoked: BTreeSet<_> = [
         ON_THE_CONNECT_PAGE,
+        IN_THE_LIST,
         BEFORE_THE_CODE,
         BEFORE_ANY_RECORD,
         BEFORE_ANY_WRITE,
@@ -1158,6 +1171,19 @@ fn the_connect_page_stops(code: &str, provoke: Provoke) {
     log.retain(|request| request.header("authorization").is_some());
     assert!(log.is_empty(), "a token was used: {log:?}");
     journey.no_record_moved();
+}
+
+/// The patient is not sent to a hospital, and the link leads there when all is well again.
+fn the_list_is_missing(code: &str, provoke: Provoke) {
+    let journey = patient_access::with(3);
+    journey.lists_hospitals(Vendor::Epic.facility_name());
+    provoke(&journey);
+    expect_code(journey.open_link().map(drop), code);
+
+    assert!(journey.tab.store.entries().is_empty(), "something is kept");
+    journey.no_record_moved();
+    journey.is_well_again();
+    patient_access::has_brought_all(&journey, &journey.connect());
 }
 
 /// No code is exchanged.
@@ -1286,6 +1312,12 @@ fn redemption() -> Match {
     Match::on(Server::Jhe)
         .method("POST")
         .path("/api/v1/invitation/")
+}
+
+fn brands() -> Match {
+    Match::on(Server::Jhe)
+        .method("GET")
+        .path("/api/v1/patient-access/brands")
 }
 
 fn jhe_token() -> Match {

@@ -1,11 +1,12 @@
-//! The connect page: from the invitation to the hospital's sign-in.
+//! The connect page: from the invitation, by way of the list of hospitals if there is one, to the hospital's sign-in.
 
 use alloc::string::String;
 
-use wasm_bindgen::JsCast;
+use wasm_bindgen::{JsCast, JsValue};
 
 use crate::browser::fetch::converse;
 use crate::browser::pages::end;
+use crate::browser::picker::pick;
 use crate::browser::platform::Listener;
 use crate::browser::sign_in::{begin_sign_in, page_url};
 use crate::browser::storage::TabStore;
@@ -19,8 +20,8 @@ use crate::smart::discovery::Issuer;
 use crate::url::Url;
 
 /// Goes through the page, and tells the patient how it ended.
-pub(crate) async fn run(view: View, config: String) {
-    end(&view, connect(&view, &config).await);
+pub(crate) async fn run(view: View, config: String, picker: JsValue) {
+    end(&view, connect(&view, &config, &picker).await);
 }
 
 /// Sends the patient back to the hospital of the run that this tab keeps, which can't go on without a sign-in.
@@ -28,11 +29,12 @@ pub(crate) async fn run_again(view: View, config: String) {
     end(&view, sign_in_again(&view, &config).await);
 }
 
-async fn connect(view: &View, config: &str) -> Result<(), Error> {
+async fn connect(view: &View, config: &str, picker: &JsValue) -> Result<(), Error> {
     platform::require_secure_context()?;
     let store = TabStore::open()?;
     let page = page_url()?;
     let config = PageConfig::parse(config, &page)?;
+    view.names_portal(config.deployment.portal);
     if let Some(iss) = &config.iss {
         // Looked at before the invitation is used; the sign-in reads it again.
         Issuer::parse(iss, &page)?;
@@ -46,10 +48,14 @@ async fn connect(view: &View, config: &str) -> Result<(), Error> {
     // Whatever this tab did before is over.
     session::forget_run(&store);
     session::forget_tokens(&store);
-    session::keep_jhe(&store, &enrolment.finish()?)?;
+    let jhe = enrolment.finish()?;
+    session::keep_jhe(&store, &jhe)?;
     view.step("JHE access token received");
-    let iss = config.iss.as_deref().unwrap_or_default();
-    sign_in(view, &store, &config, iss, page).await
+    let iss = match (&config.iss, config.deployment.brands_path) {
+        (None, Some(path)) => pick(view, picker, jhe, path).await?.fhir_base_url,
+        (iss, _) => iss.clone().unwrap_or_default(),
+    };
+    sign_in(view, &store, &config, &iss, page).await
 }
 
 async fn sign_in_again(view: &View, config: &str) -> Result<(), Error> {

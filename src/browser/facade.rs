@@ -37,17 +37,29 @@ export interface PageConfig {
   /** How long a worker of JHE may take for one request. */
   workerTimeoutSeconds?: number;
 }
+
+/** Where the patient picks a hospital. What is missing or of another kind is made by the page's own means. */
+export interface HospitalPicker {
+  /** A `div`, hidden until then, that holds the other two. */
+  container?: Element | null;
+  /** An `input` for text. */
+  input?: Element | null;
+  /** A `div` for what is found. */
+  results?: Element | null;
+}
 "#;
 
-/// Starts a connect page in `out`.
+/// Starts a connect page in `out`. `picker` has the elements of a page that keeps some ready for the patient to pick a
+/// hospital.
 #[cfg(feature = "connect")]
 #[wasm_bindgen(js_name = startPage)]
 pub fn start_page(
     out: Element,
     #[wasm_bindgen(unchecked_param_type = "PageConfig | string")] config: JsValue,
+    #[wasm_bindgen(unchecked_optional_param_type = "HospitalPicker")] picker: JsValue,
 ) {
     if let Some(view) = View::new(out) {
-        spawn(Box::pin(connect::run(view, json(&config))));
+        spawn(Box::pin(connect::run(view, json(&config), picker)));
     }
 }
 

@@ -84,9 +84,11 @@ fn build(request: &HttpRequest, signal: &AbortSignal) -> Option<Request> {
     Some(request.into())
 }
 
-/// Ends a request that takes too long, also while its body is read.
+/// Ends a request that takes too long, also while its body is read, and one that nobody waits for any more: when it is
+/// dropped.
 pub(crate) struct Limit {
     pub(crate) signal: AbortSignal,
+    controller: AbortController,
     has_passed: Rc<Cell<bool>>,
     _timer: Option<Timer>,
 }
@@ -96,14 +98,15 @@ impl Limit {
         let controller = AbortController::new().ok()?;
         let has_passed = Rc::new(Cell::new(false));
         let signal = controller.signal();
-        let flag = Rc::clone(&has_passed);
+        let (flag, timed) = (Rc::clone(&has_passed), controller.clone());
         let timer = Timer::new(milliseconds, move || {
             flag.set(true);
             // Without a reason: gloo-net panics on one that is no `Error`.
-            controller.abort();
+            timed.abort();
         });
         Some(Limit {
             signal,
+            controller,
             has_passed,
             _timer: timer,
         })
@@ -115,5 +118,12 @@ impl Limit {
             false if is_offline() => TransportError::Offline,
             false => otherwise,
         }
+    }
+}
+
+impl Drop for Limit {
+    fn drop(&mut self) {
+        // After the end of the answer it changes nothing.
+        self.controller.abort();
     }
 }

@@ -5,7 +5,6 @@ use crate::browser::storage::TabStore;
 use crate::browser::view::{Stage, View};
 use crate::browser::{location, platform};
 use crate::error::Error;
-use crate::exchange::deployment::MYCHART;
 use crate::remedy::GO_ON;
 use crate::session;
 
@@ -25,7 +24,7 @@ fn fail(view: &View, error: &Error) {
         && store
             .as_ref()
             .is_ok_and(|store| matches!(session::run(store), Ok(Some(_))));
-    view.error(error, MYCHART.portal, goes_on.then_some(GO_ON));
+    view.error(error, view.portal(), goes_on.then_some(GO_ON));
     match store {
         _ if goes_on => offer_another_try(view),
         // Nobody goes on from here in this tab, so that no token has to wait for it.

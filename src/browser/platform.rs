@@ -11,7 +11,7 @@ use wasm_bindgen::closure::Closure;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::Event;
+use web_sys::{Event, EventTarget};
 
 use crate::error::BrowserError;
 
@@ -91,22 +91,38 @@ pub(crate) fn pause(milliseconds: u32) -> JsFuture {
     JsFuture::from(passed)
 }
 
-/// Listens to an event of the window until it is dropped.
+/// Listens to an event until it is dropped.
 #[must_use = "a listener is removed when it is dropped"]
 pub(crate) struct Listener {
+    target: Option<EventTarget>,
     event: &'static str,
     callback: Closure<dyn FnMut(Event)>,
 }
 
 impl Listener {
+    /// Listens to an event of the window.
     pub(crate) fn new(event: &'static str, callback: impl FnMut(Event) + 'static) -> Self {
-        let callback = Closure::<dyn FnMut(Event)>::new(callback);
-        if let Some(window) = web_sys::window() {
+        let window = web_sys::window().map(EventTarget::from);
+        Listener::on(window.as_ref(), event, Box::new(callback))
+    }
+
+    /// Listens to an event of `target`.
+    pub(crate) fn on(
+        target: Option<&EventTarget>,
+        event: &'static str,
+        callback: Box<dyn FnMut(Event)>,
+    ) -> Self {
+        let callback = Closure::wrap(callback);
+        if let Some(target) = target {
             // Fails for no event type.
             let _ =
-                window.add_event_listener_with_callback(event, callback.as_ref().unchecked_ref());
+                target.add_event_listener_with_callback(event, callback.as_ref().unchecked_ref());
         }
-        Listener { event, callback }
+        Listener {
+            target: target.cloned(),
+            event,
+            callback,
+        }
     }
 
     /// Listens for as long as the page exists.
@@ -117,9 +133,9 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        if let Some(window) = web_sys::window() {
+        if let Some(target) = &self.target {
             // Fails for no event type.
-            let _ = window.remove_event_listener_with_callback(
+            let _ = target.remove_event_listener_with_callback(
                 self.event,
                 self.callback.as_ref().unchecked_ref(),
             );

@@ -27,6 +27,8 @@ use crate::url::Url;
 
 wasm_bindgen_test_configure!(run_in_browser);
 
+mod picker;
+
 fn window() -> web_sys::Window {
     web_sys::window().unwrap()
 }
@@ -130,6 +132,15 @@ async fn a_request_is_ended_when_its_time_has_passed() {
         limit.failure(TransportError::Unreachable),
         TransportError::TimedOut
     );
+}
+
+#[wasm_bindgen_test]
+async fn a_request_that_nobody_waits_for_is_aborted() {
+    let limit = fetch::Limit::new(60_000).unwrap();
+    let signal = limit.signal.clone();
+    assert!(!signal.aborted());
+    drop(limit);
+    assert!(signal.aborted());
 }
 
 #[wasm_bindgen_test]

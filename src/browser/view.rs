@@ -1,6 +1,7 @@
 //! What the patient sees, inside the element that the page hands over. Text goes in as text only.
 
 use alloc::string::String;
+use core::cell::Cell;
 
 use js_sys::Array;
 use wasm_bindgen::JsCast;
@@ -8,6 +9,7 @@ use wasm_bindgen::closure::Closure;
 use web_sys::{Blob, Document, Element, Event, Url};
 
 use crate::error::Error;
+use crate::exchange::deployment::MYCHART;
 use crate::remedy::Remedy;
 use crate::summary::Summary;
 
@@ -15,6 +17,7 @@ use crate::summary::Summary;
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Stage {
     Working,
+    Choosing,
     Redirecting,
     Done,
     Partly,
@@ -25,6 +28,7 @@ impl Stage {
     fn as_str(self) -> &'static str {
         match self {
             Stage::Working => "working",
+            Stage::Choosing => "choosing",
             Stage::Redirecting => "redirecting",
             Stage::Done => "done",
             Stage::Partly => "partly",
@@ -40,6 +44,7 @@ pub(crate) struct View {
     steps: Element,
     progress: Element,
     result: Element,
+    portal: Cell<&'static str>,
 }
 
 impl View {
@@ -69,9 +74,20 @@ impl View {
             steps,
             progress,
             result,
+            portal: Cell::new(MYCHART.portal),
         };
         view.stage(Stage::Working);
         Some(view)
+    }
+
+    /// From here on the hospital's portal is known as this to the patient.
+    pub(crate) fn names_portal(&self, portal: &'static str) {
+        self.portal.set(portal);
+    }
+
+    /// What the patient knows the hospital's portal as.
+    pub(crate) fn portal(&self) -> &'static str {
+        self.portal.get()
     }
 
     /// Says where the journey stands.
@@ -83,6 +99,13 @@ impl View {
             "aria-busy",
             if is_busy { "true" } else { "false" },
         );
+    }
+
+    /// A place of its own, behind the status lines.
+    pub(crate) fn place(&self) -> Option<Element> {
+        let place = self.document.create_element("div").ok()?;
+        self.progress.before_with_node_1(&place).ok()?;
+        Some(place)
     }
 
     /// Adds a status line.
@@ -130,12 +153,23 @@ impl View {
     pub(crate) fn error(&self, error: &Error, portal: &str, next_step: Option<&str>) {
         self.progress(&[]);
         self.code(error.code());
+        self.explain(&self.result, error, portal, next_step);
+    }
+
+    /// Explains inside `parent` what went wrong and what to do.
+    pub(crate) fn explain(
+        &self,
+        parent: &Element,
+        error: &Error,
+        portal: &str,
+        next_step: Option<&str>,
+    ) {
         let remedy = Remedy::of(error, portal);
         let class = match error.is_patients_choice() {
             true => "jc-remedy jc-choice",
             false => "jc-remedy",
         };
-        let Some(section) = self.add(&self.result, "section", class, "") else {
+        let Some(section) = self.add(parent, "section", class, "") else {
             return;
         };
         self.add(&section, "h2", "", &remedy.heading);
@@ -188,7 +222,14 @@ impl View {
         }
     }
 
-    fn add(&self, parent: &Element, name: &str, class: &str, text: &str) -> Option<Element> {
+    /// Adds an element with a text to another one.
+    pub(crate) fn add(
+        &self,
+        parent: &Element,
+        name: &str,
+        class: &str,
+        text: &str,
+    ) -> Option<Element> {
         let element = self.document.create_element(name).ok()?;
         if !class.is_empty() {
             element.set_class_name(class);
@@ -219,7 +260,7 @@ fn set_what_is_missing(document: &Document) {
     }
 }
 
-fn set(element: &Element, name: &str, value: &str) {
+pub(crate) fn set(element: &Element, name: &str, value: &str) {
     // Fails only for a name that is no attribute name.
     let _ = element.set_attribute(name, value);
 }

@@ -7,7 +7,7 @@ use crate::fhir::identity::Identity;
 pub struct Deployment {
     /// Its name in the page configuration.
     pub name: &'static str,
-    /// What the patient knows the hospital's portal as.
+    /// What the patient knows the hospital's portal as, in the middle of a sentence.
     pub portal: &'static str,
     /// Where JHE takes the patient's id at the EHR.
     pub identifier_path: &'static str,
@@ -114,6 +114,7 @@ pub const MYCHART: Deployment = Deployment {
 /// Epic gives most of these only with the parameters that stand here.
 pub const PATIENT_ACCESS: Deployment = Deployment {
     name: "patient-access",
+    portal: "your hospital",
     identifier_path: "api/v1/patient-access/identifier",
     brands_path: Some("api/v1/patient-access/brands"),
     source_label: "Epic / Patient Access",

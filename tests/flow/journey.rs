@@ -111,6 +111,12 @@ impl Journey {
         self.further.borrow_mut().insert(name.to_owned(), value);
     }
 
+    /// The page names no hospital; the patient's own is this one, by the name under which JHE lists it.
+    pub(crate) fn lists_hospitals(&self, name: &str) {
+        self.world().settings.jhe.page.iss.clear();
+        self.tab.hospital.replace(name.to_owned());
+    }
+
     /// Both servers and the network work again.
     pub(crate) fn is_well_again(&self) {
         self.world().clear_faults();
@@ -283,6 +289,12 @@ impl Journey {
 
     pub(crate) fn read_backs(&self) -> Vec<LoggedRequest> {
         self.requests(Server::Jhe, "GET", "/FHIR/R5/")
+    }
+
+    /// What JHE was asked for among its hospitals.
+    pub(crate) fn searches_for_hospitals(&self) -> Vec<String> {
+        let requests = self.requests(Server::Jhe, "GET", "/brands?");
+        requests.into_iter().map(|request| request.target).collect()
     }
 
     pub(crate) fn redemptions(&self) -> Vec<LoggedRequest> {

@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use jhe_connect::config::{AuthorizeOptions, PageConfig};
 use jhe_connect::error::{CallbackError, Error, SignInError};
+use jhe_connect::exchange::brands::Brand;
 use jhe_connect::exchange::invitation::{Enrolment, Invitation};
 use jhe_connect::exchange::jhe::JheSession;
 use jhe_connect::exchange::patient::{Identification, PatientIdentifier};
@@ -14,6 +15,7 @@ use jhe_connect::http::HttpRequest;
 use jhe_connect::import::{Action, Checkpoint, Ending, ImportRun, Start, Verdict, WayOn};
 use jhe_connect::oauth::authorization::AuthorizationResponse;
 use jhe_connect::oauth::token::TokenResponse;
+use jhe_connect::picker::{self, Picker};
 use jhe_connect::session::{self, RunRecord, SessionStore, StoreError};
 use jhe_connect::smart::context::LaunchContext;
 use jhe_connect::smart::discovery::{Discovery, Issuer};
@@ -77,16 +79,56 @@ fn leave(tab: &Tab, config: &str, address: &str) -> Result<String, Error> {
     try_out(&tab.store)?;
     let page = page_url(address);
     let config = PageConfig::parse(config, &page)?;
-    let iss = config.iss.clone().unwrap_or_default();
-    Issuer::parse(&iss, &page)?;
+    if let Some(iss) = &config.iss {
+        Issuer::parse(iss, &page)?;
+    }
     let invitation = Invitation::parse(page.query(), page.host())?;
 
     let mut enrolment = Enrolment::new(config.jhe.clone(), invitation);
     tab.converse(&mut enrolment);
     session::forget_run(&tab.store);
     session::forget_tokens(&tab.store);
-    session::keep_jhe(&tab.store, &enrolment.finish()?)?;
+    let jhe = enrolment.finish()?;
+    session::keep_jhe(&tab.store, &jhe)?;
+    let iss = match (&config.iss, config.deployment.brands_path) {
+        (None, Some(path)) => pick(tab, jhe, path)?.fhir_base_url,
+        (iss, _) => iss.clone().unwrap_or_default(),
+    };
     begin_sign_in(tab, &config.sign_in(&iss), page)
+}
+
+/// So often the patient asks for a list that failed. On the page they could do so for ever.
+const TRIES: u32 = 3;
+
+/// What `src/browser/picker.rs` does with a patient who knows the hospital's name: who types it unless it is listed.
+fn pick(tab: &Tab, jhe: JheSession, path: &'static str) -> Result<Brand, Error> {
+    let name = tab.hospital.borrow().clone();
+    let mut picker = Picker::new(Rc::new(jhe), path, "");
+    let mut tries = 1;
+    loop {
+        match picker.next_action(tab.now()) {
+            picker::Action::Ask(ticket, request) => picker.finish(ticket, tab.send(request)),
+            picker::Action::AwaitTime(until) => tab.let_pass(until - tab.now()),
+            picker::Action::AwaitAnswer => panic!("nothing is under way"),
+            picker::Action::AwaitPatient => {
+                let mut listed = picker.brands().iter();
+                let row = listed.position(|brand| brand.facility == name);
+                match (picker.failure(), row) {
+                    (Some(error), _) if tries == TRIES => return Err(error.clone().into()),
+                    (Some(_), _) => {
+                        tries += 1;
+                        picker.hurry();
+                    }
+                    (None, Some(row)) => picker.pick(row),
+                    (None, None) => {
+                        assert_ne!(picker.query(), name, "{}", picker.status());
+                        picker.type_in(&name, tab.now());
+                    }
+                }
+            }
+            picker::Action::End(end) => return Ok(end?),
+        }
+    }
 }
 
 /// The callback page: from the hospital's answer, or from where a reload found the run, to the records in JHE.

@@ -263,7 +263,7 @@ fn a_session_that_ends_between_batches_keeps_what_arrived() {
 }
 
 /// A hospital with so many labs, and the JHE that imports Bundles.
-fn with(labs: usize) -> Journey {
+pub(crate) fn with(labs: usize) -> Journey {
     let journey = Journey::begin();
     journey.is_configured_further("deployment", json!("patient-access"));
     let plan =
@@ -323,7 +323,7 @@ fn is_there(journey: &Journey, labs: &[String]) {
     assert!(sent == labs, "{} rows for {} labs", sent.len(), labs.len());
 }
 
-fn has_brought_all(journey: &Journey, import: &Import) {
+pub(crate) fn has_brought_all(journey: &Journey, import: &Import) {
     let labs = journey.labs();
     is_there(journey, &labs);
     import.has_stored_all(&labs);

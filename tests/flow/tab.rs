@@ -34,6 +34,8 @@ pub(crate) struct Tab {
     pub(crate) store: MemoryStore,
     /// The storage of all tabs.
     pub(crate) shared: MemoryStore,
+    /// The name of the patient's hospital, where there is a list of them.
+    pub(crate) hospital: RefCell<String>,
     is_offline: Cell<bool>,
     presence: Cell<Presence>,
     network: Agent,
@@ -104,6 +106,7 @@ impl Tab {
             sandbox: Rc::clone(sandbox),
             store: MemoryStore::default(),
             shared: MemoryStore::default(),
+            hospital: RefCell::default(),
             is_offline: Cell::default(),
             presence: Cell::new(Presence::Open),
             network: network(),
@@ -123,6 +126,7 @@ impl Tab {
             sandbox: Rc::clone(&self.sandbox),
             store: MemoryStore::default(),
             shared: self.shared.clone(),
+            hospital: self.hospital.clone(),
             is_offline: Cell::default(),
             presence: Cell::new(Presence::Open),
             network: network(),
