@@ -74,6 +74,14 @@ async fn sign_in(
     iss: &str,
     page: Url,
 ) -> Result<(), Error> {
+    for resource_type in config.plan.not_in_scope(&config.scope) {
+        let advice = [
+            "jhe-connect: the scope lacks ",
+            resource_type,
+            ", which the plan pulls",
+        ];
+        platform::log_advice(&advice.concat());
+    }
     let portal = config.deployment.portal;
     view.step(&["Asking ", portal, " how to sign in"].concat());
     let url = begin_sign_in(store, &config.sign_in(iss), page).await?;

@@ -130,13 +130,9 @@ impl LaunchContext {
         })
     }
 
-    /// May a type be pulled? The patient's own resource is read, all others are searched.
+    /// May a type be pulled?
     pub fn grants(&self, resource_type: &str) -> bool {
-        let right = match resource_type {
-            PATIENT => Right::Read,
-            _ => Right::Search,
-        };
-        grants(&self.scope, resource_type, right)
+        allows_pull(&self.scope, resource_type)
     }
 
     /// May the documents be read that records refer to?
@@ -160,6 +156,15 @@ impl fmt::Debug for LaunchContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("LaunchContext(..)")
     }
+}
+
+/// Does a scope allow to pull a type? The patient's own resource is read, all others are searched.
+pub(crate) fn allows_pull(scope: &str, resource_type: &str) -> bool {
+    let right = match resource_type {
+        PATIENT => Right::Read,
+        _ => Right::Search,
+    };
+    grants(scope, resource_type, right)
 }
 
 /// What a scope may allow.
