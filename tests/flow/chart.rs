@@ -268,7 +268,8 @@ mod each {
                 .is_empty()
         );
         let sent = batches(journey).into_iter().flat_map(|it| entries(&it));
-        let is_medication = |entry: &Value| entry["resource"]["resourceType"] == "Medication";
+        let is_medication =
+            |entry: &Value| entry.pointer("/resource/resourceType") == Some(&json!("Medication"));
         assert!(sent.filter(is_medication).count() > 0);
     }
 
@@ -316,10 +317,13 @@ mod each {
         for (kind, id) in &notes {
             let row = rows.iter().find(|row| row.upstream_id.as_ref() == Some(id));
             let sent: Value = serde_json::from_str(&row.expect("a row").sent).expect("a note");
-            let contents = sent["content"].as_array().expect("contents");
+            let contents = sent
+                .get("content")
+                .and_then(Value::as_array)
+                .expect("contents");
             let has_data = contents
                 .iter()
-                .all(|it| it["attachment"]["data"].is_string());
+                .all(|it| it.pointer("/attachment/data").is_some_and(Value::is_string));
             let is_kept = matches!(
                 kind,
                 NoteKind::OtherOrigin
@@ -331,7 +335,7 @@ mod each {
             assert_eq!(has_data, !is_kept, "{kind:?}: {contents:?}");
             let has_url = contents
                 .iter()
-                .all(|it| it["attachment"]["url"].is_string());
+                .all(|it| it.pointer("/attachment/url").is_some_and(Value::is_string));
             assert_eq!(has_url, *kind != NoteKind::Inline, "{kind:?}");
         }
         let tally = &row(&import, "Clinical notes").tally;
@@ -485,7 +489,8 @@ fn upstream_id(row: &Row) -> String {
 
 fn id_of(record: &str) -> String {
     let record: Value = serde_json::from_str(record).expect("a record");
-    record["id"].as_str().unwrap_or_default().to_owned()
+    let id = record.get("id").and_then(Value::as_str);
+    id.unwrap_or_default().to_owned()
 }
 
 fn on(path: &str) -> Match {
@@ -498,7 +503,8 @@ fn batches(journey: &Journey) -> Vec<LoggedRequest> {
 
 fn entries(batch: &LoggedRequest) -> Vec<Value> {
     let bundle: Value = serde_json::from_str(&batch.body).expect("a Bundle");
-    bundle["entry"].as_array().cloned().unwrap_or_default()
+    let entries = bundle.get("entry").and_then(Value::as_array);
+    entries.cloned().unwrap_or_default()
 }
 
 fn row<'a>(import: &'a Import, label: &str) -> &'a RowTally {
