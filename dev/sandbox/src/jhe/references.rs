@@ -58,7 +58,7 @@ struct Tally {
 }
 
 /// Rewrites what has the form `Type/<id>`. DIFFERENCE: what JHE makes of other forms (an absolute
-/// address, say) was not recorded; they stay.
+/// address, say) was not recorded; they stay. Nor is it known how JHE counts: here each place counts.
 fn rewrite(rows: &mut Rows, source: u64) -> Tally {
     let mut tally = Tally::default();
     for position in 0..rows.len() {

@@ -5,6 +5,7 @@ mod chart;
 mod common;
 mod documents;
 mod hospitals;
+mod later_jhe;
 mod vendors;
 
 use std::time::{Duration, Instant};
