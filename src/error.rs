@@ -25,7 +25,7 @@ use crate::session::StoreError;
 use crate::smart::context::ContextError;
 use crate::smart::discovery::DiscoveryError;
 use crate::smart::launch::LaunchError;
-use crate::text::{contains, number};
+use crate::text::{contains, listed, number};
 
 /// Why a patient's connection ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -211,7 +211,7 @@ impl Error {
     pub fn detail(&self) -> String {
         match self {
             Error::Config(ConfigError::Missing(names)) => {
-                ["the page configuration lacks: ", &names.join(", ")].concat()
+                ["the page configuration lacks: ", &listed(names)].concat()
             }
             Error::Config(ConfigError::Malformed(what)) => {
                 ["the page configuration can't be used: ", what].concat()

@@ -43,6 +43,18 @@ pub fn capitalized(text: &str) -> String {
     text
 }
 
+/// Texts with a comma between any two. The standard library's `join` copes with any separator, and weighs a kilobyte.
+pub fn listed(texts: &[&str]) -> String {
+    let mut list = String::new();
+    for text in texts {
+        if !list.is_empty() {
+            list.push_str(", ");
+        }
+        list.push_str(text);
+    }
+    list
+}
+
 /// 32 octets in base64 with the URL-safe alphabet and without padding (RFC 4648 §5): 43 characters.
 pub(crate) fn base64url(octets: &[u8; 32]) -> String {
     encode(&URL_SAFE_NO_PAD, octets)
