@@ -4,6 +4,7 @@
 //! [`remedy`](crate::remedy) has what the patient reads.
 
 use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -590,6 +591,20 @@ impl fmt::Display for Error {
 }
 
 impl core::error::Error for Error {}
+
+/// An error on its way through the pages, behind a pointer: they check for one at every step.
+#[derive(Debug)]
+pub struct Failure(pub Box<Error>);
+
+impl<E> From<E> for Failure
+where
+    Error: From<E>,
+{
+    #[inline(never)]
+    fn from(error: E) -> Self {
+        Failure(Box::new(error.into()))
+    }
+}
 
 macro_rules! from {
     ($($inner:ty => $variant:ident),* $(,)?) => {$(
