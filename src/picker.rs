@@ -130,13 +130,13 @@ impl Picker {
 
     /// The patient picks the row with this index.
     pub fn pick(&mut self, row: usize) {
-        if row >= self.brands().len() {
-            return;
+        if let Some(Ok(list)) = &mut self.list
+            && row < list.rows.len()
+        {
+            let brand = list.rows.swap_remove(row);
+            self.show(None);
+            self.end = Some(Ok(brand));
         }
-        let list = self.list.take().and_then(Result::ok);
-        self.show(None);
-        let mut rows = list.into_iter().flat_map(|list| list.rows);
-        self.end = rows.nth(row).map(Ok);
     }
 
     /// Does not wait for the end of typing, and asks once more what failed.
@@ -253,9 +253,12 @@ impl Picker {
         match (list.rows.len(), self.query.as_str()) {
             (0, "") => "There is no hospital to choose from yet.".into(),
             (0, query) => ["No hospital found for “", query, "”."].concat(),
-            (_, "") if list.may_be_more => {
-                [&count, " of many hospitals. Type a part of the name of yours."].concat()
-            }
+            (_, "") if list.may_be_more => [
+                "These are the first ",
+                &count,
+                " hospitals. Type a part of your hospital's name to find it.",
+            ]
+            .concat(),
             _ if list.may_be_more => [
                 &count,
                 " hospitals found, and there may be more. If yours is not among them, type more of its name.",
@@ -527,7 +530,7 @@ mod tests {
         assert_eq!(status("a", found("All", 1)), "1 hospital found.");
         assert_eq!(status("zz", found("All", 0)), "No hospital found for “zz”.");
         assert!(status("", found("All", 0)).contains("no hospital"));
-        assert!(status("", found("All", 25)).contains("Type a part of the name"));
+        assert!(status("", found("All", 25)).contains("Type a part of"));
         assert!(status("a", found("All", 25)).contains("type more of its name"));
         assert_eq!(status("a", failed()), "");
     }
