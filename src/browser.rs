@@ -25,12 +25,23 @@ mod picker;
     allow(dead_code, reason = "each page has its own use of the browser")
 )]
 mod platform;
+#[cfg_attr(
+    not(any(feature = "client", all(feature = "connect", feature = "callback"))),
+    allow(
+        dead_code,
+        reason = "one page begins a sign-in, the other completes it"
+    )
+)]
 mod sign_in;
 mod storage;
 #[cfg(test)]
 mod tests;
 mod value;
 #[cfg(any(feature = "connect", feature = "callback"))]
+#[cfg_attr(
+    not(all(feature = "connect", feature = "callback")),
+    allow(dead_code, reason = "each page has its own use of the view")
+)]
 mod view;
 
 /// The allocator, with pools that grow together, so that a page of megabytes wastes none, and without in-place

@@ -274,6 +274,20 @@ mod tests {
     }
 
     #[test]
+    fn what_later_pages_configure_beside_it_is_not_read() {
+        let json = FULL.replace(
+            '{',
+            r#"{"deployment":"ehr-patient-portal","dataSourceIds":[70006],"pageUrl":"/clients/","siteTitle":"<b>","x":{"y":[null]},"#,
+        );
+        let config = parse(&json).unwrap();
+        assert_eq!(config.deployment.name, "ehr-patient-portal");
+        assert_eq!(
+            config.redirect_uri,
+            "https://jhe.example/clients/ehr-patient-portal/callback"
+        );
+    }
+
+    #[test]
     fn the_options_of_authorize_are_checked_alike() {
         let page = Url::parse("https://app.example/launch/").unwrap();
         let parse = |json: &str| AuthorizeOptions::parse(json, &page);

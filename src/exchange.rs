@@ -2,6 +2,7 @@
 
 pub mod brands;
 pub mod deployment;
+pub mod drop_in;
 pub mod inventory;
 pub mod invitation;
 pub mod jhe;

@@ -29,7 +29,7 @@ use crate::fhir::resource::Record;
 use crate::fhir::search::{PATIENT, Search};
 use crate::http::{Answer, Conversation, HttpRequest, TransportError, status_text};
 use crate::oauth::token::{TokenError, TokenResponse};
-use crate::smart::context::LaunchContext;
+use crate::smart::context::{LaunchContext, PRACTICE};
 use crate::texts::Texts;
 
 mod accounts;
@@ -288,7 +288,7 @@ impl ImportRun {
         let backoff = |salt: u64| Backoff::new(start.seed ^ salt);
         let types = plan.types().into_iter().map(String::from);
         let included: Rc<[String]> = types.collect();
-        let there = checkpoint.tally().already_there;
+        let earlier = checkpoint.tally();
         let points = match checkpoint.plan == plan.mark() && !checkpoint.pulls.is_empty() {
             true => checkpoint.pulls,
             false => plan.points(),
@@ -326,7 +326,8 @@ impl ImportRun {
             check,
             check_backoff: backoff(1 << 60),
             is_checked: is_new,
-            is_fruitful: false,
+            // What was stored before the run was cut off is not counted yet.
+            is_fruitful: deployment.writing.unit == Unit::Batch && earlier.stored > 0,
             fruitless_checks: 0,
             held: Held::default(),
             held_before: match is_new {
@@ -334,7 +335,7 @@ impl ImportRun {
                 false => checkpoint.held_before,
             },
             credit: 0,
-            there,
+            there: earlier.already_there,
             new_rows: None,
             renewals: 0,
             stop: None,

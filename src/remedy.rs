@@ -84,10 +84,7 @@ impl Remedy {
         }
         match error {
             Error::Config(error) => of_config(error),
-            Error::Enrolment(EnrolmentError::Invitation(error)) => of_invitation(error),
-            Error::Enrolment(EnrolmentError::Token(error)) => of_jhe_token(error),
-            Error::Brands(error) => of_brands(error),
-            Error::Discovery(error) => of_discovery(error),
+            Error::Connect(error) => error.remedy(),
             Error::Callback(error) => of_callback(error),
             Error::SignIn(error) => of_sign_in(error),
             Error::Context(ContextError::NoPatient) => remedy(
@@ -150,6 +147,13 @@ fn of_config(error: &ConfigError) -> Remedy {
         ConfigError::Plan(error) => unusable(error.as_str()),
     };
     remedy("This page is not set up yet", "", TELL_TEAM).explained(explanation)
+}
+
+pub(crate) fn of_enrolment(error: &EnrolmentError) -> Remedy {
+    match error {
+        EnrolmentError::Invitation(error) => of_invitation(error),
+        EnrolmentError::Token(error) => of_jhe_token(error),
+    }
 }
 
 fn of_invitation(error: &InvitationError) -> Remedy {
@@ -238,7 +242,7 @@ fn of_jhe_token(error: &JheTokenError) -> Remedy {
     }
 }
 
-fn of_brands(error: &BrandsError) -> Remedy {
+pub(crate) fn of_brands(error: &BrandsError) -> Remedy {
     const NO_LIST: &str = "The list of hospitals could not be fetched";
     match error {
         BrandsError::SessionExpired => jhe_session_expired(),
@@ -255,7 +259,7 @@ fn of_brands(error: &BrandsError) -> Remedy {
     }
 }
 
-fn of_discovery(error: &DiscoveryError) -> Remedy {
+pub(crate) fn of_discovery(error: &DiscoveryError) -> Remedy {
     let explanation = match error {
         DiscoveryError::Transport(_) => {
             "The hospital's server could not be reached from this page, or does not allow it to read the answer."

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use jhe_connect::browser::client::{authorize, ready};
-use jhe_connect::browser::facade::{finish_page, start_mychart_connect, start_page};
+use jhe_connect::browser::facade::{finish_page, sign_in_again, start_page};
 use js_sys::{Object, Promise, Reflect};
 use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::JsFuture;
@@ -63,8 +63,16 @@ async fn jhes_template_hands_an_object_over() {
     ] {
         Reflect::set(&config, &name.into(), &value.into()).unwrap();
     }
-    start_mychart_connect(out.clone(), &config);
+    start_page(out.clone(), config.into());
     assert_eq!(end(&out).await, "invitation.missing");
+}
+
+#[wasm_bindgen_test]
+async fn a_sign_in_begins_again_only_where_a_run_is_kept() {
+    let out = element();
+    let config = r#"{"iss":"https://ehr.example/R4","clientId":"C","scope":"launch/patient","dataSourceId":"7"}"#;
+    sign_in_again(out.clone(), config.into());
+    assert_eq!(end(&out).await, "callback.interrupted");
 }
 
 #[wasm_bindgen_test]

@@ -13,6 +13,7 @@
 
 mod flow {
     mod access;
+    mod chart;
     pub(crate) mod hospital;
     pub(crate) mod journey;
     pub(crate) mod pages;

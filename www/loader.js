@@ -1,34 +1,62 @@
-// Template of `client-mychart.js`, the classic script of the drop-in. `cargo xtask dist` fills in the two names
-// in double underscores, copies the part marked as shared into page.js, and minifies the result.
+// Template of the classic script of each drop-in, such as `client-mychart.js`. `cargo xtask dist` fills in the names in
+// double underscores, copies the part marked as shared into page.js, and minifies the result.
 //
 // JHE's page calls one of the two functions right after this script has run, so both are defined at once, and
-// the module beside it is loaded when one is called. No markup is ever built from text, and no text is run as
+// the page's module is loaded when one is called. No markup is ever built from text, and no text is run as
 // code: the script works under `script-src 'self' 'wasm-unsafe-eval'; require-trusted-types-for 'script'`.
 (function () {
   'use strict';
 
   // <shared>
   const TEXTS = __LOADER_TEXTS__;
-  const scriptUrl = document.currentScript.src;
-  let loading = null;
+  const folder = new URL('__ASSET_FOLDER__', document.currentScript.src).href;
+  // Each page has a module of its own, so that none waits for what only the other needs.
+  const CONNECT = 'jhe-connect';
+  const CALLBACK = 'jhe-connect-callback';
+  const loading = {};
 
-  // One load for all calls.
-  function load(folder) {
-    loading = loading || loadModule(folder);
-    return loading;
+  async function startPage(out, config, picker) {
+    await call(CONNECT, 'startPage', out, config, picker);
+    prefetch(CALLBACK);
   }
 
-  async function loadModule(folder) {
+  function finishPage(out, config) {
+    if (out) {
+      out.addEventListener('jhe-connect-sign-in', function () {
+        call(CONNECT, 'signInAgain', out, config);
+      });
+    }
+    return call(CALLBACK, 'finishPage', out, config);
+  }
+
+  // While this page waits for others: the patient who comes back waits less. What is not there by then is loaded then.
+  function prefetch(name) {
+    [name + '_bg.wasm', name + '.js'].forEach(async function (file) {
+      try {
+        const response = await fetch(folder + file, { priority: 'low' });
+        // A browser keeps what was read to its end.
+        await response.arrayBuffer();
+      } catch (_) {}
+    });
+  }
+
+  // One load of a module for all calls.
+  function load(name) {
+    loading[name] = loading[name] || loadModule(name);
+    return loading[name];
+  }
+
+  async function loadModule(name) {
     if (typeof WebAssembly !== 'object' || typeof WebAssembly.instantiate !== 'function') {
       const missing = new Error('this browser has no WebAssembly');
       missing.code = 'browser.no_webassembly';
       throw missing;
     }
-    const wasmUrl = folder + 'jhe-connect_bg.wasm';
+    const wasmUrl = folder + name + '_bg.wasm';
     // Asked for beside the glue, not after it.
     const response = fetch(wasmUrl);
     response.catch(function () {});
-    const module = await import(folder + 'jhe-connect.js');
+    const module = await import(folder + name + '.js');
     try {
       await module.default({ module_or_path: response });
     } catch (streamingError) {
@@ -47,8 +75,8 @@
     return module;
   }
 
-  // Calls the module's export `name`; what goes wrong on the way there is explained inside `out`.
-  async function call(folder, name, out, args) {
+  // Calls an export of the module `name`; what goes wrong on the way there is explained inside `out`.
+  async function call(name, entry, out, config, picker) {
     // A module that aborts leaves its promise open for ever; the browser only tells the window.
     const aborted = function (event) {
       const error = event.error || event.reason;
@@ -59,8 +87,8 @@
     window.addEventListener('error', aborted);
     window.addEventListener('unhandledrejection', aborted);
     try {
-      const module = await load(folder);
-      return await module[name].apply(null, args);
+      const module = await load(name);
+      return await module[entry](out, config, picker);
     } catch (error) {
       explain(out, error);
     }
@@ -116,11 +144,10 @@
   }
   // </shared>
 
-  const folder = new URL('../wasm/__ASSET_FOLDER__/', scriptUrl).href;
   let styled = false;
 
-  function entry(name) {
-    return function (out) {
+  function entry(page) {
+    return function (out, config, picker) {
       if (!styled) {
         styled = true;
         const link = document.createElement('link');
@@ -128,10 +155,11 @@
         link.href = folder + 'jhe-connect.css';
         document.head.appendChild(link);
       }
-      return call(folder, name, out, arguments);
+      // JHE's own configuration does not say which of its clients this is.
+      return page(out, Object.assign({ deployment: '__DEPLOYMENT__' }, config), picker);
     };
   }
 
-  window.startMyChartConnect = entry('startMyChartConnect');
-  window.finishMyChartConnect = entry('finishMyChartConnect');
+  window.__START__ = entry(startPage);
+  window.__FINISH__ = entry(finishPage);
 })();

@@ -9,6 +9,6 @@
 
   const out = document.getElementById('jhe-connect');
   const config = document.getElementById('jhe-connect-config').textContent;
-  const name = out.getAttribute('data-page') === 'callback' ? 'finishPage' : 'startPage';
-  call(new URL('.', scriptUrl).href, name, out, [out, config]);
+  const page = out.getAttribute('data-page') === 'callback' ? finishPage : startPage;
+  page(out, config);
 })();

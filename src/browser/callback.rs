@@ -6,7 +6,7 @@ use core::cell::Cell;
 
 use crate::browser::driver::perform;
 use crate::browser::fetch::{converse, send};
-use crate::browser::pages::{end, offer_another_try, sign_in};
+use crate::browser::pages::{end, offer_another_try};
 use crate::browser::platform::Lock;
 use crate::browser::sign_in::{answered, complete_sign_in, page_url};
 use crate::browser::storage::TabStore;
@@ -49,7 +49,8 @@ async fn callback(view: &View, config: &str) -> Result<(), Error> {
         let ehr = session::ehr(&store, &page)?.ok_or(CallbackError::Interrupted)?;
         let (config, jhe) = known?;
         if run.needs_sign_in {
-            return sign_in(view, &store, &config, ehr.issuer.as_str(), page).await;
+            view.ask_for_sign_in();
+            return Ok(());
         }
         view.step("Going on where it stopped");
         return import(view, &store, config, jhe, ehr, run.checkpoint).await;
@@ -197,11 +198,8 @@ fn registration<'a>(
     jhe: &'a JheSession,
     context: &LaunchContext,
 ) -> SourceRegistration<'a> {
-    let description = SourceDescription {
-        label: config.deployment.source_label.into(),
-        fhir_base_url: context.issuer.as_str().into(),
-        data_source: config.data_source_id.clone(),
-    };
+    let iss = context.issuer.as_str();
+    let description = SourceDescription::new(config.deployment, iss, &config.data_source_id);
     SourceRegistration::new(jhe, description)
 }
 

@@ -1,7 +1,6 @@
 //! What JHE's pages and the plain pages call. Other pages have `client`, in a module of its own.
 
 use alloc::boxed::Box;
-use alloc::string::String;
 
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -17,16 +16,26 @@ use crate::browser::view::View;
 
 #[wasm_bindgen(typescript_custom_section)]
 const TYPES: &str = r#"
-/** The configuration that JHE's MyChart pages define as `MYCHART_CONFIG`. */
-export interface MyChartConfig {
-  /** FHIR base URL of the EHR, used byte for byte. */
-  iss: string;
+/** What the server that serves the page provides, as an object or as JSON text. Further members are not read. */
+export interface PageConfig {
+  /** Which of JHE's clients this is: `mychart` (the default), `patient-access` or `ehr-patient-portal`. */
+  deployment?: string;
+  /** FHIR base URL of the EHR, used byte for byte; left out where the patient picks a hospital. */
+  iss?: string;
   /** This app's client id at the EHR. */
   clientId: string;
   /** Scope, sent verbatim. */
   scope: string;
   /** Id of JHE's DataSource. */
   dataSourceId: string | number;
+  /** The callback page, if it is not JHE's own; a relative one is completed by the page's address. */
+  redirectUri?: string;
+  /** Where JHE is, on the page's own origin. */
+  jheBase?: string;
+  /** Is JHE's token to be revoked when the import has ended? */
+  revokeToken?: boolean;
+  /** How long a worker of JHE may take for one request. */
+  workerTimeoutSeconds?: number;
 }
 
 /** Where the patient picks a hospital. What is missing or of another kind is made by the page's own means. */
@@ -40,45 +49,41 @@ export interface HospitalPicker {
 }
 "#;
 
-/// Starts the connect page of JHE's MyChart client in `out`; `config` is `MYCHART_CONFIG`.
-#[cfg(feature = "connect")]
-#[wasm_bindgen(js_name = startMyChartConnect)]
-pub fn start_mychart_connect(
-    out: Element,
-    #[wasm_bindgen(unchecked_param_type = "MyChartConfig")] config: &JsValue,
-) {
-    start_page(out, json(config), JsValue::UNDEFINED);
-}
-
-/// Goes on, on the callback page of JHE's MyChart client, in `out`; `config` is `MYCHART_CONFIG`.
-#[cfg(feature = "callback")]
-#[wasm_bindgen(js_name = finishMyChartConnect)]
-pub fn finish_mychart_connect(
-    out: Element,
-    #[wasm_bindgen(unchecked_param_type = "MyChartConfig")] config: &JsValue,
-) {
-    finish_page(out, json(config));
-}
-
-/// Starts a plain connect page in `out`; `config` is the text of its `jhe-connect-config` element. `picker` has the
-/// elements of a page that keeps some ready for the patient to pick a hospital.
+/// Starts a connect page in `out`. `picker` has the elements of a page that keeps some ready for the patient to pick a
+/// hospital.
 #[cfg(feature = "connect")]
 #[wasm_bindgen(js_name = startPage)]
 pub fn start_page(
     out: Element,
-    config: String,
+    #[wasm_bindgen(unchecked_param_type = "PageConfig | string")] config: JsValue,
     #[wasm_bindgen(unchecked_optional_param_type = "HospitalPicker")] picker: JsValue,
 ) {
     if let Some(view) = View::new(out) {
-        spawn(Box::pin(connect::run(view, config, picker)));
+        spawn(Box::pin(connect::run(view, json(&config), picker)));
     }
 }
 
-/// Goes on, on a plain callback page, in `out`; `config` is the text of its `jhe-connect-config` element.
+/// Begins the sign-in again, on a callback page that asks for it, in `out`.
+#[cfg(feature = "connect")]
+#[wasm_bindgen(js_name = signInAgain)]
+pub fn sign_in_again(
+    out: Element,
+    #[wasm_bindgen(unchecked_param_type = "PageConfig | string")] config: JsValue,
+) {
+    if let Some(view) = View::new(out) {
+        spawn(Box::pin(connect::run_again(view, json(&config))));
+    }
+}
+
+/// Goes on, on a callback page, in `out`. Where it can't go on before the patient has signed in again, `out` gets the
+/// event `jhe-connect-sign-in`, for which the connect page's module has `signInAgain`.
 #[cfg(feature = "callback")]
 #[wasm_bindgen(js_name = finishPage)]
-pub fn finish_page(out: Element, config: String) {
+pub fn finish_page(
+    out: Element,
+    #[wasm_bindgen(unchecked_param_type = "PageConfig | string")] config: JsValue,
+) {
     if let Some(view) = View::new(out) {
-        spawn(Box::pin(callback::run(view, config)));
+        spawn(Box::pin(callback::run(view, json(&config))));
     }
 }

@@ -1,15 +1,12 @@
 //! What the connect page and the callback page share.
 
 use crate::browser::platform::Listener;
-use crate::browser::sign_in::begin_sign_in;
 use crate::browser::storage::TabStore;
 use crate::browser::view::{Stage, View};
 use crate::browser::{location, platform};
-use crate::config::PageConfig;
 use crate::error::Error;
 use crate::remedy::GO_ON;
 use crate::session;
-use crate::url::Url;
 
 /// Tells the patient how a page ended.
 pub(crate) fn end(view: &View, result: Result<(), Error>) {
@@ -45,21 +42,4 @@ fn log(error: &Error) {
 pub(crate) fn offer_another_try(view: &View) {
     view.action("Try again", location::reload);
     Listener::new("online", |_| location::reload()).forever();
-}
-
-/// Sends the patient to the hospital whose FHIR base URL is `iss`.
-pub(crate) async fn sign_in(
-    view: &View,
-    store: &TabStore,
-    config: &PageConfig,
-    iss: &str,
-    page: Url,
-) -> Result<(), Error> {
-    let portal = config.deployment.portal;
-    view.step(&["Asking ", portal, " how to sign in"].concat());
-    let url = begin_sign_in(store, &config.sign_in(iss), page).await?;
-    view.step(&["Taking you to ", portal, " to sign in"].concat());
-    view.stage(Stage::Redirecting);
-    location::go(&url);
-    Ok(())
 }

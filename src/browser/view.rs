@@ -6,7 +6,7 @@ use core::cell::Cell;
 use js_sys::Array;
 use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;
-use web_sys::{Blob, Document, Element, Url};
+use web_sys::{Blob, Document, Element, Event, Url};
 
 use crate::error::Error;
 use crate::exchange::deployment::MYCHART;
@@ -139,6 +139,14 @@ impl View {
     /// Says to scripts what went wrong.
     pub(crate) fn code(&self, code: &str) {
         set(&self.root, "data-jhe-connect-code", code);
+    }
+
+    /// Asks the page's script to begin the sign-in: what that takes is in the connect page's module.
+    pub(crate) fn ask_for_sign_in(&self) {
+        // Neither fails for an event of this kind.
+        if let Ok(event) = Event::new("jhe-connect-sign-in") {
+            let _ = self.root.dispatch_event(&event);
+        }
     }
 
     /// Shows what went wrong and what to do: what the remedy says, or `next_step`.

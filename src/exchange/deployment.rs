@@ -15,6 +15,8 @@ pub struct Deployment {
     pub brands_path: Option<&'static str>,
     /// The label of the sources that are registered.
     pub source_label: &'static str,
+    /// Where a source says which hospital it is.
+    pub source_form: SourceForm,
     /// The callback page's path below JHE's origin, where the page configuration names none.
     pub callback_path: &'static str,
     /// What is pulled, in this order, where the page configuration says nothing else.
@@ -23,6 +25,15 @@ pub struct Deployment {
     pub identity: Identity,
     /// How records are written.
     pub writing: Writing,
+}
+
+/// Where one of JHE's sources says which hospital it is. By that, and by its data source, it is found again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SourceForm {
+    /// In a member of its own.
+    FhirBaseUrl,
+    /// Behind the label: this JHE has no such member.
+    Label,
 }
 
 /// How records are written, and how many writes may be under way at once.
@@ -85,6 +96,7 @@ pub const MYCHART: Deployment = Deployment {
     identifier_path: "api/v1/mychart/identifier",
     brands_path: None,
     source_label: "Epic / MyChart",
+    source_form: SourceForm::FhirBaseUrl,
     callback_path: "clients/mychart/callback",
     pulls: &[LABS],
     // This JHE replaces every id by one of its own and adds a row for every POST.
@@ -105,6 +117,7 @@ pub const PATIENT_ACCESS: Deployment = Deployment {
     portal: "your hospital",
     identifier_path: "api/v1/patient-access/identifier",
     brands_path: Some("api/v1/patient-access/brands"),
+    source_label: "Epic / Patient Access",
     callback_path: "clients/patient-access/callback",
     pulls: &[
         pull("Your details", "Patient", &[]),
@@ -144,11 +157,44 @@ pub const PATIENT_ACCESS: Deployment = Deployment {
     ..MYCHART
 };
 
+/// The EHR Patient Portal client, as JHE named Patient Access later: the same under other addresses.
+///
+/// Not verified against a server: it is built from JHE's public sources.
+pub const EHR_PATIENT_PORTAL: Deployment = Deployment {
+    name: "ehr-patient-portal",
+    identifier_path: "api/v1/ehr-patient-portal/identifier",
+    brands_path: Some("api/v1/ehr-patient-portal/brands"),
+    source_label: "Epic / EHR Patient Portal",
+    // JHE's own page registers another source at every visit, since nothing but the label tells them apart. Under the
+    // same label those are found again.
+    source_form: SourceForm::Label,
+    callback_path: "clients/ehr-patient-portal/callback",
+    ..PATIENT_ACCESS
+};
+
 impl Deployment {
     /// The deployment of this name; without a name, the MyChart client.
     pub fn named(name: Option<&str>) -> Option<&'static Deployment> {
-        static ALL: [Deployment; 2] = [MYCHART, PATIENT_ACCESS];
+        static ALL: [Deployment; 3] = [MYCHART, PATIENT_ACCESS, EHR_PATIENT_PORTAL];
         let name = name.unwrap_or(MYCHART.name);
         ALL.iter().find(|deployment| deployment.name == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_client_of_jhe_is_found_by_its_name() {
+        for name in ["mychart", "patient-access", "ehr-patient-portal"] {
+            let found = Deployment::named(Some(name)).unwrap();
+            assert_eq!(found.name, name);
+            let api = ["api/v1/", name, "/"].concat();
+            assert!(found.identifier_path.starts_with(&api));
+            assert!(found.brands_path.is_none_or(|path| path.starts_with(&api)));
+        }
+        assert_eq!(Deployment::named(None).unwrap().name, "mychart");
+        assert!(Deployment::named(Some("")).is_none());
     }
 }

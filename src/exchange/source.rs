@@ -4,6 +4,7 @@ use alloc::borrow::ToOwned;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::exchange::deployment::{Deployment, SourceForm};
 use crate::exchange::jhe::JheSession;
 use crate::http::{Answer, Conversation, HttpRequest, HttpResponse, TransportError};
 use crate::json::{Json, object};
@@ -30,25 +31,51 @@ impl SourceId {
     }
 }
 
-/// What identifies a source: it is found again by base URL and data source, byte for byte.
+/// What identifies a source: it is found again by hospital and data source, byte for byte.
 #[derive(Debug, Clone)]
 pub struct SourceDescription {
-    /// What people read for it.
-    pub label: String,
-    /// The EHR's FHIR base URL, verbatim.
-    pub fhir_base_url: String,
-    /// The DataSource's id, which the server put into the page configuration.
-    pub data_source: String,
+    label: String,
+    fhir_base_url: String,
+    data_source: String,
+    form: SourceForm,
+}
+
+impl SourceDescription {
+    /// The source for the hospital whose FHIR base URL is `fhir_base_url`, verbatim. `data_source` is the id that the
+    /// server put into the page configuration.
+    pub fn new(deployment: &Deployment, fhir_base_url: &str, data_source: &str) -> Self {
+        let label = deployment.source_label;
+        SourceDescription {
+            label: match deployment.source_form {
+                SourceForm::FhirBaseUrl => label.into(),
+                // As JHE's own page writes it.
+                SourceForm::Label => [label, " — ", fhir_base_url].concat(),
+            },
+            fhir_base_url: fhir_base_url.into(),
+            data_source: data_source.into(),
+            form: deployment.source_form,
+        }
+    }
+
+    /// The member that says which hospital it is, as JHE names it in an answer, and its value.
+    fn place(&self) -> (&'static str, &String) {
+        match self.form {
+            SourceForm::FhirBaseUrl => ("fhirBaseUrl", &self.fhir_base_url),
+            SourceForm::Label => ("label", &self.label),
+        }
+    }
 }
 
 /// The request that registers a source. This JHE makes a new one every time.
 pub fn register_request(jhe: &JheSession, description: &SourceDescription) -> HttpRequest {
-    let body = object(&[
-        ("label", &description.label),
-        ("fhir_base_url", &description.fhir_base_url),
+    let mut members = alloc::vec![
+        ("label", description.label.as_str()),
         ("data_source", &description.data_source),
-    ]);
-    jhe.post(PATH, body)
+    ];
+    if description.form == SourceForm::FhirBaseUrl {
+        members.push(("fhir_base_url", &description.fhir_base_url));
+    }
+    jhe.post(PATH, object(&members))
 }
 
 /// Reads the answer to [`register_request`].
@@ -74,7 +101,7 @@ pub struct SourceRegistration<'a> {
     jhe: &'a JheSession,
     description: SourceDescription,
     lowest: Option<SourceId>,
-    same_base: Vec<SourceId>,
+    same_place: Vec<SourceId>,
     pages_left: u32,
     step: Step,
 }
@@ -93,8 +120,8 @@ enum Step {
 pub struct Source {
     /// Its number.
     pub id: SourceId,
-    /// All sources of the same base URL that were there before, this one among them unless it is new. Records of this
-    /// hospital may be filed under any of them.
+    /// All sources of the same hospital that were there before, this one among them unless it is new. Its records may be
+    /// filed under any of them.
     pub earlier: Vec<SourceId>,
 }
 
@@ -112,7 +139,7 @@ impl<'a> SourceRegistration<'a> {
             jhe,
             description,
             lowest: None,
-            same_base: Vec::new(),
+            same_place: Vec::new(),
             pages_left: LIST_PAGES,
             step: Step::List(PATH.to_owned()),
         }
@@ -134,16 +161,15 @@ impl<'a> SourceRegistration<'a> {
         let Some((list, sources)) = list.and_then(|list| Some((list, list.get("results")?))) else {
             return Step::End(Err(SourceError::from_refusal(response)));
         };
-        let same_base = |source: &Json<'_>| {
-            source.get_string("fhirBaseUrl").as_ref() == Some(&self.description.fhir_base_url)
-        };
-        let same_base = sources.elements().filter(same_base);
-        let earlier = same_base.clone().filter_map(source_id);
-        let lowest = same_base
+        let (name, value) = self.description.place();
+        let is_there = |source: &Json<'_>| source.get_string(name).as_ref() == Some(value);
+        let same_place = sources.elements().filter(is_there);
+        let earlier = same_place.clone().filter_map(source_id);
+        let lowest = same_place
             .filter(|source| self.fits(*source))
             .filter_map(source_id)
             .min();
-        self.same_base.extend(earlier);
+        self.same_place.extend(earlier);
         self.lowest = [self.lowest, lowest].into_iter().flatten().min();
         self.pages_left = self.pages_left.saturating_sub(1);
         match (list.get_string("next").and_then(next_path), self.lowest) {
@@ -160,7 +186,7 @@ impl<'a> SourceRegistration<'a> {
     fn source(&mut self, id: SourceId) -> Source {
         Source {
             id,
-            earlier: core::mem::take(&mut self.same_base),
+            earlier: core::mem::take(&mut self.same_place),
         }
     }
 }
@@ -235,16 +261,20 @@ mod tests {
     use alloc::string::ToString;
 
     use super::*;
+    use crate::exchange::deployment::{EHR_PATIENT_PORTAL, MYCHART};
     use crate::exchange::jhe::testing::jhe;
     use crate::http::testing::json;
 
     fn register(answers: &[(u16, &str)]) -> (Vec<String>, Result<Source, SourceError>) {
+        register_at(&MYCHART, answers)
+    }
+
+    fn register_at(
+        deployment: &Deployment,
+        answers: &[(u16, &str)],
+    ) -> (Vec<String>, Result<Source, SourceError>) {
         let jhe = jhe();
-        let description = SourceDescription {
-            label: "Epic / MyChart".into(),
-            fhir_base_url: "https://ehr.example/R4".into(),
-            data_source: "70006".into(),
-        };
+        let description = SourceDescription::new(deployment, "https://ehr.example/R4", "70006");
         let mut registration = SourceRegistration::new(&jhe, description);
         let mut asked = Vec::new();
         let mut answers = answers.iter();
@@ -295,9 +325,43 @@ mod tests {
         ]);
         assert_eq!(
             asked[1],
-            "https://jhe.example/api/v1/fhir_sources{\"label\":\"Epic / MyChart\",\"fhir_base_url\":\"https://ehr.example/R4\",\"data_source\":\"70006\"}"
+            "https://jhe.example/api/v1/fhir_sources{\"label\":\"Epic / MyChart\",\"data_source\":\"70006\",\"fhir_base_url\":\"https://ehr.example/R4\"}"
         );
         assert!(source.unwrap().is_new());
+    }
+
+    #[test]
+    fn where_sources_have_no_base_url_the_label_says_which_hospital_it_is() {
+        let (asked, source) = register_at(
+            &EHR_PATIENT_PORTAL,
+            &[(200, &list(&[])), (201, r#"{"id":7}"#)],
+        );
+        assert_eq!(
+            asked[1],
+            "https://jhe.example/api/v1/fhir_sources{\"label\":\"Epic / EHR Patient Portal — https://ehr.example/R4\",\"data_source\":\"70006\"}"
+        );
+        assert!(source.unwrap().is_new());
+    }
+
+    #[test]
+    fn a_source_is_found_again_by_its_label_and_data_source() {
+        let label = "Epic / EHR Patient Portal — https://ehr.example/R4";
+        let sources = [
+            (9, 70_006, label),
+            (8, 70_006, label),
+            (2, 70_005, label),
+            (3, 70_006, "Epic / EHR Patient Portal — https://ehr.example/R4/"),
+            (1, 70_006, "Epic / EHR Patient Portal"),
+        ]
+        .map(|(id, data_source, label)| {
+            serde_json::json!({"id": id, "dataSource": data_source, "label": label, "ehrBrandLocation": null})
+        });
+        let list = serde_json::json!({"count": 5, "next": null, "results": sources});
+        let (asked, source) = register_at(&EHR_PATIENT_PORTAL, &[(200, &list.to_string())]);
+        assert_eq!(asked.len(), 1);
+        let source = source.unwrap();
+        assert_eq!(source.id, SourceId(8));
+        assert_eq!(source.earlier, [9, 8, 2].map(SourceId));
     }
 
     #[test]

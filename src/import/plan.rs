@@ -7,7 +7,7 @@ use crate::exchange::deployment::{Deployment, Unit};
 use crate::import::progress::Tally;
 use crate::import::{PullPoint, Standing};
 use crate::json::Json;
-use crate::smart::context::{ContextError, LaunchContext};
+use crate::smart::context::{ContextError, LaunchContext, allows_pull};
 use crate::text::number;
 use crate::texts::digest;
 
@@ -135,6 +135,16 @@ impl Plan {
             true => Ok(()),
             false => Err(ContextError::NotGranted(ehr.scope.clone())),
         }
+    }
+
+    /// The types that are pulled and that a scope says nothing of: none of their records will come.
+    pub fn not_in_scope(&self, scope: &str) -> Vec<&str> {
+        let mut types = self.types();
+        types.retain(|it| {
+            let mut rows = self.rows.iter();
+            rows.any(|row| row.is_searched && row.resource_type == *it) && !allows_pull(scope, it)
+        });
+        types
     }
 
     /// Its searches, before any of them is begun.
@@ -453,6 +463,18 @@ mod tests {
         ] {
             assert_eq!(parse(plan).unwrap_err().as_str(), said, "{plan}");
         }
+    }
+
+    #[test]
+    fn what_the_scope_says_nothing_of_is_named() {
+        let plan = parse(
+            r#"[{"label":"You","type":"Patient"},{"label":"Labs","type":"Observation"},
+            {"label":"Goals","type":"Goal"},{"label":"Drugs","type":"Medication","search":false}]"#,
+        )
+        .unwrap();
+        let scope = "launch/patient patient/Patient.r patient/Observation.rs";
+        assert_eq!(plan.not_in_scope(scope), ["Goal"]);
+        assert!(plan.not_in_scope("patient/*.read").is_empty());
     }
 
     #[test]

@@ -53,11 +53,12 @@ impl ImportRun {
         if is_patient_first || !self.has_room() {
             return None;
         }
-        let mut next: Option<(usize, (u32, usize, Option<usize>))> = None;
+        let turn = |pull: &Pull| (pull.turns / TURN, pull.row, pull.part);
+        let mut next: Option<(usize, &Pull)> = None;
         for (index, pull) in self.pulls.iter().enumerate() {
-            let turn = (pull.turns / TURN, pull.row, pull.part);
-            if matches!(pull.reading, Reading::Ready) && next.is_none_or(|(_, best)| turn < best) {
-                next = Some((index, turn));
+            let is_sooner = next.is_none_or(|(_, best)| turn(pull) < turn(best));
+            if matches!(pull.reading, Reading::Ready) && is_sooner {
+                next = Some((index, pull));
             }
         }
         next.map(|(index, _)| index)
@@ -175,8 +176,7 @@ impl ImportRun {
         self.forgive(task);
     }
 
-    /// The token is good: who was refused before this was asked for was refused for another reason. Asked once more, it
-    /// says so again.
+    /// The token is good: what was refused before this was asked for is asked for once more.
     fn forgive(&mut self, task: TaskId) {
         for pull in &mut self.pulls {
             if pull.refused_after.is_none_or(|refused| refused >= task) {
@@ -184,14 +184,9 @@ impl ImportRun {
             }
             pull.refused_after = None;
             pull.error = None;
-            match pull.is_forgiven {
-                true => pull.fail(PageError::Forbidden("HTTP 401".into())),
-                false => {
-                    pull.is_forgiven = true;
-                    pull.standing = Standing::Open;
-                    pull.reading = Reading::Ready;
-                }
-            }
+            pull.is_forgiven = true;
+            pull.standing = Standing::Open;
+            pull.reading = Reading::Ready;
         }
     }
 
@@ -201,6 +196,9 @@ impl ImportRun {
     }
 
     fn fail_read(&mut self, index: usize, reason: PageError, now: u64) {
+        if matches!(reason, PageError::TooWide(_)) && self.divide(index) {
+            return;
+        }
         let Some(pull) = self.pulls.get_mut(index) else {
             return;
         };
@@ -212,12 +210,10 @@ impl ImportRun {
                 self.is_refused = true;
                 return;
             }
-            PageError::SignedOut => pull.refused_after = Some(TaskId(self.last_task)),
-            PageError::TooWide(_) if before == 0 && pull.part.is_none() => {
-                if self.divide(index) {
-                    return;
-                }
+            PageError::SignedOut if pull.is_forgiven && now < self.ehr.expires_at => {
+                return pull.fail(PageError::Forbidden("HTTP 401".into()));
             }
+            PageError::SignedOut => pull.refused_after = Some(TaskId(self.last_task)),
             // A link that holds for a session only (Epic's do) is over: the search begins anew, as long as each pass
             // comes farther than the one before.
             PageError::Refused(_) | PageError::TooWide(_)
@@ -227,9 +223,6 @@ impl ImportRun {
             }
             _ => {}
         }
-        let Some(pull) = self.pulls.get_mut(index) else {
-            return;
-        };
         let wait = match reason.is_transient() {
             true => pull.backoff.wait(pull.pager.retry_after_ms()),
             false => None,
@@ -262,8 +255,10 @@ impl ImportRun {
 
     /// Searches the parts of what is too wide, each on its own. `false` where there are none.
     fn divide(&mut self, index: usize) -> bool {
-        let row = self.pulls.get(index).map(|pull| pull.row);
-        let Some((number, row)) = row.and_then(|row| Some((row, self.plan.rows.get(row)?))) else {
+        let pull = self.pulls.get(index);
+        let whole = pull.filter(|pull| pull.part.is_none() && pull.pager.pages() == 0);
+        let row = whole.and_then(|pull| Some((pull.row, self.plan.rows.get(pull.row)?)));
+        let Some((number, row)) = row else {
             return false;
         };
         let Some((name, values)) = divide::parts(&row.resource_type) else {

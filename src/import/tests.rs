@@ -11,6 +11,7 @@ use crate::exchange::jhe::testing::jhe;
 use crate::exchange::source::registered;
 use crate::http::testing::{answer, header, json};
 use crate::http::{HttpRequest, Method};
+use crate::json::Json;
 use crate::smart::discovery::Issuer;
 use crate::smart::launch::Launched;
 use crate::url::Url;
@@ -1022,4 +1023,549 @@ fn an_answer_to_a_task_that_is_not_under_way_changes_nothing() {
     run.finish(TaskId(77), Ok(json(200, &page(&["a"], None))), NOW);
     assert_eq!(run.tally().found, 0);
     assert!(matches!(run.next_action(NOW), Action::Perform(..)));
+}
+
+/// A run of several searches, in batches.
+fn chart_run(plan: &str, scope: &str) -> ImportRun {
+    let plan = Plan::parse(Json::parse(plan.as_bytes()).unwrap(), &PATIENT_ACCESS).unwrap();
+    let mut start = Start {
+        deployment: &PATIENT_ACCESS,
+        plan,
+        ..start()
+    };
+    start.ehr.scope = scope.into();
+    ImportRun::new(start, NOW)
+}
+
+const ALL: &str = "patient/*.read";
+const THREE: &str = r#"[{"label":"You","type":"Patient"},{"label":"Goals","type":"Goal"},
+    {"label":"Visits","type":"Encounter"}]"#;
+
+/// A page of records of one type.
+fn chart(resource_type: &str, ids: &[&str], next: Option<&str>) -> Answer {
+    let page = page(ids, next).replace("Observation", resource_type);
+    Ok(json(200, &page))
+}
+
+/// What each row came to, as in `Goals 2`.
+fn outcome_of(run: &ImportRun) -> Vec<String> {
+    let rows = run.ending().rows.into_iter();
+    rows.map(|row| {
+        let standing = match row.standing {
+            Standing::Whole => String::new(),
+            other => format!(" {other:?}"),
+        };
+        format!("{} {}{standing}", row.label, row.tally.stored)
+    })
+    .collect()
+}
+
+/// Answers every search with one record of its type, but where `other` says something else.
+fn one_of_each(
+    mut other: impl FnMut(&HttpRequest) -> Option<Answer>,
+) -> impl FnMut(&HttpRequest) -> Answer {
+    move |request| {
+        if let Some(answer) = other(request) {
+            return answer;
+        }
+        let resource_type = request.url.path().split('/').nth(2).unwrap();
+        match resource_type {
+            "Patient" => Ok(json(200, r#"{"resourceType":"Patient","id":"e1"}"#)),
+            _ => chart(resource_type, &["x"], None),
+        }
+    }
+}
+
+fn stored_in_batches(request: &HttpRequest) -> Answer {
+    match request.method {
+        Method::Post => all_stored(request),
+        Method::Get => Ok(json(200, r#"{"resourceType":"Bundle","total":0}"#)),
+    }
+}
+
+#[test]
+fn the_patient_is_read_first_and_alone_and_then_several_types_side_by_side() {
+    let mut run = chart_run(r#"["default"]"#, ALL);
+    let Action::Perform(patient, request) = run.next_action(NOW) else {
+        panic!("nothing to do");
+    };
+    assert_eq!(request.url.as_str(), "https://ehr.example/R4/Patient/e1");
+    assert!(matches!(run.next_action(NOW), Action::AwaitFinish));
+    run.finish(
+        patient,
+        Ok(json(200, r#"{"resourceType":"Patient","id":"e1"}"#)),
+        NOW,
+    );
+    let mut asked = Vec::new();
+    while let Action::Perform(_, request) = run.next_action(NOW) {
+        asked.push(request.url.path().to_owned());
+    }
+    assert_eq!(
+        asked,
+        [
+            "/R4/Condition",
+            "/R4/MedicationRequest",
+            "/R4/MedicationDispense"
+        ]
+    );
+}
+
+#[test]
+fn records_of_several_types_share_a_batch_and_the_same_id_of_two_types_is_two_records() {
+    let mut run = chart_run(THREE, ALL);
+    let sent = perform(&mut run, one_of_each(|_| None), stored_in_batches);
+    assert_eq!(sent.len(), 1);
+    assert_eq!(outcome_of(&run), ["You 1", "Goals 1", "Visits 1"]);
+    assert_eq!(run.ending().verdict(), Verdict::Complete);
+}
+
+#[test]
+fn a_type_that_fails_ends_no_other_and_is_told_with_its_row() {
+    type Failure = fn() -> Answer;
+    let failures: [(Failure, &str); 5] = [
+        (|| Ok(json(403, "no")), "pull.forbidden"),
+        (|| Ok(json(400, "no")), "pull.refused"),
+        (|| Ok(answer(200, "text/html", "<html>")), "pull.not_fhir"),
+        (|| Ok(json(503, "")), "pull.server_error"),
+        (|| Err(TransportError::Unreachable), "pull.unreachable"),
+    ];
+    for (failure, code) in failures {
+        let mut run = chart_run(THREE, ALL);
+        let fails = |request: &HttpRequest| request.url.path().ends_with("/Goal");
+        let ehr = one_of_each(|request| fails(request).then(failure));
+        perform(&mut run, ehr, stored_in_batches);
+        let goals = format!("Goals 0 Failed({code:?})");
+        assert_eq!(outcome_of(&run), ["You 1", &goals, "Visits 1"]);
+        let ending = run.ending();
+        assert_eq!(ending.verdict(), Verdict::Partly);
+        // What nothing can be done about is told in a line, and no error of its own.
+        let is_transient = ending.way_on() == WayOn::TryAgain;
+        assert_eq!(ending.pull_error().is_some(), is_transient, "{code}");
+        assert_eq!(ending.code(), Some(code));
+    }
+}
+
+#[test]
+fn types_that_were_not_granted_are_not_asked_for_and_are_no_failure() {
+    let mut run = chart_run(THREE, "patient/Patient.r patient/Encounter.rs");
+    let mut asked = Vec::new();
+    let ehr = one_of_each(|request| {
+        asked.push(request.url.path().to_owned());
+        None
+    });
+    perform(&mut run, ehr, stored_in_batches);
+    assert_eq!(asked, ["/R4/Patient/e1", "/R4/Encounter"]);
+    assert_eq!(
+        outcome_of(&run),
+        ["You 1", "Goals 0 NotGranted", "Visits 1"]
+    );
+    assert_eq!(run.ending().verdict(), Verdict::Complete);
+}
+
+#[test]
+fn a_401_that_only_one_type_gets_is_no_end_of_the_session() {
+    let mut run = chart_run(THREE, ALL);
+    let mut asked = 0;
+    let ehr = one_of_each(|request| {
+        let is_goal = request.url.path().ends_with("/Goal");
+        asked += u32::from(is_goal);
+        is_goal.then(|| Ok(json(401, "")))
+    });
+    perform(&mut run, ehr, stored_in_batches);
+    // The other one was asked for before, so that it does not speak for the token: then it is another sign-in.
+    assert_eq!(asked, 1);
+    assert_eq!(run.ending().way_on(), WayOn::SignIn);
+
+    let four = THREE.replace(
+        "]",
+        r#",{"label":"Orders","type":"ServiceRequest"},
+        {"label":"Devices","type":"Device"},{"label":"Teams","type":"CareTeam"}]"#,
+    );
+    let mut run = chart_run(&four, ALL);
+    let ehr = one_of_each(|request| {
+        let is_goal = request.url.path().ends_with("/Goal");
+        is_goal.then(|| Ok(json(401, "")))
+    });
+    perform(&mut run, ehr, stored_in_batches);
+    assert_eq!(run.ending().way_on(), WayOn::None);
+    assert_eq!(outcome_of(&run)[1], r#"Goals 0 Failed("pull.forbidden")"#);
+}
+
+#[test]
+fn a_search_that_names_too_little_is_divided_and_each_part_stands_for_itself() {
+    let mut run = chart_run(r#"[{"label":"Results","type":"Observation"}]"#, ALL);
+    let mut asked = Vec::new();
+    let ehr = |request: &HttpRequest| {
+        let query = request.url.query().to_owned();
+        asked.push(query.clone());
+        let category = query.split("category=").nth(1);
+        match category {
+            None => Ok(json(
+                400,
+                r#"{"resourceType":"OperationOutcome","issue":[{"severity":"fatal","code":"required"}]}"#,
+            )),
+            Some("survey") => Ok(json(403, "")),
+            // The same record is in two categories.
+            Some(category @ ("laboratory" | "exam")) => {
+                Ok(json(200, &page(&["both", category], None)))
+            }
+            Some(_) => Ok(json(200, &page(&[], None))),
+        }
+    };
+    perform(&mut run, ehr, stored_in_batches);
+    assert_eq!(asked.len(), 15);
+    assert_eq!(outcome_of(&run), [r#"Results 3 Failed("pull.forbidden")"#]);
+    assert_eq!(run.tally().repeated, 1);
+    assert_eq!(run.ending().verdict(), Verdict::Partly);
+}
+
+#[test]
+fn what_can_not_be_divided_further_is_told() {
+    let too_wide = || {
+        Ok(json(
+            400,
+            r#"{"resourceType":"OperationOutcome","issue":[{"severity":"fatal","code":"required"}]}"#,
+        ))
+    };
+    for plan in [
+        r#"[{"label":"A","type":"Goal"}]"#,
+        r#"[{"label":"A","type":"Observation","parameters":{"category":"laboratory"}}]"#,
+    ] {
+        let mut run = chart_run(plan, ALL);
+        perform(&mut run, |_| too_wide(), stored_in_batches);
+        assert_eq!(outcome_of(&run), [r#"A 0 Failed("pull.too_wide")"#]);
+        assert_eq!(run.ending().verdict(), Verdict::Failed);
+    }
+}
+
+#[test]
+fn a_long_type_keeps_no_other_waiting() {
+    let mut run = chart_run(THREE, ALL);
+    let mut asked = Vec::new();
+    let mut goals = 0;
+    let ehr = one_of_each(|request| {
+        let path = request.url.path().trim_start_matches("/R4/").to_owned();
+        asked.push(path.clone());
+        (path == "Goal").then(|| {
+            goals += 1;
+            let next = format!("?page={goals}");
+            let id = format!("g{goals}");
+            chart("Goal", &[&id], (goals < 600).then_some(next.as_str()))
+        })
+    });
+    perform(&mut run, ehr, stored_in_batches);
+    let visits = asked.iter().position(|path| path == "Encounter").unwrap();
+    assert!(visits < 4, "asked for behind {visits} others");
+    assert_eq!(outcome_of(&run), ["You 1", "Goals 600", "Visits 1"]);
+}
+
+#[test]
+fn long_types_take_turns() {
+    let plan = r#"[{"label":"A","type":"Goal"},{"label":"B","type":"Encounter"},{"label":"C","type":"Device"},
+        {"label":"D","type":"CareTeam"},{"label":"E","type":"CarePlan"}]"#;
+    let mut run = chart_run(plan, ALL);
+    let mut asked: Vec<String> = Vec::new();
+    let ehr = |request: &HttpRequest| {
+        let resource_type = request.url.path().split('/').nth(2).unwrap();
+        let page = asked.iter().filter(|it| *it == resource_type).count();
+        asked.push(resource_type.to_owned());
+        let (id, next) = (format!("{page}"), format!("?page={page}"));
+        chart(resource_type, &[&id], (page < 40).then_some(next.as_str()))
+    };
+    perform(&mut run, ehr, stored_in_batches);
+    // The last row is begun long before the first one is through.
+    let last = asked.iter().position(|it| it == "CarePlan").unwrap();
+    assert!(last < 40, "asked for behind {last} others");
+    assert_eq!(run.tally().stored, 5 * 41);
+}
+
+#[test]
+fn more_pages_than_the_plan_allows_are_not_read_and_that_is_said() {
+    let plan = r#"[{"label":"Goals","type":"Goal","pages":3},{"label":"Visits","type":"Encounter","pages":1}]"#;
+    let mut run = chart_run(plan, ALL);
+    let mut goals = 0;
+    let ehr = one_of_each(|request| {
+        request.url.path().ends_with("/Goal").then(|| {
+            goals += 1;
+            let (id, next) = (format!("g{goals}"), format!("?page={goals}"));
+            chart("Goal", &[&id], Some(&next))
+        })
+    });
+    perform(&mut run, ehr, stored_in_batches);
+    assert_eq!(outcome_of(&run), ["Goals 3 Limited", "Visits 1"]);
+    assert_eq!(run.ending().verdict(), Verdict::Partly);
+    assert_eq!(run.ending().way_on(), WayOn::None);
+}
+
+#[test]
+fn each_search_goes_on_where_it_was_cut_off() {
+    let plan = r#"[{"label":"Goals","type":"Goal"},{"label":"Visits","type":"Encounter"},{"label":"Results","type":"Observation"}]"#;
+    let again = |checkpoint: Checkpoint| {
+        let plan = Plan::parse(Json::parse(plan.as_bytes()).unwrap(), &PATIENT_ACCESS).unwrap();
+        let mut start = Start {
+            deployment: &PATIENT_ACCESS,
+            plan,
+            checkpoint,
+            ..start_again()
+        };
+        start.ehr.scope = ALL.into();
+        ImportRun::new(start, NOW)
+    };
+    let ehr = |request: &HttpRequest| {
+        let query = request.url.query();
+        match (request.url.path().split('/').nth(2).unwrap(), query) {
+            ("Goal", "?page=2") => Ok(json(401, "")),
+            ("Goal", _) => chart("Goal", &["a"], Some("?page=2")),
+            ("Encounter", _) => chart("Encounter", &["b"], None),
+            (_, query) if !query.contains("category") => Ok(json(
+                400,
+                r#"{"resourceType":"OperationOutcome","issue":[{"severity":"fatal","code":"required"}]}"#,
+            )),
+            (_, query) if query.ends_with("clinical-test") => Ok(json(401, "")),
+            _ => Ok(json(200, &page(&[], None))),
+        }
+    };
+    let mut first = again(Checkpoint::default());
+    perform(&mut first, ehr, stored_in_batches);
+    assert_eq!(first.ending().way_on(), WayOn::SignIn);
+
+    let mut second = again(first.checkpoint());
+    let mut asked = Vec::new();
+    let ehr = |request: &HttpRequest| {
+        asked.push([request.url.path(), request.url.query()].concat());
+        match request.url.path() {
+            "/R4/Goal" => chart("Goal", &["c"], None),
+            _ => Ok(json(200, &page(&["d"], None))),
+        }
+    };
+    perform(&mut second, ehr, stored_in_batches);
+    assert_eq!(
+        asked,
+        [
+            "/R4/Goal?page=2",
+            "/R4/Observation?patient=e1&category=clinical-test"
+        ]
+    );
+    assert_eq!(outcome_of(&second), ["Goals 2", "Visits 1", "Results 1"]);
+}
+
+#[test]
+fn what_was_noted_of_another_plan_is_not_gone_on_with() {
+    let mut start = Start {
+        checkpoint: Checkpoint {
+            pulls: alloc::vec![PullPoint {
+                standing: Standing::Whole,
+                ..PullPoint::default()
+            }],
+            plan: Plan::of(&PATIENT_ACCESS).mark(),
+            held_before: None,
+        },
+        ..start()
+    };
+    start.deployment = &MYCHART;
+    let mut run = ImportRun::new(start, NOW);
+    assert!(matches!(run.next_action(NOW), Action::Perform(..)));
+}
+
+#[test]
+fn included_resources_are_written_where_the_plan_names_their_type() {
+    let plan = r#"[{"label":"Medications","type":"MedicationRequest","parameters":{"_include":"MedicationRequest:medication"}},
+        {"label":"Drugs","type":"Medication","search":false}]"#;
+    let mut run = chart_run(plan, ALL);
+    let entries = r#"{"resourceType":"Bundle","entry":[
+        {"resource":{"resourceType":"MedicationRequest","id":"r","subject":{"reference":"Patient/e1"}}},
+        {"resource":{"resourceType":"Medication","id":"m"},"search":{"mode":"include"}},
+        {"resource":{"resourceType":"Practitioner","id":"p"},"search":{"mode":"include"}}]}"#;
+    let sent = perform(&mut run, |_| Ok(json(200, entries)), stored_in_batches);
+    assert!(sent[0].contains(r#""Medication""#) && !sent[0].contains("Practitioner"));
+    assert_eq!(outcome_of(&run), ["Medications 2"]);
+    assert_eq!(run.tally().of_other_type, 1);
+}
+
+#[test]
+fn athenahealths_practice_is_named_in_every_query() {
+    let mut start = Start {
+        deployment: &PATIENT_ACCESS,
+        plan: Plan::of(&PATIENT_ACCESS),
+        ..start()
+    };
+    start.ehr = access(
+        r#"{"access_token":"E","token_type":"Bearer","patient":"e1","expires_in":3600000,"ah_practice":"a-1.Practice-80000"}"#,
+    );
+    start.ehr.scope = ALL.into();
+    let mut run = ImportRun::new(start, NOW);
+    let mut asked = Vec::new();
+    let ehr = one_of_each(|request| {
+        asked.push(request.url.query().to_owned());
+        None
+    });
+    perform(&mut run, ehr, stored_in_batches);
+    assert_eq!(asked.len(), 18);
+    let practice = "ah-practice=Organization%2Fa-1.Practice-80000";
+    assert!(
+        asked.iter().all(|query| query.contains(practice)),
+        "{asked:?}"
+    );
+}
+
+mod documents {
+    use super::*;
+
+    const NOTES: &str = r#"[{"label":"Notes","type":"DocumentReference","attachments":true}]"#;
+
+    fn note(id: &str, url: &str) -> String {
+        format!(
+            r#"{{"resource":{{"resourceType":"DocumentReference","id":"{id}","subject":{{"reference":"Patient/e1"}},
+            "content":[{{"attachment":{{"contentType":"text/plain","url":"{url}"}}}}]}}}}"#
+        )
+    }
+
+    fn notes(urls: &[&str]) -> Answer {
+        let notes = urls.iter().enumerate();
+        let notes: Vec<String> = notes
+            .map(|(id, url)| note(&format!("n{id}"), url))
+            .collect();
+        let bundle = format!(
+            r#"{{"resourceType":"Bundle","entry":[{}]}}"#,
+            notes.join(",")
+        );
+        Ok(json(200, &bundle))
+    }
+
+    fn documents(urls: &[&str], mut read: impl FnMut(&str) -> Answer) -> (Vec<String>, ImportRun) {
+        let mut run = chart_run(NOTES, "patient/DocumentReference.rs patient/Binary.r");
+        let ehr = |request: &HttpRequest| match request.url.path().contains("/Binary/") {
+            true => read(request.url.path().rsplit('/').next().unwrap()),
+            false => notes(urls),
+        };
+        let sent = perform(&mut run, ehr, stored_in_batches);
+        (sent, run)
+    }
+
+    fn text(text: &str) -> Answer {
+        Ok(answer(200, "text/plain", text))
+    }
+
+    #[test]
+    fn documents_are_fetched_and_travel_in_their_records() {
+        let urls = ["Binary/1", "https://evil.example/x", "Binary/3"];
+        let (sent, run) = documents(&urls, |name| match name {
+            "1" => text("all well"),
+            _ => Ok(answer(404, "", "")),
+        });
+        assert!(
+            sent[0]
+                .contains(r#""data":"YWxsIHdlbGw=","contentType":"text/plain","url":"Binary/1""#)
+        );
+        assert_eq!(sent[0].matches("\"data\"").count(), 1);
+        let tally = run.tally();
+        assert_eq!((tally.stored, tally.inlined, tally.kept), (3, 1, 2));
+        let mut reasons = tally.documents;
+        reasons.sort();
+        assert_eq!(
+            reasons,
+            [
+                ("kept at another server".into(), 1),
+                ("not found".into(), 1)
+            ]
+        );
+        // What could not be copied is told, and is no failure of the record.
+        assert_eq!(run.ending().verdict(), Verdict::Complete);
+    }
+
+    #[test]
+    fn without_the_scope_none_is_asked_for() {
+        let mut run = chart_run(NOTES, "patient/DocumentReference.rs");
+        let ehr = |request: &HttpRequest| {
+            assert!(!request.url.path().contains("Binary"));
+            notes(&["Binary/1"])
+        };
+        perform(&mut run, ehr, stored_in_batches);
+        assert_eq!((run.tally().stored, run.tally().kept), (1, 1));
+    }
+
+    #[test]
+    fn a_passing_failure_is_tried_again_and_a_lasting_one_told() {
+        let mut asked = 0;
+        let (_, run) = documents(&["Binary/1"], |_| {
+            asked += 1;
+            match asked {
+                1 => Ok(answer(503, "", "")),
+                2 => Err(TransportError::CutOff),
+                _ => text("x"),
+            }
+        });
+        assert_eq!((asked, run.tally().inlined), (3, 1));
+        let (_, run) = documents(&["Binary/1", "Binary/2"], |name| match name {
+            "1" => Ok(answer(500, "", "")),
+            _ => text("x"),
+        });
+        let tally = run.tally();
+        assert_eq!((tally.stored, tally.inlined, tally.kept), (2, 1, 1));
+        assert_eq!(tally.documents, [("not fetched: HTTP 500".into(), 1)]);
+    }
+
+    #[test]
+    fn a_document_that_is_too_long_is_not_read() {
+        let (_, run) = documents(&["Binary/1"], |_| Err(TransportError::TooLong));
+        assert_eq!(run.tally().documents, [("too long to be copied".into(), 1)]);
+        let long = "x".repeat(BATCH_OCTETS);
+        let (_, run) = documents(&["Binary/1"], |_| text(&long));
+        assert_eq!(run.tally().documents, [("too long to be copied".into(), 1)]);
+    }
+
+    #[test]
+    fn large_documents_make_batches_of_their_own() {
+        let large = "x".repeat(400_000);
+        let (sent, run) = documents(&["Binary/1", "Binary/2", "Binary/3"], |_| text(&large));
+        assert_eq!(run.tally().inlined, 3);
+        assert_eq!(sent.len(), 3);
+        assert!(sent.iter().all(|body| body.len() < 900_000));
+    }
+
+    #[test]
+    fn a_document_that_is_refused_with_a_good_token_is_told() {
+        let (_, run) = documents(&["Binary/1"], |_| Ok(answer(401, "", "")));
+        assert_eq!(
+            run.tally().documents,
+            [("not allowed to be read".into(), 1)]
+        );
+        assert_eq!(run.ending().verdict(), Verdict::Complete);
+    }
+
+    #[test]
+    fn a_token_that_ends_before_the_documents_loses_none_of_their_records() {
+        let start = |checkpoint| {
+            let plan = Json::parse(NOTES.as_bytes()).unwrap();
+            let mut start = Start {
+                deployment: &PATIENT_ACCESS,
+                plan: Plan::parse(plan, &PATIENT_ACCESS).unwrap(),
+                checkpoint,
+                ..start_again()
+            };
+            start.ehr.scope = "patient/DocumentReference.rs patient/Binary.r".into();
+            start
+        };
+        let mut first = start(Checkpoint::default());
+        first.ehr.expires_at = NOW;
+        let mut first = ImportRun::new(first, NOW);
+        let ehr = |request: &HttpRequest| match request.url.path() {
+            "/R4/Binary/1" => text("x"),
+            "/R4/DocumentReference" => notes(&["Binary/1", "Binary/2"]),
+            _ => Ok(answer(401, "", "")),
+        };
+        perform(&mut first, ehr, stored_in_batches);
+        let ending = first.ending();
+        assert_eq!((ending.tally.stored, ending.tally.unsent), (1, 1));
+        assert_eq!(ending.way_on(), WayOn::SignIn);
+
+        let mut second = ImportRun::new(start(first.checkpoint()), NOW);
+        let ehr = |request: &HttpRequest| match request.url.path() {
+            "/R4/DocumentReference" => notes(&["Binary/1", "Binary/2"]),
+            _ => text("x"),
+        };
+        perform(&mut second, ehr, stored_in_batches);
+        assert_eq!((second.tally().stored, second.tally().inlined), (2, 2));
+        assert_eq!(second.ending().verdict(), Verdict::Complete);
+    }
 }

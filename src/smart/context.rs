@@ -130,13 +130,9 @@ impl LaunchContext {
         })
     }
 
-    /// May a type be pulled? The patient's own resource is read, all others are searched.
+    /// May a type be pulled?
     pub fn grants(&self, resource_type: &str) -> bool {
-        let right = match resource_type {
-            PATIENT => Right::Read,
-            _ => Right::Search,
-        };
-        grants(&self.scope, resource_type, right)
+        allows_pull(&self.scope, resource_type)
     }
 
     /// May the documents be read that records refer to?
@@ -144,7 +140,7 @@ impl LaunchContext {
         grants(&self.scope, "Binary", Right::Read)
     }
 
-    /// The value of `ah-practice`, which athenahealth needs in each query.
+    /// The value of [`PRACTICE`], where it is needed.
     pub(crate) fn practice_reference(&self) -> Option<String> {
         let practice = self.practice.as_ref()?;
         Some(match practice.starts_with(ORGANIZATION) {
@@ -154,12 +150,23 @@ impl LaunchContext {
     }
 }
 
+/// What athenahealth needs in each query.
+pub(crate) const PRACTICE: &str = "ah-practice";
 const ORGANIZATION: &str = "Organization/";
 
 impl fmt::Debug for LaunchContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("LaunchContext(..)")
     }
+}
+
+/// Does a scope allow to pull a type? The patient's own resource is read, all others are searched.
+pub(crate) fn allows_pull(scope: &str, resource_type: &str) -> bool {
+    let right = match resource_type {
+        PATIENT => Right::Read,
+        _ => Right::Search,
+    };
+    grants(scope, resource_type, right)
 }
 
 /// What a scope may allow.

@@ -1,4 +1,4 @@
-//! The two pages without their view: what `pages.rs` and `sign_in.rs` in `src/browser/` do, step for step.
+//! The two pages without their view: what `connect.rs`, `callback.rs` and `sign_in.rs` in `src/browser/` do, step for step.
 
 use std::collections::VecDeque;
 
@@ -28,7 +28,7 @@ use super::tab::Tab;
 #[derive(Debug)]
 pub(crate) enum Landed {
     /// A run went to its end.
-    Imported(Import),
+    Imported(Box<Import>),
     /// A run that ended before is told of again.
     Recalled(RunRecord),
     /// The patient is to sign in once more, at this address.
@@ -153,8 +153,8 @@ fn arrive(tab: &Tab, config: &str, address: &str) -> Result<Landed, Error> {
         let ehr = session::ehr(&tab.store, &page)?.ok_or(CallbackError::Interrupted)?;
         let (config, jhe) = known?;
         if run.needs_sign_in {
-            let address = begin_sign_in(tab, &config.sign_in(ehr.issuer.as_str()), page)?;
-            return Ok(Landed::SentToSignIn(address));
+            // The page's script loads the connect page's module for it.
+            return sign_in_again(tab, &config, page);
         }
         return import(tab, &config, jhe, ehr, run.checkpoint);
     }
@@ -170,6 +170,12 @@ fn arrive(tab: &Tab, config: &str, address: &str) -> Result<Landed, Error> {
         _ => Checkpoint::default(),
     };
     import(tab, &config, jhe, ehr, checkpoint)
+}
+
+fn sign_in_again(tab: &Tab, config: &PageConfig, page: Url) -> Result<Landed, Error> {
+    let ehr = session::ehr(&tab.store, &page)?.ok_or(CallbackError::Interrupted)?;
+    let address = begin_sign_in(tab, &config.sign_in(ehr.issuer.as_str()), page)?;
+    Ok(Landed::SentToSignIn(address))
 }
 
 fn import(
@@ -204,11 +210,11 @@ fn import(
         session::forget_last_write(&tab.shared);
     }
     finish(tab, config, &jhe, &run, &ending)?;
-    Ok(Landed::Imported(Import {
+    Ok(Landed::Imported(Box::new(Import {
         patient,
         source,
         ending,
-    }))
+    })))
 }
 
 fn keep(tab: &Tab, checkpoint: &Checkpoint) -> Result<(), StoreError> {
@@ -287,11 +293,8 @@ fn register(
     jhe: &JheSession,
     context: &LaunchContext,
 ) -> Result<Source, Error> {
-    let description = SourceDescription {
-        label: config.deployment.source_label.into(),
-        fhir_base_url: context.issuer.as_str().into(),
-        data_source: config.data_source_id.clone(),
-    };
+    let iss = context.issuer.as_str();
+    let description = SourceDescription::new(config.deployment, iss, &config.data_source_id);
     let mut registration = SourceRegistration::new(jhe, description);
     tab.converse(&mut registration);
     Ok(registration.finish()?)

@@ -26,9 +26,23 @@ const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 /// By their paths.
 pub(crate) struct Files {
     files: BTreeMap<String, File>,
-    /// Scripts of our bundle, as a page loads them.
-    scripts: Vec<String>,
+    /// What is code in our bundle.
+    ours: Vec<String>,
 }
+
+/// The bytes of a side's scripts.
+pub(crate) struct Size {
+    /// Of the page that imports, compressed.
+    pub(crate) import_page: usize,
+    /// Of that page, as they are.
+    pub(crate) import_page_raw: usize,
+    /// Of all that a patient's browser loads on the way through both pages, compressed.
+    pub(crate) both_pages: usize,
+}
+
+const PAGE_SCRIPT: &str = "page.js";
+const CONNECT_MODULE: [&str; 2] = ["jhe-connect.js", "jhe-connect_bg.wasm"];
+const CALLBACK_MODULE: [&str; 2] = ["jhe-connect-callback.js", "jhe-connect-callback_bg.wasm"];
 
 pub(crate) struct File {
     kind: &'static str,
@@ -61,6 +75,11 @@ impl File {
         })
     }
 
+    /// Bytes on the wire.
+    fn compressed_length(&self) -> usize {
+        self.brotli.as_ref().unwrap_or(&self.raw).len()
+    }
+
     /// As JHE's static server gives it; pages, which are templates there, without a lifetime.
     pub(crate) fn reply(&self, accepted_encodings: &str) -> Reply {
         let brotli = self
@@ -90,7 +109,7 @@ impl Files {
     pub(crate) fn read(dist: &Path, peer: &Path, origins: &Origins) -> Result<Files> {
         let mut files = Files {
             files: BTreeMap::new(),
-            scripts: Vec::new(),
+            ours: Vec::new(),
         };
         files.put(
             BLANK,
@@ -132,17 +151,22 @@ impl Files {
         self.files.get(path)
     }
 
-    /// Bytes on the wire of a side's scripts, compressed, and as they are.
-    pub(crate) fn size(&self, side: Side) -> (usize, usize) {
-        let scripts = match side.library() {
-            Some(library) => vec![library.to_owned()],
-            None => self.scripts.clone(),
+    /// The bytes of a side's scripts.
+    pub(crate) fn size(&self, side: Side) -> Size {
+        let all = match side.library() {
+            Some(library) => vec![library],
+            None => self.ours.iter().map(String::as_str).collect(),
         };
-        let files = scripts.iter().filter_map(|path| self.find(path));
-        files.fold((0, 0), |(brotli, raw), file| {
-            let compressed = file.brotli.as_ref().unwrap_or(&file.raw);
-            (brotli + compressed.len(), raw + file.raw.len())
-        })
+        let is_of_connect = |path: &&str| CONNECT_MODULE.iter().any(|file| is_named(path, file));
+        let import_page = all.iter().copied().filter(|path| !is_of_connect(path));
+        let sum = |paths: &mut dyn Iterator<Item = &str>, length: fn(&File) -> usize| {
+            paths.filter_map(|path| self.find(path)).map(length).sum()
+        };
+        Size {
+            import_page: sum(&mut import_page.clone(), File::compressed_length),
+            import_page_raw: sum(&mut import_page.clone(), |file| file.raw.len()),
+            both_pages: sum(&mut all.iter().copied(), File::compressed_length),
+        }
     }
 
     /// What `pages/startup.js` needs to know of a side.
@@ -150,14 +174,15 @@ impl Files {
         if let Some(library) = side.library() {
             return Ok(json!({ "library": library }));
         }
-        let ending = |ending: &str| {
-            let found = self.scripts.iter().find(|path| path.ends_with(ending));
-            found.with_context(|| format!("the bundle has no {ending}"))
+        let named = |name: &str| {
+            let found = self.ours.iter().find(|path| is_named(path, name));
+            found.with_context(|| format!("the bundle has no {name}"))
         };
+        let [glue, wasm] = CALLBACK_MODULE;
         Ok(json!({
-            "script": ending("/page.js")?,
-            "glue": ending("/jhe-connect.js")?,
-            "wasm": ending("/jhe-connect_bg.wasm")?,
+            "script": named(PAGE_SCRIPT)?,
+            "glue": named(glue)?,
+            "wasm": named(wasm)?,
         }))
     }
 
@@ -192,26 +217,31 @@ impl Files {
             })
             .with_context(|| format!("{} is no built bundle", dist.display()))?;
         let name = assets.file_name().to_string_lossy().into_owned();
-        self.scripts.clear();
-        for (file, kind) in [
-            ("page.js", JAVASCRIPT),
-            ("jhe-connect.js", JAVASCRIPT),
-            ("jhe-connect_bg.wasm", "application/wasm"),
-            ("jhe-connect.css", "text/css; charset=utf-8"),
-        ] {
+        self.ours.clear();
+        let code = [CONNECT_MODULE, CALLBACK_MODULE].concat();
+        for file in [PAGE_SCRIPT, "jhe-connect.css"].iter().chain(&code) {
             let path = format!("{folder}{name}/{file}");
+            let kind = match file.rsplit('.').next() {
+                Some("wasm") => "application/wasm",
+                Some("css") => "text/css; charset=utf-8",
+                _ => JAVASCRIPT,
+            };
             let content = File {
                 kind,
                 raw: read(&assets.path().join(file))?.into(),
                 brotli: Some(read(&assets.path().join(format!("{file}.br")))?.into()),
             };
             if !file.ends_with(".css") {
-                self.scripts.push(path.clone());
+                self.ours.push(path.clone());
             }
             self.put(&path, content);
         }
         Ok(())
     }
+}
+
+fn is_named(path: &str, file: &str) -> bool {
+    path.rsplit('/').next() == Some(file)
 }
 
 /// Where a side's run begins.

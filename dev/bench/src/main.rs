@@ -137,9 +137,13 @@ async fn perform(
 }
 
 fn sizes(world: &World, side: Side) -> Outcomes {
-    let (brotli, raw) = world.files.size(side);
-    let run = [("brotli_bytes", brotli), ("raw_bytes", raw)]
-        .map(|(name, bytes)| (name.to_owned(), bytes as f64));
+    let size = world.files.size(side);
+    let run = [
+        ("brotli_bytes", size.import_page),
+        ("brotli_both_bytes", size.both_pages),
+        ("raw_bytes", size.import_page_raw),
+    ]
+    .map(|(name, bytes)| (name.to_owned(), bytes as f64));
     Outcomes {
         runs: vec![run.into()],
         failure: None,

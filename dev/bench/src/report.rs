@@ -97,8 +97,24 @@ fn rows(job: &Job) -> Vec<Row> {
             })
             .collect(),
         Work::Size => vec![
-            row("with brotli, bytes", "brotli_bytes", Unit::Count, None),
-            row("as they are, bytes", "raw_bytes", Unit::Count, None),
+            row(
+                "page that imports, with brotli, bytes",
+                "brotli_bytes",
+                Unit::Count,
+                None,
+            ),
+            row(
+                "both pages, with brotli, bytes",
+                "brotli_both_bytes",
+                Unit::Count,
+                None,
+            ),
+            row(
+                "page that imports, as they are, bytes",
+                "raw_bytes",
+                Unit::Count,
+                None,
+            ),
         ],
     }
 }

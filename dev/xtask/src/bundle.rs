@@ -1,5 +1,6 @@
 //! What is done to the files of the bundle on their way to `dist/`: text in, text out.
 
+use jhe_connect::exchange::drop_in::DropIn;
 use sha2::{Digest, Sha256};
 
 use crate::workspace::Result;
@@ -54,18 +55,36 @@ pub(crate) fn page_with_assets_in(page: &str, folder: &str) -> Result<String> {
 /// `www/page.js` with the loader's shared part and texts.
 pub(crate) fn page_script(page: &str, loader: &str, texts: &str) -> Result<String> {
     let shared = between(loader, "// <shared>", "// </shared>")?;
+    // The modules stand beside it.
     let script = filled_in(
         page,
         "__SHARED__",
-        &filled_in(shared, "__LOADER_TEXTS__", texts)?,
+        &with_shared_values(shared, "./", texts)?,
     )?;
     finished(script)
 }
 
-/// `www/loader.js` with its texts and the folder that it loads from.
-pub(crate) fn loader_script(loader: &str, folder: &str, texts: &str) -> Result<String> {
-    let script = filled_in(loader, "__LOADER_TEXTS__", texts)?;
-    finished(filled_in(&script, "__ASSET_FOLDER__", folder)?)
+/// `www/loader.js` for one drop-in, with its texts and the folder that it loads from.
+pub(crate) fn loader_script(
+    loader: &str,
+    drop_in: &DropIn,
+    folder: &str,
+    texts: &str,
+) -> Result<String> {
+    let mut script = with_shared_values(loader, &format!("../wasm/{folder}/"), texts)?;
+    for (name, value) in [
+        ("__DEPLOYMENT__", drop_in.deployment.name),
+        ("__START__", drop_in.start),
+        ("__FINISH__", drop_in.finish),
+    ] {
+        script = filled_in(&script, name, value)?;
+    }
+    finished(script)
+}
+
+fn with_shared_values(script: &str, folder: &str, texts: &str) -> Result<String> {
+    let script = filled_in(script, "__LOADER_TEXTS__", texts)?;
+    filled_in(&script, "__ASSET_FOLDER__", folder)
 }
 
 fn finished(script: String) -> Result<String> {
@@ -113,6 +132,8 @@ pub(crate) fn public_types(types: &str) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use jhe_connect::exchange::drop_in::DROP_INS;
+
     use super::*;
 
     const PAGE: &str = "<html><head><link rel=\"stylesheet\" href=\"jhe-connect.css\">\
@@ -194,17 +215,29 @@ mod tests {
     fn both_scripts_are_complete_once_filled_in() {
         let loader = include_str!("../../../www/loader.js");
         let page = include_str!("../../../www/page.js");
-        let deployed = loader_script(loader, "0123456789ab", "{\"a\":1}").expect("a loader");
-        assert!(deployed.contains("'../wasm/0123456789ab/'"));
-        assert!(deployed.contains("const TEXTS = {\"a\":1};"));
+        for drop_in in &DROP_INS {
+            let deployed =
+                loader_script(loader, drop_in, "0123456789ab", "{\"a\":1}").expect("a loader");
+            assert!(deployed.contains("'../wasm/0123456789ab/'"));
+            assert!(deployed.contains("const TEXTS = {\"a\":1};"));
+            let deployment = format!("{{ deployment: '{}' }}", drop_in.deployment.name);
+            assert!(deployed.contains(&deployment));
+            for function in [drop_in.start, drop_in.finish] {
+                assert!(deployed.contains(&format!("window.{function} = ")));
+            }
+        }
         let deployed = page_script(page, loader, "{\"a\":1}").expect("a page script");
         assert!(deployed.contains("const TEXTS = {\"a\":1};"));
+        assert!(deployed.contains("new URL('./', document.currentScript.src)"));
         assert!(deployed.contains("async function loadModule"));
     }
 
     #[test]
     fn a_template_with_a_name_left_over_is_refused() {
-        assert!(loader_script("__LOADER_TEXTS__ __ASSET_FOLDER__ __OTHER__", "f", "{}").is_err());
-        assert!(loader_script("__LOADER_TEXTS__", "f", "{}").is_err());
+        let loader = include_str!("../../../www/loader.js");
+        let fill_in = |loader: &str| loader_script(loader, &DROP_INS[0], "f", "{}");
+        assert!(fill_in(loader).is_ok());
+        assert!(fill_in(&format!("{loader} __OTHER__")).is_err());
+        assert!(fill_in(&loader.replace("__START__", "start")).is_err());
     }
 }

@@ -189,16 +189,21 @@ fn clippy(workspace: &Workspace) -> Result<Counts> {
             "--target",
             "wasm32-unknown-unknown",
         ],
-        // Each module as it is built, with its share of the exports.
-        &as_built(dist::PAGES_FEATURES),
-        &as_built(dist::CLIENT_FEATURES),
     ] {
-        run(workspace
-            .command("cargo", &["clippy"])
-            .args(arguments)
-            .args(["--", "-D", "warnings"]))?;
+        run_clippy(workspace, arguments)?;
+    }
+    // Each module as it is built, with its share of the exports.
+    for module in dist::MODULES {
+        run_clippy(workspace, &as_built(module.features))?;
     }
     Ok(Counts::default())
+}
+
+fn run_clippy(workspace: &Workspace, arguments: &[&str]) -> Result {
+    run(workspace
+        .command("cargo", &["clippy"])
+        .args(arguments)
+        .args(["--", "-D", "warnings"]))
 }
 
 fn as_built(features: &'static str) -> [&'static str; 7] {

@@ -1,11 +1,14 @@
 //! Builds the bundle with Trunk and lays it out in `dist/` as it is deployed: the plain pages, and the files to copy
-//! over JHE's own MyChart client.
+//! over each of JHE's own clients.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use jhe_connect::exchange::drop_in::{DROP_INS, DropIn, OBSOLETE_LIBRARY};
+
 use crate::bundle;
 use crate::compression::Compressed;
+use crate::drop_ins;
 use crate::loader_texts;
 use crate::setup::Need;
 use crate::shrinking;
@@ -18,21 +21,64 @@ pub(crate) const NEEDS: &[Need] = &[
     Need::Trunk,
 ];
 
-const GLUE: &str = "jhe-connect.js";
-const WASM: &str = "jhe-connect_bg.wasm";
 const STYLE: &str = "jhe-connect.css";
-const TYPES: &str = "jhe-connect.d.ts";
 const PAGE_SCRIPT: &str = "page.js";
 
-/// The module for other pages, which is no part of what a patient's browser fetches for ours.
-const CLIENT: &str = "jhe-connect-client";
-const CLIENT_GLUE: &str = "jhe-connect-client.js";
-const CLIENT_WASM: &str = "jhe-connect-client_bg.wasm";
-const CLIENT_TYPES: &str = "jhe-connect-client.d.ts";
+/// A module, and the share of the exports that it has. Its glue, its types and itself have names of their own.
+pub(crate) struct Module {
+    name: &'static str,
+    pub(crate) features: &'static str,
+}
 
-/// What `index.html` tells Trunk.
-pub(crate) const PAGES_FEATURES: &str = "module,connect,callback";
-pub(crate) const CLIENT_FEATURES: &str = "module,client";
+/// The connect page's. Trunk builds it, and `index.html` tells it so.
+const CONNECT: Module = Module {
+    name: "jhe-connect",
+    features: "module,connect",
+};
+
+const CALLBACK: Module = Module {
+    name: "jhe-connect-callback",
+    features: "module,callback",
+};
+
+/// The one for other pages, which is no part of what a patient's browser fetches for ours.
+const CLIENT: Module = Module {
+    name: "jhe-connect-client",
+    features: "module,client",
+};
+
+pub(crate) const MODULES: &[Module] = &[CONNECT, CALLBACK, CLIENT];
+
+impl Module {
+    fn wasm(&self) -> String {
+        format!("{}_bg.wasm", self.name)
+    }
+
+    fn glue(&self) -> String {
+        format!("{}.js", self.name)
+    }
+
+    fn types(&self) -> String {
+        format!("{}.d.ts", self.name)
+    }
+}
+
+/// What a patient's browser, or another page's, loads at once.
+pub(crate) struct Load {
+    pub(crate) title: String,
+    /// Its name in `dev/size-budget.json`.
+    pub(crate) budget: &'static str,
+    pub(crate) files: Vec<PathBuf>,
+    pub(crate) shown: Shown,
+}
+
+/// How much is printed of what is loaded.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shown {
+    Files,
+    /// The sum only: the files are the same as in another load, but for a small script.
+    Sum,
+}
 
 /// Where things stand in a finished `dist/`.
 pub(crate) struct Layout {
@@ -59,31 +105,45 @@ impl Layout {
         })
     }
 
-    /// What a patient's browser fetches for the plain pages.
-    pub(crate) fn plain_files(&self) -> Vec<PathBuf> {
-        let assets = self.plain_assets();
-        [WASM, GLUE, PAGE_SCRIPT, STYLE]
-            .iter()
-            .map(|file| assets.join(file))
-            .collect()
-    }
-
-    /// What a patient's browser fetches for JHE's own pages.
-    pub(crate) fn drop_in_files(&self) -> Vec<PathBuf> {
-        let assets = self.drop_in_assets();
-        vec![
-            assets.join(WASM),
-            assets.join(GLUE),
-            self.loader(),
-            self.obsolete_library(),
-            assets.join(STYLE),
-        ]
-    }
-
-    /// What a patient's browser fetches for a page that uses the client.
-    pub(crate) fn client_files(&self) -> Vec<PathBuf> {
-        let folder = self.client();
-        vec![folder.join(CLIENT_WASM), folder.join(CLIENT_GLUE)]
+    /// What is loaded for each page.
+    pub(crate) fn loads(&self) -> Vec<Load> {
+        let mut loads = Vec::new();
+        for (module, page, budget) in [
+            (CONNECT, "connect page", "brotli_connect"),
+            (CALLBACK, "callback page", "brotli_callback"),
+        ] {
+            let files = |assets: PathBuf, others: Vec<PathBuf>| -> Vec<PathBuf> {
+                let own = [module.wasm(), module.glue(), STYLE.to_owned()];
+                let own = own.iter().map(|file| assets.join(file));
+                own.chain(others).collect()
+            };
+            let assets = self.plain_assets();
+            let page_script = assets.join(PAGE_SCRIPT);
+            loads.push(Load {
+                title: page.to_owned(),
+                budget,
+                files: files(assets, vec![page_script]),
+                shown: Shown::Files,
+            });
+            for drop_in in &DROP_INS {
+                let folder = self.drop_in(drop_in);
+                let scripts = [drop_in.script, OBSOLETE_LIBRARY].map(|script| folder.join(script));
+                loads.push(Load {
+                    title: format!("{page} of {}", drop_in.folder),
+                    budget,
+                    files: files(self.drop_in_assets(drop_in), scripts.into()),
+                    shown: Shown::Sum,
+                });
+            }
+        }
+        let client = self.client();
+        loads.push(Load {
+            title: "client for other pages".to_owned(),
+            budget: "brotli_client",
+            files: vec![client.join(CLIENT.wasm()), client.join(CLIENT.glue())],
+            shown: Shown::Files,
+        });
+        loads
     }
 
     fn client(&self) -> PathBuf {
@@ -95,35 +155,27 @@ impl Layout {
         self.root.join(format!("jhe-connect-{}", self.fingerprint))
     }
 
-    fn drop_in(&self) -> PathBuf {
-        self.root.join("jhe/mychart")
+    fn drop_in(&self, drop_in: &DropIn) -> PathBuf {
+        self.root.join("jhe").join(drop_in.folder)
     }
 
-    fn drop_in_assets(&self) -> PathBuf {
-        self.drop_in().join("wasm").join(&self.fingerprint)
-    }
-
-    fn loader(&self) -> PathBuf {
-        self.drop_in().join("js/client-mychart.js")
-    }
-
-    fn obsolete_library(&self) -> PathBuf {
-        self.drop_in().join("js/fhir-client.min.js")
+    fn drop_in_assets(&self, drop_in: &DropIn) -> PathBuf {
+        self.drop_in(drop_in).join("wasm").join(&self.fingerprint)
     }
 }
 
 /// Builds everything anew and replaces `dist/`.
 pub(crate) fn build(workspace: &Workspace) -> Result {
     let started = std::time::Instant::now();
-    let pages = workspace.path("target/trunk");
-    let client = workspace.path("target/client");
     trunk_build(workspace)?;
-    client_build(workspace, &client)?;
+    for module in [CALLBACK, CLIENT] {
+        module_build(workspace, &module)?;
+    }
 
     // Laid out beside it and moved there in one step: a server that runs meanwhile never sees half a bundle.
     let staging = workspace.path("target/dist-staging");
     remove(&staging)?;
-    lay_out(workspace, &pages, &client, &staging)?;
+    lay_out(workspace, &staging)?;
     let dist = workspace.path("dist");
     remove(&dist)?;
     fs::rename(&staging, &dist)?;
@@ -149,19 +201,31 @@ fn trunk_build(workspace: &Workspace) -> Result {
     run(&mut trunk)
 }
 
-/// What Trunk does for the other module. It has no page, and Trunk builds one module a page.
-fn client_build(workspace: &Workspace, folder: &Path) -> Result {
+/// What Trunk does for one module only.
+fn module_build(workspace: &Workspace, module: &Module) -> Result {
     let mut cargo = workspace.command("cargo", &["build", "--release", "--offline"]);
     cargo.args(["--target", "wasm32-unknown-unknown", "--bin", "jhe-connect"]);
-    cargo.args(["--no-default-features", "--features", CLIENT_FEATURES]);
+    cargo.args(["--no-default-features", "--features", module.features]);
     run(cargo.env(RUSTFLAGS, flags(workspace)))?;
-    remove(folder)?;
+    let folder = built(workspace, module);
+    remove(&folder)?;
     run(workspace
-        .command("wasm-bindgen", &["--target=web", "--out-name", CLIENT])
+        .command("wasm-bindgen", &["--target=web", "--out-name", module.name])
         .arg("--out-dir")
         .arg(folder)
         .arg("target/wasm32-unknown-unknown/release/jhe-connect.wasm"))
 }
+
+/// Where a module and its glue are before they are made small.
+fn built(workspace: &Workspace, module: &Module) -> PathBuf {
+    match module.name == CONNECT.name {
+        true => workspace.path(TRUNK),
+        false => workspace.path("target/modules").join(module.name),
+    }
+}
+
+/// Trunk's output: its module, and the plain pages with what they need.
+const TRUNK: &str = "target/trunk";
 
 const RUSTFLAGS: &str = "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS";
 
@@ -191,8 +255,73 @@ fn registries() -> Vec<PathBuf> {
     folders
 }
 
-fn lay_out(workspace: &Workspace, built: &Path, client: &Path, target: &Path) -> Result {
-    for folder in [built, client] {
+fn lay_out(workspace: &Workspace, target: &Path) -> Result {
+    let texts = loader_texts::as_javascript()?;
+    let loader = workspace.read("www/loader.js")?;
+    let connect = Shrunk::of(workspace, &CONNECT)?;
+    let callback = Shrunk::of(workspace, &CALLBACK)?;
+    let client = Shrunk::of(workspace, &CLIENT)?;
+    let trunk = workspace.path(TRUNK);
+    let style = shrinking::style(workspace, &read_text(&trunk.join(STYLE))?)?;
+    let page_script = bundle::page_script(&read_text(&trunk.join(PAGE_SCRIPT))?, &loader, &texts)?;
+    let page_script = shrinking::script(workspace, &page_script)?;
+
+    let layout = Layout {
+        root: target.to_owned(),
+        fingerprint: bundle::fingerprint(&[
+            &connect.wasm,
+            connect.glue.as_bytes(),
+            &callback.wasm,
+            callback.glue.as_bytes(),
+            style.as_bytes(),
+            page_script.as_bytes(),
+        ]),
+        client_fingerprint: bundle::fingerprint(&[&client.wasm, client.glue.as_bytes()]),
+    };
+    let plain = layout.plain_assets();
+    let places = |file: &str| -> Vec<PathBuf> {
+        let drop_ins = DROP_INS.iter().map(|it| layout.drop_in_assets(it));
+        let all = drop_ins.chain([plain.clone()]);
+        all.map(|folder| folder.join(file)).collect()
+    };
+    let folder = format!("jhe-connect-{}", layout.fingerprint);
+    for page in ["index.html", "callback.html"] {
+        let text = bundle::page_with_assets_in(&read_text(&trunk.join(page))?, &folder)
+            .map_err(|error| format!("{page}: {error}"))?;
+        write(&target.join(page), text)?;
+    }
+    for shrunk in [&connect, &callback] {
+        write(&plain.join(shrunk.module.types()), &shrunk.types)?;
+        shrunk.write_to(places)?;
+    }
+    write(&layout.client().join(CLIENT.types()), &client.types)?;
+    client.write_to(|file| vec![layout.client().join(file)])?;
+
+    write_compressed(style.as_bytes(), &places(STYLE))?;
+    write_compressed(page_script.as_bytes(), &[plain.join(PAGE_SCRIPT)])?;
+    for drop_in in &DROP_INS {
+        let folder = layout.drop_in(drop_in);
+        let script = bundle::loader_script(&loader, drop_in, &layout.fingerprint, &texts)?;
+        let script = shrinking::script(workspace, &script)?;
+        write_compressed(script.as_bytes(), &[folder.join(drop_in.script)])?;
+        let library = drop_ins::obsolete_library(drop_in);
+        write_compressed(library.as_bytes(), &[folder.join(OBSOLETE_LIBRARY)])?;
+        write(&folder.join("README.md"), drop_ins::readme(drop_in))?;
+    }
+    Ok(())
+}
+
+/// A module as small as it gets, and what belongs to it.
+struct Shrunk {
+    module: &'static Module,
+    wasm: Vec<u8>,
+    glue: String,
+    types: String,
+}
+
+impl Shrunk {
+    fn of(workspace: &Workspace, module: &'static Module) -> Result<Shrunk> {
+        let folder = built(workspace, module);
         if folder.join("snippets").exists() {
             return Err(
                 "wasm-bindgen made a folder of JavaScript snippets, which dist/ has no place for: a dependency uses \
@@ -200,84 +329,37 @@ fn lay_out(workspace: &Workspace, built: &Path, client: &Path, target: &Path) ->
                     .into(),
             );
         }
+        let shrinking::Module { wasm, glue } = shrinking::module(
+            workspace,
+            &folder.join(module.wasm()),
+            &read_text(&folder.join(module.glue()))?,
+            &workspace.path("target/dist-shrinking"),
+        )?;
+        let types = bundle::public_types(&read_text(&folder.join(module.types()))?)?;
+        Ok(Shrunk {
+            module,
+            wasm,
+            glue,
+            types,
+        })
     }
-    let texts = loader_texts::as_javascript()?;
-    let loader = workspace.read("www/loader.js")?;
-    let scratch = workspace.path("target/dist-shrinking");
-    let shrunk = |wasm: PathBuf, glue: PathBuf| {
-        shrinking::module(workspace, &wasm, &read_text(&glue)?, &scratch)
-    };
-    let shrinking::Module { wasm, glue } = shrunk(built.join(WASM), built.join(GLUE))?;
-    let other = shrunk(client.join(CLIENT_WASM), client.join(CLIENT_GLUE))?;
-    let style = shrinking::style(workspace, &read_text(&built.join(STYLE))?)?;
-    let types = bundle::public_types(&read_text(&built.join(TYPES))?)?;
-    let client_types = bundle::public_types(&read_text(&client.join(CLIENT_TYPES))?)?;
-    let page_script = bundle::page_script(&read_text(&built.join(PAGE_SCRIPT))?, &loader, &texts)?;
-    let page_script = shrinking::script(workspace, &page_script)?;
 
-    let layout = Layout {
-        root: target.to_owned(),
-        fingerprint: bundle::fingerprint(&[
-            &wasm,
-            glue.as_bytes(),
-            style.as_bytes(),
-            page_script.as_bytes(),
-        ]),
-        client_fingerprint: bundle::fingerprint(&[&other.wasm, other.glue.as_bytes()]),
-    };
-    let plain = layout.plain_assets();
-    let drop_in = layout.drop_in_assets();
-    let folder = format!("jhe-connect-{}", layout.fingerprint);
-    for page in ["index.html", "callback.html"] {
-        let text = bundle::page_with_assets_in(&read_text(&built.join(page))?, &folder)
-            .map_err(|error| format!("{page}: {error}"))?;
-        write(&target.join(page), text)?;
+    /// Writes module and glue to all places of each.
+    fn write_to(&self, places: impl Fn(&str) -> Vec<PathBuf>) -> Result {
+        write_compressed(&self.wasm, &places(&self.module.wasm()))?;
+        write_compressed(self.glue.as_bytes(), &places(&self.module.glue()))
     }
-    write(&plain.join(TYPES), types)?;
-    write(&layout.client().join(CLIENT_TYPES), client_types)?;
-
-    let loader = bundle::loader_script(&loader, &layout.fingerprint, &texts)?;
-    let loader = shrinking::script(workspace, &loader)?;
-    for (content, places) in [
-        (&wasm[..], vec![plain.join(WASM), drop_in.join(WASM)]),
-        (glue.as_bytes(), vec![plain.join(GLUE), drop_in.join(GLUE)]),
-        (
-            style.as_bytes(),
-            vec![plain.join(STYLE), drop_in.join(STYLE)],
-        ),
-        (page_script.as_bytes(), vec![plain.join(PAGE_SCRIPT)]),
-        (loader.as_bytes(), vec![layout.loader()]),
-        (OBSOLETE_LIBRARY.as_bytes(), vec![layout.obsolete_library()]),
-        (&other.wasm[..], vec![layout.client().join(CLIENT_WASM)]),
-        (
-            other.glue.as_bytes(),
-            vec![layout.client().join(CLIENT_GLUE)],
-        ),
-    ] {
-        let compressed = Compressed::of(content)?;
-        for place in places {
-            write(&place, content)?;
-            compressed.write_beside(&place)?;
-        }
-    }
-    write(&layout.drop_in().join("README.md"), DROP_IN_README)
 }
 
-/// Kept because JHE's page still asks for it.
-const OBSOLETE_LIBRARY: &str = "/* Replaced by client-mychart.js. */\n";
-
-const DROP_IN_README: &str = "\
-# jhe-connect: MyChart client for JupyterHealth Exchange
-
-1. Copy `js` and `wasm` over `core/static/clients/mychart/`, run `collectstatic`, restart: templates stay as they are.
-2. `js/client-mychart.js` is the page's script under its old name; it loads the module from `wasm/<hash>/` beside it.
-3. `js/fhir-client.min.js` is only a comment: nothing needs that library any more, its script tag may go.
-4. Keep the `.br` and `.gz` files: WhiteNoise serves them in place of the originals.
-5. After an update, folders of older hashes may be deleted once no page that was open before is in use (a day).
-6. Nothing is to be configured here: the pages pass `MYCHART_CONFIG`, and all requests stay on the page's own host and the EHR.
-7. With a Content-Security-Policy: `script-src 'self' 'wasm-unsafe-eval'`, the hashes of the template's two inline scripts, and `connect-src` with the EHR.
-8. To check: open an invitation link; the browser's network panel shows `jhe-connect_bg.wasm` with `Content-Encoding: br`.
-";
+/// Writes the same content to each place, with its siblings.
+fn write_compressed(content: &[u8], places: &[PathBuf]) -> Result {
+    let compressed = Compressed::of(content)?;
+    for place in places {
+        write(place, content)?;
+        compressed.write_beside(place)?;
+    }
+    Ok(())
+}
 
 fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).map_err(|error| format!("{} cannot be read: {error}", path.display()).into())
@@ -299,15 +381,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn trunk_builds_the_pages_half_of_the_exports() {
-        let features =
-            format!("data-cargo-no-default-features data-cargo-features=\"{PAGES_FEATURES}\"");
+    fn trunk_builds_the_connect_pages_share_of_the_exports() {
+        let features = format!(
+            "data-cargo-no-default-features data-cargo-features=\"{}\"",
+            CONNECT.features
+        );
         assert!(include_str!("../../../index.html").contains(&features));
     }
 
     #[test]
-    fn the_readme_of_the_drop_in_has_ten_lines() {
-        assert_eq!(DROP_IN_README.lines().count(), 10);
-        assert_eq!(OBSOLETE_LIBRARY.lines().count(), 1);
+    fn the_loader_knows_the_modules_by_their_names() {
+        let loader = include_str!("../../../www/loader.js");
+        for (constant, module) in [("CONNECT", CONNECT), ("CALLBACK", CALLBACK)] {
+            assert!(loader.contains(&format!("const {constant} = '{}';", module.name)));
+        }
     }
 }

@@ -10,6 +10,7 @@ mod compression;
 mod counts;
 mod demo;
 mod dist;
+mod drop_ins;
 mod loader_texts;
 mod panics;
 mod renaming;

@@ -3,6 +3,7 @@
 
 mod access;
 mod authorize;
+mod binary;
 mod bundle;
 pub(crate) mod cors;
 mod discovery;
@@ -28,9 +29,11 @@ use crate::clock::Timestamp;
 use crate::exchange;
 use crate::sample::MEDICATION;
 use crate::world::Origins;
+
 use bundle::Page;
-pub use patient::{EhrPatient, PULLED_TYPES};
 use vendors::AuthorizationServer;
+
+pub use patient::{EhrPatient, PULLED_TYPES};
 pub use vendors::{ATHENA_PRACTICE, Vendor};
 
 /// The path of Epic's FHIR base.
@@ -160,9 +163,9 @@ struct LaterPage {
 }
 
 impl EhrState {
-    pub(crate) fn seeded() -> Self {
+    pub(crate) fn seeded(origins: &Origins) -> Self {
         Self {
-            patients: patient::seeded(),
+            patients: patient::seeded(origins),
             flows: Vec::new(),
             grants: Vec::new(),
             tokens: Vec::new(),

@@ -13,6 +13,9 @@ use crate::world::Origins;
 /// The practice that a token answer of athenahealth names, and that each query there must name.
 pub const ATHENA_PRACTICE: &str = "a-1.Practice-80000";
 
+/// Oracle Health's name for its customer.
+pub(super) const TENANT: &str = "ec2458f2-sandbox-tenant";
+
 /// A hospital, by the vendor of its EHR.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -118,13 +121,19 @@ impl Vendor {
         position: usize,
         record: String,
     ) -> String {
+        let base = origins.iss_of(self);
+        let record = match self {
+            Self::Epic => return record,
+            // Whatever is below the main hospital's base is below its own base here.
+            _ => record.replace(&origins.iss(), &base),
+        };
         match self {
             Self::Meditech if resource_type == OBSERVATION => match position % 5 {
                 1 => without_coding(&record).unwrap_or(record),
                 3 => entered_in_error(&record).unwrap_or(record),
                 _ => record,
             },
-            Self::Hapi => with_absolute_references(&record, &origins.iss_of(self)),
+            Self::Hapi => with_absolute_references(&record, &base),
             _ => record,
         }
     }
@@ -145,6 +154,7 @@ pub(super) struct Habits {
     /// The parameter of a `next` link that says where to go on.
     pub(super) session: &'static str,
     pub(super) total: Total,
+    pub(super) documents: Documents,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -179,6 +189,7 @@ const EPIC: Habits = Habits {
     page_size: 10,
     session: "sessionID",
     total: Total::Page,
+    documents: Documents::Raw,
 };
 
 const ORACLE_HEALTH: Habits = Habits {
@@ -191,6 +202,7 @@ const ORACLE_HEALTH: Habits = Habits {
     page_size: 50,
     session: "-pageContext",
     total: Total::Absent,
+    documents: Documents::AsAskedFor,
 };
 
 const ATHENAHEALTH: Habits = Habits {
@@ -203,6 +215,7 @@ const ATHENAHEALTH: Habits = Habits {
     page_size: 10,
     session: "cursor",
     total: Total::Search,
+    documents: Documents::Raw,
 };
 
 const MEDITECH: Habits = Habits {
@@ -215,6 +228,7 @@ const MEDITECH: Habits = Habits {
     page_size: 20,
     session: "continue",
     total: Total::Search,
+    documents: Documents::Raw,
 };
 
 const HAPI: Habits = Habits {
@@ -228,7 +242,18 @@ const HAPI: Habits = Habits {
     page_size: 20,
     session: "_getpages",
     total: Total::Search,
+    documents: Documents::AsAskedFor,
 };
+
+/// What comes from `Binary/<id>`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Documents {
+    /// The document itself.
+    Raw,
+    /// A resource for who asks for FHIR's media type, as FHIR R4 binary.html#rest wants it, and else
+    /// the document itself.
+    AsAskedFor,
+}
 
 fn beside(path: &str, name: &str) -> String {
     let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
@@ -254,17 +279,18 @@ fn entered_in_error(record: &str) -> Option<String> {
     serde_json::to_string(&members).ok()
 }
 
-/// Looks for the member as compact JSON has it; inside a string its quotes would be escaped.
+/// References, and addresses of documents. Looks for the members as compact JSON has them; inside a
+/// string their quotes would be escaped.
 fn with_absolute_references(record: &str, base: &str) -> String {
-    const MEMBER: &str = "\"reference\":\"";
-    let mut parts = record.split(MEMBER);
+    const REFERENCE: &str = "\"reference\":\"";
+    const DOCUMENT: &str = "\"url\":\"Binary/";
+    let record = record.replace(DOCUMENT, &format!("\"url\":\"{base}/Binary/"));
+    let mut parts = record.split(REFERENCE);
     let mut whole = parts.next().unwrap_or_default().to_owned();
     for part in parts {
-        whole.push_str(MEMBER);
-        let is_relative = !["#", "urn:", "http:", "https:"]
-            .iter()
-            .any(|start| part.starts_with(start));
-        if is_relative {
+        whole.push_str(REFERENCE);
+        let elsewhere = ["#", "urn:", "http:", "https:"];
+        if !elsewhere.iter().any(|start| part.starts_with(start)) {
             whole.push_str(base);
             whole.push('/');
         }
@@ -279,8 +305,14 @@ mod tests {
 
     #[test]
     fn a_reference_becomes_absolute_unless_it_is_or_stays_in_the_record() {
-        let record = r##"{"a":{"reference":"Patient/1"},"b":{"reference":"#c"},"d":{"reference":"http://x/1"},"e":"\"reference\":\"f"}"##;
-        let absolute = r##"{"a":{"reference":"http://h/R4/Patient/1"},"b":{"reference":"#c"},"d":{"reference":"http://x/1"},"e":"\"reference\":\"f"}"##;
+        let record = concat!(
+            r##"{"a":{"reference":"Patient/1"},"b":{"reference":"#c"},"##,
+            r#""d":{"reference":"http://x/1"},"e":"\"reference\":\"f","url":"Binary/2"}"#,
+        );
+        let absolute = concat!(
+            r##"{"a":{"reference":"http://h/R4/Patient/1"},"b":{"reference":"#c"},"##,
+            r#""d":{"reference":"http://x/1"},"e":"\"reference\":\"f","url":"http://h/R4/Binary/2"}"#,
+        );
         assert_eq!(with_absolute_references(record, "http://h/R4"), absolute);
     }
 

@@ -2,15 +2,15 @@
 //! it: JHE loses that reference.
 
 use super::{
-    Chance, MEDICATION, Members, RXNORM, array, begun, clinician, concept, date, epic_id, object,
-    quantity_of, reference, subject, text,
+    Chance, MEDICATION, Members, RXNORM, array, begun, clinician, concept, day, epic_id, moment,
+    object, quantity_of, reference, subject, text,
 };
 use crate::ehr::EhrPatient;
 
 /// RxNorm code, name and what the label says.
 const MEDICINES: [(&str, &str, &str); 5] = [
     (
-        "860975",
+        "861007",
         "metformin hydrochloride 500 MG Oral Tablet",
         "Take 1 tablet with breakfast",
     ),
@@ -20,7 +20,7 @@ const MEDICINES: [(&str, &str, &str); 5] = [
         "Take 1 tablet every morning",
     ),
     (
-        "617312",
+        "617310",
         "atorvastatin 20 MG Oral Tablet",
         "Tomar 1 tableta por la noche",
     ),
@@ -74,7 +74,7 @@ pub(super) fn request(patient: &EhrPatient, n: usize) -> Members {
     ]);
     members.extend([
         ("subject", subject(patient)),
-        ("authoredOn", text(&date(n).with_seconds()[..10])),
+        ("authoredOn", day(n)),
         ("requester", clinician()),
         (
             "dosageInstruction",
@@ -99,7 +99,7 @@ pub(super) fn dispense(patient: &EhrPatient, n: usize) -> Members {
             quantity_of(supply * 10, 1, Some("tablet"), None),
         ),
         ("daysSupply", quantity_of(supply, 0, Some("day"), Some("d"))),
-        ("whenHandedOver", text(&date(n).with_seconds())),
+        ("whenHandedOver", moment(n)),
     ]);
     members
 }
