@@ -1,7 +1,7 @@
 //! The patient picks a hospital: what is asked of JHE while they type, what is listed, and which of it is marked.
 //!
-//! It performs nothing itself: [`Picker::next_action`] says what to do, [`Picker::finish`] takes JHE's answer, and the rest
-//! takes what the patient does. Keys work as in the "editable combobox with list autocomplete" of the
+//! It performs nothing itself: [`Picker::next_action`] says what to do, [`Picker::finish`] takes JHE's answer, and the
+//! rest takes what the patient does. Keys work as in the "editable combobox with list autocomplete" of the
 //! [ARIA Authoring Practices](https://www.w3.org/WAI/ARIA/apg/patterns/combobox/).
 
 use alloc::rc::Rc;
@@ -90,7 +90,8 @@ impl Picker {
         }
     }
 
-    /// The patient pressed the key of this name (UI Events KeyboardEvent key values). `true` if the field is not to see it.
+    /// The patient pressed the key of this name (UI Events KeyboardEvent key values). `true` if the field is not to see
+    /// it.
     pub fn press(&mut self, key: &str) -> bool {
         let count = self.brands().len();
         let last = count.checked_sub(1);

@@ -19,6 +19,7 @@ use web_sys::{Element, Event, HtmlDivElement, HtmlInputElement, KeyboardEvent};
 
 use crate::browser::fetch::send;
 use crate::browser::location;
+use crate::browser::pages::log;
 use crate::browser::platform::{Listener, Timer, now};
 use crate::browser::view::{Stage, View, set};
 use crate::error::Error;
@@ -176,7 +177,8 @@ impl<'a> Combobox<'a> {
             ("summary", "My hospital is not here"),
             (
                 "p",
-                "Try the name of the health system or the city, as it stands on your patient portal (the site or app where you see your results).",
+                "Try the name of the health system or the city, as it stands on your patient portal (the site or app where \
+                 you see your results).",
             ),
             (
                 "p",
@@ -294,6 +296,7 @@ impl Combobox<'_> {
         }
         if let Some(error) = picker.failure() {
             let error = Error::from(error.clone());
+            log(&error);
             self.view
                 .explain(&self.trouble, &error, self.view.portal(), Some(ASK_AGAIN));
             let button = self

@@ -93,8 +93,8 @@ pub struct Brands {
 }
 
 impl Brands {
-    /// The request for the hospitals with `query` in their name, the name of a place of theirs, or its city; for an empty
-    /// one JHE lists what it has.
+    /// The request for the hospitals with `query` in their name, the name of a place of theirs, or its city; for an
+    /// empty one JHE lists what it has.
     pub fn request(jhe: &JheSession, path: &str, query: &str) -> HttpRequest {
         jhe.get(&[path, "?", &form_encode(&[("q", query)])].concat())
     }
