@@ -177,8 +177,8 @@ impl<'a> Combobox<'a> {
             ("summary", "My hospital is not here"),
             (
                 "p",
-                "Try the name of the health system or the city, as it stands on your patient portal (the site or app where \
-                 you see your results).",
+                "Try the name of the health system or the city, as it stands on your patient portal (the site or app \
+                 where you see your results).",
             ),
             (
                 "p",
