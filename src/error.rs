@@ -4,6 +4,7 @@
 //! [`remedy`](crate::remedy) has what the patient reads.
 
 use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -25,7 +26,7 @@ use crate::session::StoreError;
 use crate::smart::context::ContextError;
 use crate::smart::discovery::DiscoveryError;
 use crate::smart::launch::LaunchError;
-use crate::text::{contains, number};
+use crate::text::{contains, listed, number};
 
 /// Why a patient's connection ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -211,7 +212,7 @@ impl Error {
     pub fn detail(&self) -> String {
         match self {
             Error::Config(ConfigError::Missing(names)) => {
-                ["the page configuration lacks: ", &names.join(", ")].concat()
+                ["the page configuration lacks: ", &listed(names)].concat()
             }
             Error::Config(ConfigError::Malformed(what)) => {
                 ["the page configuration can't be used: ", what].concat()
@@ -590,6 +591,20 @@ impl fmt::Display for Error {
 }
 
 impl core::error::Error for Error {}
+
+/// An error on its way through the pages, behind a pointer: they check for one at every step.
+#[derive(Debug)]
+pub struct Failure(pub Box<Error>);
+
+impl<E> From<E> for Failure
+where
+    Error: From<E>,
+{
+    #[inline(never)]
+    fn from(error: E) -> Self {
+        Failure(Box::new(error.into()))
+    }
+}
 
 macro_rules! from {
     ($($inner:ty => $variant:ident),* $(,)?) => {$(

@@ -7,7 +7,7 @@ use crate::exchange::deployment::{Deployment, Unit};
 use crate::import::plan::RowTally;
 use crate::import::progress::{Tally, frequent};
 use crate::import::{Standing, Wait};
-use crate::text::{capitalized, number};
+use crate::text::{capitalized, listed, number};
 
 /// A run in words. A count is never shown without its failures.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,7 +126,7 @@ fn kinds(rows: &[RowTally]) -> Vec<String> {
     }
     for (what, labels) in [("Nothing found: ", nothing), ("Not shared: ", not_granted)] {
         if !labels.is_empty() {
-            lines.push([what, &labels.join(", ")].concat());
+            lines.push([what, &listed(&labels)].concat());
         }
     }
     lines

@@ -13,7 +13,7 @@ use crate::browser::storage::TabStore;
 use crate::browser::view::{Stage, View};
 use crate::browser::{location, platform};
 use crate::config::PageConfig;
-use crate::error::{CallbackError, Error};
+use crate::error::{CallbackError, Failure};
 use crate::exchange::deployment::MYCHART;
 use crate::exchange::jhe::JheSession;
 use crate::exchange::patient::{Identification, PatientIdentifier};
@@ -33,7 +33,7 @@ pub(crate) async fn run(view: View, config: String) {
 }
 
 /// The callback page: from the hospital's answer, or from where a reload found the run, to the records in JHE.
-async fn callback(view: &View, config: &str) -> Result<(), Error> {
+async fn callback(view: &View, config: &str) -> Result<(), Failure> {
     let page = page_url()?;
     // Before anything that can fail: neither a code nor an error stays in the address bar.
     location::scrub(&page);
@@ -74,7 +74,7 @@ async fn callback(view: &View, config: &str) -> Result<(), Error> {
 }
 
 /// The configuration and the JHE session.
-fn known(store: &TabStore, config: &str, page: &Url) -> Result<(PageConfig, JheSession), Error> {
+fn known(store: &TabStore, config: &str, page: &Url) -> Result<(PageConfig, JheSession), Failure> {
     let config = PageConfig::parse(config, page)?;
     let jhe = session::jhe(store, &config.jhe)?;
     Ok((config, jhe.ok_or(CallbackError::NoJheSession)?))
@@ -91,7 +91,7 @@ async fn import(
     jhe: JheSession,
     ehr: LaunchContext,
     checkpoint: Checkpoint,
-) -> Result<(), Error> {
+) -> Result<(), Failure> {
     let jhe = Rc::new(jhe);
     let lock = ["jhe-connect ", ehr.issuer.as_str(), " ", &ehr.patient].concat();
     let lock = Lock::take(&lock).await;
@@ -282,7 +282,7 @@ async fn finish(
 }
 
 /// The callback page without an answer: a reload. A run that ended is told of again, and never repeated.
-fn recall(view: &View, run: &RunRecord, config: &str, page: &Url) -> Result<(), Error> {
+fn recall(view: &View, run: &RunRecord, config: &str, page: &Url) -> Result<(), Failure> {
     let config = PageConfig::parse(config, page);
     let (deployment, plan) = match config {
         Ok(config) => (config.deployment, config.plan),

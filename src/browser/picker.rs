@@ -22,7 +22,7 @@ use crate::browser::location;
 use crate::browser::pages::log;
 use crate::browser::platform::{Listener, Timer, now};
 use crate::browser::view::{Stage, View, set};
-use crate::error::Error;
+use crate::error::{Error, Failure};
 use crate::exchange::brands::{Brand, BrandsError};
 use crate::exchange::jhe::JheSession;
 use crate::http::{Answer, TransportError};
@@ -37,7 +37,7 @@ pub(crate) async fn pick(
     handed: &JsValue,
     jhe: JheSession,
     path: &'static str,
-) -> Result<Brand, Error> {
+) -> Result<Brand, Failure> {
     view.step("Choosing your hospital");
     view.stage(Stage::Choosing);
     let query = location::kept_query();
@@ -210,7 +210,7 @@ impl<'a> Combobox<'a> {
     }
 
     /// Performs the search to its end.
-    async fn perform(&mut self, search: &Rc<Search>) -> Result<Brand, Error> {
+    async fn perform(&mut self, search: &Rc<Search>) -> Result<Brand, Failure> {
         let mut under_way: Option<UnderWay> = None;
         loop {
             let action = {
