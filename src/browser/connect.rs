@@ -62,6 +62,7 @@ async fn sign_in_again(view: &View, config: &str) -> Result<(), Failure> {
     let store = TabStore::open()?;
     let page = page_url()?;
     let config = PageConfig::parse(config, &page)?;
+    view.names_portal(config.deployment.portal);
     let ehr = session::ehr(&store, &page)?.ok_or(CallbackError::Interrupted)?;
     sign_in(view, &store, &config, ehr.issuer.as_str(), page).await
 }

@@ -34,7 +34,7 @@ fn fail(view: &View, error: &Error) {
     view.stage(Stage::Failed);
 }
 
-fn log(error: &Error) {
+pub(crate) fn log(error: &Error) {
     platform::log_error(&["jhe-connect ", &error.line()].concat());
 }
 
