@@ -12,9 +12,10 @@ async function drained(response) {
   return response.arrayBuffer();
 }
 
-function page(number) {
-  const query = number === 0 ? 'category=laboratory' : config.session + '&page=' + (number + 1);
-  return fetch(config.iss + '/Observation?' + query, { headers: { Authorization: 'Bearer bench-ehr-token' } });
+function page(search, number) {
+  const query = number === 0 ? search.query : search.session + '&page=' + (number + 1);
+  const address = config.iss + '/' + search.path + (query && '?' + query);
+  return fetch(address, { headers: { Authorization: 'Bearer bench-ehr-token' } });
 }
 
 async function write(body) {
@@ -26,15 +27,27 @@ async function write(body) {
   await drained(await fetch('/fhir-import/R4/', { method: 'POST', headers, body }));
 }
 
-async function callback() {
-  const pages = Number(sessionStorage.getItem('bench-pages'));
-  let writing = Promise.resolve();
-  for (let number = 0; number < pages; number += 1) {
-    const bytes = await drained(await page(number));
-    await writing;
-    writing = write(bytes);
+// Reads one search after the other, of those that no other reader has taken yet.
+async function read(searches, underWay) {
+  for (let search = searches.shift(); search !== undefined; search = searches.shift()) {
+    for (let number = 0; number < search.pages; number += 1) {
+      const bytes = await drained(await page(search, number));
+      while (underWay.size >= config.writers) {
+        await Promise.race(underWay);
+      }
+      const writing = write(bytes).then(() => underWay.delete(writing));
+      underWay.add(writing);
+    }
   }
-  await writing;
+}
+
+async function callback() {
+  const pages = sessionStorage.getItem('bench-pages').split(',').map(Number);
+  const searches = config.searches.map((search, number) => ({ ...search, pages: pages[number] }));
+  const underWay = new Set();
+  const readers = Array.from({ length: config.readers }, () => read(searches, underWay));
+  await Promise.all(readers);
+  await Promise.all(underWay);
   out.setAttribute('data-jhe-connect', 'done');
 }
 

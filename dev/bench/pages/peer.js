@@ -1,5 +1,5 @@
 // The page of the library that is compared with: JHE's old page's steps, written anew. First the sign-in, then the
-// patient's id and the source, then all pages into memory, then the writes one after the other.
+// patient's id and the source, then one search after the other: all its pages into memory, then the writes one by one.
 'use strict';
 
 const config = JSON.parse(document.getElementById('bench-config').textContent);
@@ -45,14 +45,30 @@ async function callback() {
       data_source: config.dataSourceId,
     }),
   );
-  const records = await client.patient.request('Observation?category=laboratory', { pageLimit: 0, flat: true });
-  const outcomes = await (config.writes === 'batch' ? writeBatches : writeSingly)(records, source.id);
-  out.textContent = outcomes.stored + ' of ' + records.length + ' records stored';
+  const outcomes = { stored: 0, failed: 0 };
+  for (const search of config.searches) {
+    const records = await pull(client, search);
+    await (config.writesBatches ? writeBatches : writeSingly)(records, source.id, outcomes);
+    out.textContent = outcomes.stored + ' records stored';
+  }
   settle(outcomes.failed === 0 ? 'done' : 'partly');
 }
 
-async function writeBatches(records, source) {
-  const outcomes = { stored: 0, failed: 0 };
+async function pull(client, { type, query }) {
+  const everything = { pageLimit: 0, flat: true };
+  switch (type) {
+    // Hospitals let the patient's own resource be read, not searched.
+    case 'Patient':
+      return [await client.patient.read()];
+    // The library knows no search for it by patient.
+    case 'Device':
+      return client.request('Device?patient=' + encodeURIComponent(client.patient.id), everything);
+    default:
+      return client.patient.request(type + (query && '?' + query), everything);
+  }
+}
+
+async function writeBatches(records, source, outcomes) {
   for (let from = 0; from < records.length; from += 100) {
     const entry = records.slice(from, from + 100).map((resource) => ({ resource }));
     const bundle = { resourceType: 'Bundle', type: 'batch', entry };
@@ -61,16 +77,13 @@ async function writeBatches(records, source) {
       outcomes[response.status.startsWith('2') ? 'stored' : 'failed'] += 1;
     }
   }
-  return outcomes;
 }
 
-async function writeSingly(records, source) {
-  const outcomes = { stored: 0, failed: 0 };
+async function writeSingly(records, source, outcomes) {
   for (const record of records) {
     const response = await post('/FHIR/R5/Observation', record, source);
     outcomes[response.ok ? 'stored' : 'failed'] += 1;
   }
-  return outcomes;
 }
 
 function settle(state) {

@@ -1,4 +1,4 @@
-//! The hospital: discovery, a sign-in that asks nothing, and the search for labs, readable from any origin (CORS).
+//! The hospital: discovery, a sign-in that asks nothing, and the patient's records, readable from any origin (CORS).
 
 use std::borrow::Cow;
 use std::time::Instant;
@@ -11,7 +11,7 @@ use hyper::{Method, StatusCode};
 use serde_json::json;
 use url::form_urlencoded;
 
-use crate::chart::{PATIENT, SESSION};
+use crate::chart::PATIENT;
 use crate::serve::{Asked, Reply, content, empty, set};
 use crate::world::{Run, World};
 
@@ -19,8 +19,6 @@ use crate::world::{Run, World};
 pub(crate) const FHIR_BASE: &str = "/interconnect/api/FHIR/R4";
 /// The app's client id.
 pub(crate) const CLIENT_ID: &str = "bench-client";
-/// The scopes that the pages ask for, and get.
-pub(crate) const SCOPE: &str = "launch/patient patient/Patient.read patient/Observation.read";
 
 const AUTHORIZE: &str = "/interconnect/oauth2/authorize";
 const TOKEN: &str = "/interconnect/oauth2/token";
@@ -63,15 +61,15 @@ fn route(world: &World, run: &Run, asked: &Asked) -> Reply {
                 "access_token": "bench-ehr-token",
                 "token_type": "bearer",
                 "expires_in": 3600,
-                "scope": SCOPE,
+                "scope": run.chart.task().scope(),
                 "patient": PATIENT,
             }),
         ),
         (_, Some("/.well-known/smart-configuration")) => {
             crate::serve::json(StatusCode::OK, smart_configuration(world))
         }
-        (_, Some("/metadata")) => crate::serve::json(StatusCode::OK, capabilities(world)),
-        (_, Some("/Observation")) => search(run, asked),
+        (_, Some("/metadata")) => crate::serve::json(StatusCode::OK, capabilities(world, run)),
+        (_, Some(path)) => records(run, path.trim_start_matches('/'), asked),
         _ => empty(StatusCode::NOT_FOUND),
     }
 }
@@ -106,9 +104,24 @@ fn smart_configuration(world: &World) -> serde_json::Value {
 }
 
 /// Only what a client looks for in it; Epic's has a megabyte.
-fn capabilities(world: &World) -> serde_json::Value {
-    let parameters = [("patient", "reference"), ("category", "token")]
-        .map(|(name, kind)| json!({ "name": name, "type": kind }));
+fn capabilities(world: &World, run: &Run) -> serde_json::Value {
+    let parameters = [
+        ("patient", "reference"),
+        ("category", "token"),
+        ("status", "token"),
+    ]
+    .map(|(name, kind)| json!({ "name": name, "type": kind }));
+    let mut resources = Vec::new();
+    for search in run.chart.task().searches() {
+        let resource = json!({
+            "type": search.resource_type,
+            "interaction": [{ "code": "search-type" }],
+            "searchParam": parameters,
+        });
+        if !resources.contains(&resource) {
+            resources.push(resource);
+        }
+    }
     json!({
         "resourceType": "CapabilityStatement",
         "status": "active",
@@ -116,29 +129,13 @@ fn capabilities(world: &World) -> serde_json::Value {
         "fhirVersion": "4.0.1",
         "format": ["json"],
         "implementation": { "description": "Bench", "url": world.origins.fhir_base() },
-        "rest": [{
-            "mode": "server",
-            "resource": [{
-                "type": "Observation",
-                "interaction": [{ "code": "search-type" }],
-                "searchParam": parameters,
-            }],
-        }],
+        "rest": [{ "mode": "server", "resource": resources }],
     })
 }
 
-fn search(run: &Run, asked: &Asked) -> Reply {
-    let query = asked.query();
-    let page = if query.starts_with(SESSION) {
-        parameter(query, "page").and_then(|page| page.parse::<usize>().ok()?.checked_sub(1))
-    } else if parameter(query, "category").as_deref() == Some("laboratory") {
-        Some(0)
-    } else {
-        None
-    };
-    let Some(page) = page.and_then(|page| run.chart.page(page)) else {
-        let nothing = json!({ "resourceType": "Bundle", "type": "searchset", "total": 0 });
-        return crate::serve::json(StatusCode::OK, nothing);
+fn records(run: &Run, path: &str, asked: &Asked) -> Reply {
+    let Some(page) = run.chart.page(path, asked.query()) else {
+        return empty(StatusCode::NOT_FOUND);
     };
     let mut ledger = run.ledger();
     ledger.pages += 1;

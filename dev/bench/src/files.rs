@@ -10,11 +10,12 @@ use hyper::StatusCode;
 use hyper::header::{CACHE_CONTROL, CONTENT_ENCODING, VARY};
 use serde_json::{Value, json};
 
-use crate::chart::{PAGE_SIZE, SESSION, SOURCE};
-use crate::ehr::{CLIENT_ID, SCOPE};
+use crate::chart::{PAGE_SIZE, SOURCE, session};
+use crate::ehr::CLIENT_ID;
 use crate::jhe::{DATA_SOURCE, INVITATION};
 use crate::serve::{Reply, content, set};
-use crate::side::{Side, Writes};
+use crate::side::Side;
+use crate::task::Task;
 use crate::world::Origins;
 
 /// A page on which nothing happens.
@@ -115,8 +116,8 @@ impl Files {
             BLANK,
             File::new(HTML, "<!DOCTYPE html>\n<title>Blank</title>\n"),
         );
-        for writes in [Writes::Batches, Writes::Singly] {
-            files.add_bundle(dist, origins, writes)?;
+        for task in Task::ALL {
+            files.add_bundle(dist, origins, task)?;
         }
         files.put(
             "/peer/job.js",
@@ -135,11 +136,11 @@ impl Files {
             );
         }
         for side in [Side::Peer, Side::PurePeer, Side::Floor] {
-            for writes in [Writes::Batches, Writes::Singly] {
+            for task in Task::ALL {
                 for page in ["connect", "callback"] {
                     files.put(
-                        &format!("{}{page}.html", folder(side, writes)),
-                        other_page(side, writes, page, origins),
+                        &format!("{}{page}.html", folder(side, task)),
+                        other_page(side, task, page, origins),
                     );
                 }
             }
@@ -190,17 +191,20 @@ impl Files {
         self.files.insert(path.to_owned(), file);
     }
 
-    fn add_bundle(&mut self, dist: &Path, origins: &Origins, writes: Writes) -> Result<()> {
-        let folder = folder(Side::Ours, writes);
-        let config = json!({
-            "deployment": writes.deployment(),
+    fn add_bundle(&mut self, dist: &Path, origins: &Origins, task: Task) -> Result<()> {
+        let folder = folder(Side::Ours, task);
+        let mut config = json!({
+            "deployment": task.deployment(),
             "iss": origins.fhir_base(),
             "clientId": CLIENT_ID,
-            "scope": SCOPE,
+            "scope": task.scope(),
             "dataSourceId": DATA_SOURCE.to_string(),
             "redirectUri": "callback.html",
             "jheBase": "/",
         });
+        if let Some(plan) = task.plan() {
+            config["plan"] = plan;
+        }
         for page in ["index.html", "callback.html"] {
             let text = String::from_utf8(read(&dist.join(page))?)?;
             let text = with_config(&text, &config)
@@ -245,13 +249,8 @@ fn is_named(path: &str, file: &str) -> bool {
 }
 
 /// Where a side's run begins.
-pub(crate) fn connect_page(
-    side: Side,
-    writes: Writes,
-    origins: &Origins,
-    records: usize,
-) -> String {
-    let folder = folder(side, writes);
+pub(crate) fn connect_page(side: Side, task: Task, origins: &Origins, records: usize) -> String {
+    let folder = folder(side, task);
     let jhe = &origins.jhe;
     match side {
         Side::Ours => {
@@ -259,30 +258,47 @@ pub(crate) fn connect_page(
             let host = jhe.trim_start_matches("http://").replace(':', "%3A");
             format!("{jhe}{folder}index.html?code={host}_{INVITATION}")
         }
-        // The floor parses nothing, so it is told how many pages there are.
-        _ => format!(
-            "{jhe}{folder}connect.html?pages={}",
-            records.div_ceil(PAGE_SIZE)
-        ),
+        // The floor parses nothing, so it is told how many pages there are of each search.
+        _ => {
+            let searches = task.searches().iter();
+            let pages =
+                searches.map(|search| search.count(records).div_ceil(PAGE_SIZE).to_string());
+            let pages: Vec<String> = pages.collect();
+            format!("{jhe}{folder}connect.html?pages={}", pages.join(","))
+        }
     }
 }
 
-fn folder(side: Side, writes: Writes) -> String {
-    format!("/{}/{}/", side.name(), writes.deployment())
+fn folder(side: Side, task: Task) -> String {
+    format!("/{}/{}/", side.name(), task.name())
 }
 
-fn other_page(side: Side, writes: Writes, page: &str, origins: &Origins) -> File {
+fn other_page(side: Side, task: Task, page: &str, origins: &Origins) -> File {
+    let searches = task.searches().iter().enumerate().map(|(number, search)| {
+        let query = search
+            .parameter
+            .map(|(name, value)| format!("{name}={value}"));
+        json!({
+            "type": search.resource_type,
+            "path": search.path(),
+            "query": query.unwrap_or_default(),
+            "session": session(number),
+        })
+    });
+    let (readers, writers) = task.side_by_side();
     let config = json!({
         "iss": origins.fhir_base(),
         "authorize": format!("{}/interconnect/oauth2/authorize", origins.ehr),
         "clientId": CLIENT_ID,
-        "scope": SCOPE,
-        "redirectUri": format!("{}{}callback.html", origins.jhe, folder(side, writes)),
+        "scope": task.scope(),
+        "redirectUri": format!("{}{}callback.html", origins.jhe, folder(side, task)),
         "dataSourceId": DATA_SOURCE.to_string(),
-        "identifierPath": format!("/api/v1/{}/identifier", writes.deployment()),
-        "writes": if matches!(writes, Writes::Batches) { "batch" } else { "single" },
+        "identifierPath": format!("/api/v1/{}/identifier", task.deployment()),
+        "writesBatches": task != Task::LabsSingly,
         "source": SOURCE.to_string(),
-        "session": SESSION,
+        "searches": searches.collect::<Vec<_>>(),
+        "readers": readers,
+        "writers": writers,
     });
     let (library, job) = match side.library() {
         Some(library) => (

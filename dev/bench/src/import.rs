@@ -77,7 +77,7 @@ async fn observe(
     .await?;
     page.open(&connect_page(
         side,
-        import.writes,
+        import.task,
         &world.origins,
         import.records,
     ))

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::side::{Side, Writes};
+use crate::side::Side;
+use crate::task::Task;
 use crate::world::Conduct;
 
 /// Something to measure.
@@ -24,7 +25,7 @@ pub(crate) enum Work {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Import {
     pub(crate) records: usize,
-    pub(crate) writes: Writes,
+    pub(crate) task: Task,
     pub(crate) latency_ms: u64,
     pub(crate) record_ms: u64,
     pub(crate) workers: usize,
@@ -45,9 +46,10 @@ impl Import {
     /// How often the heap is looked at. A look takes time of the renderer; in the long jobs that mostly wait, it would be
     /// most of what the renderer does.
     pub(crate) fn glance(self) -> Duration {
-        Duration::from_millis(match self.writes {
-            Writes::Batches => 25,
-            Writes::Singly => 500,
+        Duration::from_millis(match (self.task, self.record_ms) {
+            (Task::LabsSingly, _) => 500,
+            (_, 0) => 25,
+            _ => 100,
         })
     }
 }
@@ -63,7 +65,7 @@ pub(crate) const JOBS: &[Job] = &[
         about: "10,000 labs in batches, every request 50 ms late",
         work: Work::Import(Import {
             records: 10_000,
-            writes: Writes::Batches,
+            task: Task::LabsInBatches,
             latency_ms: 50,
             record_ms: 0,
             workers: PLENTY,
@@ -76,7 +78,7 @@ pub(crate) const JOBS: &[Job] = &[
         about: "1,000 labs one by one, 50 ms late; JHE has 8 workers and needs 60 ms a record",
         work: Work::Import(Import {
             records: 1_000,
-            writes: Writes::Singly,
+            task: Task::LabsSingly,
             latency_ms: 50,
             record_ms: 60,
             workers: 8,
@@ -89,7 +91,7 @@ pub(crate) const JOBS: &[Job] = &[
         about: "1,000 labs one by one, no latency; JHE has 2 workers and needs 60 ms a record",
         work: Work::Import(Import {
             records: 1_000,
-            writes: Writes::Singly,
+            task: Task::LabsSingly,
             latency_ms: 0,
             record_ms: 60,
             workers: 2,
@@ -102,7 +104,7 @@ pub(crate) const JOBS: &[Job] = &[
         about: "10,000 labs in batches, no latency: processor time and memory",
         work: Work::Import(Import {
             records: 10_000,
-            writes: Writes::Batches,
+            task: Task::LabsInBatches,
             latency_ms: 0,
             record_ms: 0,
             workers: PLENTY,
@@ -115,12 +117,38 @@ pub(crate) const JOBS: &[Job] = &[
         about: "100,000 labs in batches, no latency: memory",
         work: Work::Import(Import {
             records: 100_000,
-            writes: Writes::Batches,
+            task: Task::LabsInBatches,
             latency_ms: 0,
             record_ms: 0,
             workers: PLENTY,
             sides: &[Side::Ours, Side::Peer],
             runs: 2,
+        }),
+    },
+    Job {
+        name: "chart-5k",
+        about: "5,000 records of eighteen kinds in batches, every request 50 ms late; JHE has 2 workers and needs 5 ms a record",
+        work: Work::Import(Import {
+            records: 5_000,
+            task: Task::ChartInBatches,
+            latency_ms: 50,
+            record_ms: 5,
+            workers: 2,
+            sides: ALL,
+            runs: 5,
+        }),
+    },
+    Job {
+        name: "chart-5k-cpu",
+        about: "the same records, no latency, no time a record: processor time and memory",
+        work: Work::Import(Import {
+            records: 5_000,
+            task: Task::ChartInBatches,
+            latency_ms: 0,
+            record_ms: 0,
+            workers: PLENTY,
+            sides: ALL,
+            runs: 7,
         }),
     },
     Job {

@@ -6,6 +6,7 @@ mod browser;
 mod chart;
 mod ehr;
 mod files;
+mod hospital;
 mod import;
 mod jhe;
 mod jobs;
@@ -16,6 +17,7 @@ mod serve;
 mod side;
 mod startup;
 mod statistics;
+mod task;
 mod world;
 
 use std::collections::BTreeMap;
@@ -36,6 +38,7 @@ use jobs::{Import, Job, Work};
 use results::{Machine, Measured, Outcomes, Results};
 use serve::{Server, serve};
 use side::Side;
+use task::Task;
 use world::{Conduct, Origins, Run, World};
 
 #[tokio::main(worker_threads = 2)]
@@ -64,10 +67,13 @@ async fn main() -> Result<ExitCode> {
     if let Some(document) = &arguments.document {
         let text = fs::read_to_string(document)
             .with_context(|| format!("{} cannot be read", document.display()))?;
-        let text = report::with_figures(&text, &results)
+        let text = report::with_figures(&text, &results, &names)
             .with_context(|| format!("{} has no place for figures", document.display()))?;
         fs::write(document, text)?;
-        println!("The figures in {} are new", document.display());
+        println!(
+            "The figures of these jobs in {} are new, those of others stay",
+            document.display()
+        );
     }
     Ok(match failed {
         true => ExitCode::FAILURE,
@@ -84,7 +90,7 @@ async fn start(arguments: &Arguments) -> Result<Arc<World>> {
         ehr: format!("http://localhost:{}", ehr.local_addr()?.port()),
     };
     let files = Files::read(&arguments.dist, &arguments.peer, &origins)?;
-    let nobody = nobody(&origins)?;
+    let nobody = nobody(&origins).await?;
     let world = Arc::new(World::new(origins, files, nobody));
     tokio::spawn(serve(Server::Jhe, jhe, Arc::clone(&world)));
     tokio::spawn(serve(Server::Ehr, ehr, Arc::clone(&world)));
@@ -92,13 +98,13 @@ async fn start(arguments: &Arguments) -> Result<Arc<World>> {
 }
 
 /// A run without records, on servers that answer at once.
-fn nobody(origins: &Origins) -> Result<Run> {
+async fn nobody(origins: &Origins) -> Result<Run> {
     let conduct = Conduct {
         latency: Duration::ZERO,
         time_per_record: Duration::ZERO,
         workers: 1,
     };
-    let chart = Chart::compose(0, &origins.fhir_base())?;
+    let chart = Chart::compose(Task::LabsInBatches, 0, &origins.fhir_base()).await?;
     Ok(Run::new(Arc::new(chart), conduct))
 }
 
@@ -127,7 +133,7 @@ async fn perform(
     match job.work {
         Work::Import(import) => perform_imports(import, world, arguments).await,
         Work::Startup => {
-            world.begin(nobody(&world.origins)?);
+            world.begin(nobody(&world.origins).await?);
             startup::measure(world, &arguments.chromium, arguments.runs).await
         }
         Work::Size => Ok([Side::Ours, Side::Peer, Side::PurePeer]
@@ -156,7 +162,8 @@ async fn perform_imports(
     world: &World,
     arguments: &Arguments,
 ) -> Result<BTreeMap<Side, Outcomes>> {
-    let chart = Arc::new(Chart::compose(import.records, &world.origins.fhir_base())?);
+    let chart = Chart::compose(import.task, import.records, &world.origins.fhir_base()).await?;
+    let chart = Arc::new(chart);
     eprintln!(
         "  {} records, {:.1} MB of Bundles",
         chart.len(),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::jobs::{JOBS, Job, THROTTLES, Work};
-use crate::results::{Measured, Results};
+use crate::results::{Machine, Measured, Results};
 use crate::side::Side;
 use crate::startup::measure_at;
 use crate::statistics::Spread;
@@ -12,6 +12,11 @@ use crate::statistics::Spread;
 const BEGIN: &str =
     "<!-- figures: `cargo xtask bench --write docs/benchmarks.md` writes what follows -->";
 const END: &str = "<!-- end of figures -->";
+/// What a job's part of a document begins with.
+const HEADING: &str = "\n### ";
+/// What the machine is told behind, and that of a table that is from another one.
+const HERE: &str = "Machine: ";
+const ELSEWHERE: &str = "On another machine: ";
 
 const COLUMNS: [(Side, &str); 4] = [
     (Side::Ours, "jhe-connect"),
@@ -49,9 +54,10 @@ fn rows(job: &Job) -> Vec<Row> {
         Work::Import(_) => {
             let (mut wall, mut cpu, mut memory) = (None, None, None);
             match job.name {
-                "batch-50ms" | "single-2w" => wall = Some(0.60),
+                "batch-50ms" | "single-2w" | "chart-5k" => wall = Some(0.60),
                 "single-8w" => wall = Some(0.25),
                 "batch-cpu" => (cpu, memory) = (Some(0.85), Some(0.15)),
+                "chart-5k-cpu" => (cpu, memory) = (Some(0.85), Some(0.50)),
                 _ => {}
             }
             vec![
@@ -125,22 +131,75 @@ pub(crate) fn text(results: &Results, names: &[&str]) -> String {
     jobs.map(|job| section(job, results)).collect()
 }
 
-/// All tables, for a document.
-fn figures(results: &Results) -> String {
-    let machine = &results.machine;
+/// Tables for a document: new ones of the jobs that were `measured`, of the others those that it had.
+fn figures(earlier: &Earlier<'_>, results: &Results, measured: &[&str]) -> String {
+    let machine = described(&results.machine);
     let mut told = format!(
-        "Machine: {} x {}, {} GiB, {}. {}.\n\nMedians, with the least and the most in parentheses. Ratios are those of medians. \
-         An empty cell was not measured.\n",
-        machine.cores, machine.processor, machine.memory_gib, machine.system, machine.browser
+        "{HERE}{machine}\n\nMedians, with the least and the most in parentheses. Ratios are those of medians. \
+         An empty cell was not measured.\n"
     );
     for job in JOBS {
-        told += &section(job, results);
+        match earlier.sections.get(job.name) {
+            Some((_, body)) if !measured.contains(&job.name) => {
+                told += &format!("{}\n\n{}\n", heading(job), body.trim());
+                let elsewhere = earlier.machine_of(job.name);
+                if elsewhere != Some(&machine) {
+                    let elsewhere = elsewhere.unwrap_or("unknown");
+                    let _ = writeln!(told, "\n{ELSEWHERE}{elsewhere}");
+                }
+            }
+            _ if results.jobs.contains_key(job.name) => told += &section(job, results),
+            _ => {}
+        }
     }
     told
 }
 
+/// What a document says between its marks.
+struct Earlier<'a> {
+    machine: Option<&'a str>,
+    /// What is below the headings, by the names of the jobs; and another machine, if it is told there.
+    sections: BTreeMap<&'a str, (Option<&'a str>, &'a str)>,
+}
+
+impl<'a> Earlier<'a> {
+    fn read(figures: &'a str) -> Earlier<'a> {
+        let mut parts = figures.split(HEADING);
+        let top = parts.next().unwrap_or_default();
+        let sections = parts.filter_map(|part| {
+            let (title, body) = part.split_once('\n')?;
+            let name = title.strip_prefix('`')?.split('`').next()?;
+            let (body, elsewhere) = match body.split_once(ELSEWHERE) {
+                Some((body, elsewhere)) => (body, Some(elsewhere.trim())),
+                None => (body, None),
+            };
+            Some((name, (elsewhere, body)))
+        });
+        Earlier {
+            machine: top.lines().find_map(|line| line.strip_prefix(HERE)),
+            sections: sections.collect(),
+        }
+    }
+
+    fn machine_of(&self, job: &str) -> Option<&'a str> {
+        let (elsewhere, _) = self.sections.get(job)?;
+        elsewhere.or(self.machine)
+    }
+}
+
+fn described(machine: &Machine) -> String {
+    format!(
+        "{} x {}, {} GiB, {}. {}.",
+        machine.cores, machine.processor, machine.memory_gib, machine.system, machine.browser
+    )
+}
+
+fn heading(job: &Job) -> String {
+    format!("{HEADING}`{}`: {}", job.name, job.about)
+}
+
 fn section(job: &Job, results: &Results) -> String {
-    let mut told = format!("\n### `{}`: {}\n\n", job.name, job.about);
+    let mut told = format!("{}\n\n", heading(job));
     let measured = results.jobs.get(job.name);
     told += &table(job, results);
     if let Some(growth) = growth(job, results) {
@@ -314,14 +373,16 @@ pub(crate) fn today() -> String {
     now.split('T').next().unwrap_or_default().to_owned()
 }
 
-/// A document with these figures in place of those between its two marks; `None` if it has no marks.
-pub(crate) fn with_figures(document: &str, results: &Results) -> Option<String> {
+/// A document with the tables of the jobs that were `measured` in place of those between its two marks, where those of other
+/// jobs stay; `None` if it has no marks.
+pub(crate) fn with_figures(document: &str, results: &Results, measured: &[&str]) -> Option<String> {
     let start = document.find(BEGIN)? + BEGIN.len();
     let end = start + document[start..].find(END)?;
+    let earlier = Earlier::read(&document[start..end]);
     Some(format!(
         "{}\n\n{}\n{}",
         &document[..start],
-        figures(results),
+        figures(&earlier, results, measured),
         &document[end..]
     ))
 }
@@ -398,12 +459,58 @@ mod tests {
     #[test]
     fn only_the_figures_of_a_document_are_replaced() {
         let document = format!("before\n{BEGIN}\nstale\n{END}\nafter\n");
-        let replaced = with_figures(&document, &results()).expect("marks");
+        let measured = ["batch-50ms"];
+        let replace = |document: &str| with_figures(document, &results(), &measured);
+        let replaced = replace(&document).expect("marks");
         assert!(replaced.starts_with(&format!("before\n{BEGIN}\n\nMachine: ")));
         assert!(replaced.ends_with(&format!("\n{END}\nafter\n")));
         assert!(!replaced.contains("stale"));
-        assert_eq!(with_figures(&replaced, &results()), Some(replaced));
-        assert_eq!(with_figures("no marks", &results()), None);
+        assert!(!replaced.contains("`batch-cpu`"), "nothing is told of it");
+        assert_eq!(replace(&replaced), Some(replaced));
+        assert_eq!(replace("no marks"), None);
+    }
+
+    #[test]
+    fn tables_of_other_jobs_stay_and_say_where_they_are_from() {
+        let old = "Machine: an abacus.\n\n### `size`: stale words\n\n| beads |\n\n2020-01-01\n\n### `gone`: x\n\n| y |\n";
+        let document = format!("{BEGIN}\n\n{old}\n{END}\n");
+        let replaced = with_figures(&document, &results(), &["batch-50ms"]).expect("marks");
+        let size = JOBS.iter().find(|job| job.name == "size").expect("a job");
+        let kept = format!(
+            "{}\n\n| beads |\n\n2020-01-01\n\nOn another machine: an abacus.\n",
+            heading(size)
+        );
+        assert!(replaced.contains(&kept), "{replaced}");
+        assert!(replaced.contains("### `batch-50ms`") && !replaced.contains("| y |"));
+        assert_eq!(
+            with_figures(&replaced, &results(), &["batch-50ms"]),
+            Some(replaced.clone())
+        );
+
+        let back = Machine {
+            browser: "an abacus".to_owned(),
+            ..Machine::default()
+        };
+        let here = replaced.replace("an abacus.", &described(&back));
+        let results = Results {
+            machine: back,
+            ..results()
+        };
+        let replaced = with_figures(&here, &results, &["batch-50ms"]).expect("marks");
+        assert!(
+            replaced.contains("| beads |\n\n2020-01-01\n\n<!--"),
+            "{replaced}"
+        );
+    }
+
+    #[test]
+    fn the_document_tells_of_every_job() {
+        const DOCUMENT: &str = include_str!("../../../docs/benchmarks.md");
+        for job in JOBS {
+            let row = format!("\n| `{}` |", job.name);
+            assert!(DOCUMENT.contains(&row), "{}", job.name);
+        }
+        assert!(DOCUMENT.contains(BEGIN) && DOCUMENT.contains(END));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Who is measured, and how records are written.
+//! Who is measured.
 
 use serde::{Deserialize, Serialize};
 
@@ -32,26 +32,6 @@ impl Side {
             Side::Peer => Some("/peer/fhir-client.min.js"),
             Side::PurePeer => Some("/peer/fhir-client.pure.min.js"),
             Side::Ours | Side::Floor => None,
-        }
-    }
-}
-
-/// How records are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Writes {
-    /// Up to a hundred in a Bundle.
-    Batches,
-    /// One by one.
-    Singly,
-}
-
-impl Writes {
-    /// What JHE calls the client that writes so.
-    pub(crate) fn deployment(self) -> &'static str {
-        match self {
-            Writes::Batches => "patient-access",
-            Writes::Singly => "mychart",
         }
     }
 }
