@@ -62,7 +62,7 @@ async fn callback(view: &View, config: &str) -> Result<(), Failure> {
     view.step(&["Completing your sign-in at ", portal].concat());
     let ehr = complete_sign_in(request, launched).await?;
     config.plan.require_grant(&ehr)?;
-    view.step(&[portal, " patient id: ", &ehr.patient].concat());
+    view.step(&["Patient id at ", portal, ": ", &ehr.patient].concat());
     let checkpoint = match (session::ehr(&store, &page)?, earlier) {
         (Some(before), _) if !before.is_of_same_patient(&ehr) => {
             return Err(CallbackError::OtherPatient.into());
@@ -106,7 +106,7 @@ async fn import(
     let mut identification = identification(&config, &jhe, &ehr);
     converse(&mut identification).await;
     identification.finish()?;
-    view.step(&["Stored ", portal, " patient id in JHE"].concat());
+    view.step("Stored your patient id in JHE");
     let mut registration = registration(&config, &jhe, &ehr);
     converse(&mut registration).await;
     let source = registration.finish()?;
