@@ -38,7 +38,7 @@ pub use ehr::cors::ALLOWED_HEADERS as EHR_ALLOWED_HEADERS;
 pub use ehr::{ATHENA_PRACTICE, EhrPatient, EhrState, FHIR_BASE, PULLED_TYPES, Vendor};
 pub use faults::{Fault, Match, Server};
 pub use jhe::{Brand, FhirSource, Identifier, Invitation, JhePatient, JheState, Row, Rows, User};
-pub use sample::{Peculiarity, lab, peculiar_lab};
+pub use sample::{Binary, NoteKind, Packing, Peculiarity, lab, peculiar_lab};
 pub use settings::{
     AuthorizeError, Cors, Discovery, Document, EHR_CLIENT_ID, EhrClient, EhrSettings, JheSettings,
     JheVersion, NextLink, PATIENT_ACCESS_SCOPES, PageConfig, RefreshTokens, SEED_SCOPES, Settings,

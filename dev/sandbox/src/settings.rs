@@ -363,12 +363,7 @@ mod tests {
     use super::*;
 
     fn settings() -> Settings {
-        Settings::defaults(&Origins {
-            jhe: "http://localhost:8010".into(),
-            ehr: "http://localhost:8020".into(),
-            authorization: "http://localhost:8021".into(),
-            evil: "http://localhost:8030".into(),
-        })
+        Settings::defaults(&Origins::invented())
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::clock::Timestamp;
 use crate::ehr::{EhrState, Vendor};
 use crate::faults::{Fault, Faults, Match, Server};
 use crate::jhe::{self, Brand, JheState, Row};
-use crate::sample::{self, OBSERVATION, Peculiarity};
+use crate::sample::{self, NoteKind, OBSERVATION, Peculiarity};
 use crate::settings::Settings;
 
 /// The JHE patient whom invitations are for unless another is named.
@@ -46,6 +46,19 @@ impl Origins {
     /// The FHIR base of a hospital, without a slash at its end.
     pub fn iss_of(&self, vendor: Vendor) -> String {
         format!("{}{}", self.ehr, vendor.base_path())
+    }
+}
+
+#[cfg(test)]
+impl Origins {
+    /// Origins where nobody listens.
+    pub(crate) fn invented() -> Self {
+        Self {
+            jhe: "http://localhost:8010".to_owned(),
+            ehr: "http://localhost:8020".to_owned(),
+            authorization: "http://localhost:8021".to_owned(),
+            evil: "http://localhost:8030".to_owned(),
+        }
     }
 }
 
@@ -135,7 +148,7 @@ impl World {
         let workers = settings.jhe.workers;
         Self {
             jhe: JheState::seeded(),
-            ehr: EhrState::seeded(),
+            ehr: EhrState::seeded(&origins),
             settings,
             brands: jhe::seeded_brands(&origins),
             static_files: BTreeMap::new(),
@@ -283,7 +296,7 @@ impl World {
     /// those that are there; of Observation that many labs.
     pub fn give_records(&mut self, login: &str, resource_type: &str, count: usize) {
         if let Some(patient) = self.ehr.patient_mut(login) {
-            patient.give(resource_type, count);
+            patient.give(resource_type, count, &self.origins);
         }
     }
 
@@ -307,6 +320,12 @@ impl World {
         if let Some(patient) = self.ehr.patient_mut(login) {
             patient.give_dual_observation();
         }
+    }
+
+    /// Gives an EHR patient (by login name) one more note, with its documents; returns its id.
+    pub fn give_note(&mut self, login: &str, kind: NoteKind) -> Option<String> {
+        let patient = self.ehr.patient_mut(login)?;
+        Some(patient.give_note(kind, &self.origins))
     }
 
     /// The records of a type that an EHR patient (by login name) has, each as JSON text: of
@@ -399,12 +418,7 @@ mod tests {
 
     #[test]
     fn each_request_of_a_long_log_gets_its_own_status() {
-        let mut world = World::seeded(Origins {
-            jhe: String::new(),
-            ehr: String::new(),
-            authorization: String::new(),
-            evil: String::new(),
-        });
+        let mut world = World::seeded(Origins::invented());
         let mut log = |target: &str| {
             world.log_request(
                 Server::Jhe,

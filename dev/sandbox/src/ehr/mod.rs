@@ -3,6 +3,7 @@
 
 mod access;
 mod authorize;
+mod binary;
 mod bundle;
 pub(crate) mod cors;
 mod discovery;
@@ -160,9 +161,9 @@ struct LaterPage {
 }
 
 impl EhrState {
-    pub(crate) fn seeded() -> Self {
+    pub(crate) fn seeded(origins: &Origins) -> Self {
         Self {
-            patients: patient::seeded(),
+            patients: patient::seeded(origins),
             flows: Vec::new(),
             grants: Vec::new(),
             tokens: Vec::new(),

@@ -2,8 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use super::bundle::id_of;
 use super::search::is_in_category;
-use crate::sample::{self, MEDICATION, OBSERVATION, Peculiarity};
+use crate::sample::{
+    self, Binary, DOCUMENT_REFERENCE, MEDICATION, NoteKind, OBSERVATION, Peculiarity,
+};
+use crate::world::Origins;
 
 /// The types that JHE's later version asks for, in its order.
 pub const PULLED_TYPES: [&str; 17] = [
@@ -65,6 +69,8 @@ pub struct EhrPatient {
     /// The other records by type, each as JSON text. Observations that are no labs are here, and the
     /// Medications that requests refer to.
     pub chart: BTreeMap<String, Vec<String>>,
+    /// The documents that notes lead to, by the ids of their `Binary/<id>`.
+    pub binaries: BTreeMap<String, Binary>,
     /// Further entries of the first page of a search for Observations, each as the JSON text of a
     /// whole Bundle entry: whatever else a test wants a client to meet there.
     pub extra_entries: Vec<String>,
@@ -82,7 +88,14 @@ impl EhrPatient {
     }
 
     /// Replaces what is there of a type by so many generated records; of Observation the labs.
-    pub(crate) fn give(&mut self, resource_type: &str, count: usize) {
+    pub(crate) fn give(&mut self, resource_type: &str, count: usize, origins: &Origins) {
+        if resource_type == DOCUMENT_REFERENCE {
+            self.chart.remove(DOCUMENT_REFERENCE);
+            for _ in 0..count {
+                self.give_note(NoteKind::Relative, origins);
+            }
+            return;
+        }
         let generated = |patient: &Self, resource_type: &str| -> Vec<String> {
             (0..count)
                 .filter_map(|n| sample::record(patient, resource_type, n))
@@ -120,13 +133,24 @@ impl EhrPatient {
         self.other_observations().push(record);
     }
 
+    /// Adds a note with its documents; returns the id of its record.
+    pub(crate) fn give_note(&mut self, kind: NoteKind, origins: &Origins) -> String {
+        let n = self.chart.get(DOCUMENT_REFERENCE).map_or(0, Vec::len);
+        let note = sample::note(self, n, kind, origins);
+        let id = id_of(&note.record);
+        let notes = self.chart.entry(DOCUMENT_REFERENCE.to_owned());
+        notes.or_default().push(note.record);
+        self.binaries.extend(note.documents);
+        id
+    }
+
     fn other_observations(&mut self) -> &mut Vec<String> {
         self.chart.entry(OBSERVATION.to_owned()).or_default()
     }
 }
 
 /// The patients that are there at the start.
-pub(super) fn seeded() -> Vec<EhrPatient> {
+pub(super) fn seeded(origins: &Origins) -> Vec<EhrPatient> {
     let patient = |login: &str, id: &str, given: &str, family: &str, birth_date: &str| EhrPatient {
         login: login.to_owned(),
         password: "epicepic1".to_owned(),
@@ -136,6 +160,7 @@ pub(super) fn seeded() -> Vec<EhrPatient> {
         birth_date: birth_date.to_owned(),
         records: Vec::new(),
         chart: BTreeMap::new(),
+        binaries: BTreeMap::new(),
         extra_entries: Vec::new(),
     };
     let mut camila = patient(
@@ -145,7 +170,7 @@ pub(super) fn seeded() -> Vec<EhrPatient> {
         "Lopez",
         "1987-09-12",
     );
-    camila.give(OBSERVATION, 30);
+    camila.give(OBSERVATION, 30, origins);
     // In the middle, so that what follows shows whether a client stumbled.
     let peculiar = |n, peculiarity| sample::peculiar_lab(&camila, n, peculiarity);
     let long_id = peculiar(30, Peculiarity::LongId);
@@ -153,7 +178,7 @@ pub(super) fn seeded() -> Vec<EhrPatient> {
     camila.records.insert(12, long_id);
     camila.records.insert(23, underscore_id);
     for (resource_type, count) in CHART {
-        camila.give(resource_type, count);
+        camila.give(resource_type, count, origins);
     }
     camila.give_observations("vital-signs", 4, sample::vital_sign);
     camila.give_observations("social-history", 2, sample::social_history);
@@ -171,6 +196,6 @@ pub(super) fn seeded() -> Vec<EhrPatient> {
         "Powell",
         "2014-11-14",
     );
-    desiree.give(OBSERVATION, 5);
+    desiree.give(OBSERVATION, 5, origins);
     vec![camila, derrick, desiree]
 }

@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::access::{authorized, forbid, in_wanted_format, refuse};
+use super::binary::{self, BINARY};
 use super::{Vendor, bundle, is_known, not_found, outcome};
 use crate::Shared;
 use crate::exchange::Incoming;
@@ -17,11 +18,13 @@ pub(super) async fn read(
     Path((resource_type, id)): Path<(String, String)>,
     request: Incoming,
 ) -> Response {
-    if !is_known(&resource_type) {
-        return not_found();
-    }
     let world = shared.world();
-    find(&world, vendor, &request, &resource_type, &id).unwrap_or_else(|refusal| refusal)
+    let answer = match resource_type.as_str() {
+        BINARY => binary::read(&world, vendor, &request, &id),
+        known if is_known(known) => find(&world, vendor, &request, known, &id),
+        _ => return not_found(),
+    };
+    answer.unwrap_or_else(|refusal| refusal)
 }
 
 fn find(

@@ -118,13 +118,19 @@ impl Vendor {
         position: usize,
         record: String,
     ) -> String {
+        let base = origins.iss_of(self);
+        let record = match self {
+            Self::Epic => return record,
+            // Whatever is below the main hospital's base is below its own base here.
+            _ => record.replace(&origins.iss(), &base),
+        };
         match self {
             Self::Meditech if resource_type == OBSERVATION => match position % 5 {
                 1 => without_coding(&record).unwrap_or(record),
                 3 => entered_in_error(&record).unwrap_or(record),
                 _ => record,
             },
-            Self::Hapi => with_absolute_references(&record, &origins.iss_of(self)),
+            Self::Hapi => with_absolute_references(&record, &base),
             _ => record,
         }
     }
@@ -145,6 +151,7 @@ pub(super) struct Habits {
     /// The parameter of a `next` link that says where to go on.
     pub(super) session: &'static str,
     pub(super) total: Total,
+    pub(super) documents: Documents,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -179,6 +186,7 @@ const EPIC: Habits = Habits {
     page_size: 10,
     session: "sessionID",
     total: Total::Page,
+    documents: Documents::Raw,
 };
 
 const ORACLE_HEALTH: Habits = Habits {
@@ -191,6 +199,7 @@ const ORACLE_HEALTH: Habits = Habits {
     page_size: 50,
     session: "-pageContext",
     total: Total::Absent,
+    documents: Documents::AsAskedFor,
 };
 
 const ATHENAHEALTH: Habits = Habits {
@@ -203,6 +212,7 @@ const ATHENAHEALTH: Habits = Habits {
     page_size: 10,
     session: "cursor",
     total: Total::Search,
+    documents: Documents::Raw,
 };
 
 const MEDITECH: Habits = Habits {
@@ -215,6 +225,7 @@ const MEDITECH: Habits = Habits {
     page_size: 20,
     session: "continue",
     total: Total::Search,
+    documents: Documents::Raw,
 };
 
 const HAPI: Habits = Habits {
@@ -228,7 +239,18 @@ const HAPI: Habits = Habits {
     page_size: 20,
     session: "_getpages",
     total: Total::Search,
+    documents: Documents::AsAskedFor,
 };
+
+/// What comes from `Binary/<id>`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Documents {
+    /// The document itself.
+    Raw,
+    /// A resource for who asks for FHIR's media type, as FHIR R4 binary.html#rest wants it, and else
+    /// the document itself.
+    AsAskedFor,
+}
 
 fn beside(path: &str, name: &str) -> String {
     let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
@@ -254,17 +276,18 @@ fn entered_in_error(record: &str) -> Option<String> {
     serde_json::to_string(&members).ok()
 }
 
-/// Looks for the member as compact JSON has it; inside a string its quotes would be escaped.
+/// References, and addresses of documents. Looks for the members as compact JSON has them; inside a
+/// string their quotes would be escaped.
 fn with_absolute_references(record: &str, base: &str) -> String {
-    const MEMBER: &str = "\"reference\":\"";
-    let mut parts = record.split(MEMBER);
+    const REFERENCE: &str = "\"reference\":\"";
+    const DOCUMENT: &str = "\"url\":\"Binary/";
+    let record = record.replace(DOCUMENT, &format!("\"url\":\"{base}/Binary/"));
+    let mut parts = record.split(REFERENCE);
     let mut whole = parts.next().unwrap_or_default().to_owned();
     for part in parts {
-        whole.push_str(MEMBER);
-        let is_relative = !["#", "urn:", "http:", "https:"]
-            .iter()
-            .any(|start| part.starts_with(start));
-        if is_relative {
+        whole.push_str(REFERENCE);
+        let elsewhere = ["#", "urn:", "http:", "https:"];
+        if !elsewhere.iter().any(|start| part.starts_with(start)) {
             whole.push_str(base);
             whole.push('/');
         }

@@ -2,14 +2,13 @@
 //! warning, and every other QuestionnaireResponse is one that JHE refuses.
 
 use super::{
-    Chance, EPIC, Members, TERMINOLOGY, array, begun, clinician, concept, date, epic_id, labs,
-    object, quantity_of, reference, subject, text, words,
+    Chance, EPIC, Members, TERMINOLOGY, US_CORE, array, begun, clinician, concept, date, day,
+    epic_id, labs, moment, object, quantity_of, reference, subject, text, words,
 };
 use crate::ehr::EhrPatient;
 
 const ICD_10: &str = "http://hl7.org/fhir/sid/icd-10-cm";
 const CVX: &str = "http://hl7.org/fhir/sid/cvx";
-const US_CORE: &str = "http://hl7.org/fhir/us/core/CodeSystem";
 
 const DIAGNOSES: [(&str, &str); 5] = [
     ("E11.9", "Type 2 diabetes mellitus without complications"),
@@ -38,7 +37,6 @@ const PROCEDURES: [&str; 4] = [
     "Electrocardiogram, 12 leads",
     "Removal of impacted cerumen",
 ];
-const NOTES: [&str; 3] = ["Progress Notes", "Discharge Summary", "Consultation Note"];
 
 /// The patient's own record.
 pub(crate) fn patient(patient: &EhrPatient) -> String {
@@ -91,7 +89,6 @@ pub(super) fn members(patient: &EhrPatient, resource_type: &str, n: usize) -> Op
         "Condition" => condition(patient, n),
         "Device" => device(patient, n),
         "DiagnosticReport" => diagnostic_report(patient, n),
-        "DocumentReference" => document_reference(patient, n),
         "Encounter" => encounter(patient, n),
         "Goal" => goal(patient, n),
         "Immunization" => immunization(patient, n),
@@ -213,30 +210,6 @@ fn diagnostic_report(patient: &EhrPatient, n: usize) -> Members {
         ("effectiveDateTime", moment(n)),
         ("issued", moment(n)),
         ("result", array(&results)),
-    ]
-}
-
-fn document_reference(patient: &EhrPatient, n: usize) -> Members {
-    let attachment = object(&[
-        ("contentType", text("text/html")),
-        (
-            "url",
-            text(&format!("Binary/{}", epic_id(&patient.id, "Binary", n))),
-        ),
-    ]);
-    let category = format!("{US_CORE}/us-core-documentreference-category");
-    vec![
-        ("status", text("current")),
-        ("docStatus", text("final")),
-        ("type", words(NOTES[n % NOTES.len()])),
-        (
-            "category",
-            array(&[concept(&category, "clinical-note", "Clinical Note")]),
-        ),
-        ("subject", subject(patient)),
-        ("date", moment(n)),
-        ("author", array(&[clinician()])),
-        ("content", array(&[object(&[("attachment", attachment)])])),
     ]
 }
 
@@ -373,12 +346,4 @@ fn questionnaire_response(patient: &EhrPatient, n: usize) -> Members {
         ("item", array(&[item])),
     ]);
     members
-}
-
-fn moment(n: usize) -> String {
-    text(&date(n).with_seconds())
-}
-
-fn day(n: usize) -> String {
-    text(&date(n).with_seconds()[..10])
 }

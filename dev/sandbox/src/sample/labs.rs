@@ -302,9 +302,10 @@ mod tests {
 
     use super::*;
     use crate::ehr::EhrState;
+    use crate::world::Origins;
 
     fn camila() -> EhrPatient {
-        EhrState::seeded().patients[0].clone()
+        EhrState::seeded(&Origins::invented()).patients[0].clone()
     }
 
     #[test]

@@ -2,8 +2,8 @@
 //! it: JHE loses that reference.
 
 use super::{
-    Chance, MEDICATION, Members, RXNORM, array, begun, clinician, concept, date, epic_id, object,
-    quantity_of, reference, subject, text,
+    Chance, MEDICATION, Members, RXNORM, array, begun, clinician, concept, day, epic_id, moment,
+    object, quantity_of, reference, subject, text,
 };
 use crate::ehr::EhrPatient;
 
@@ -74,7 +74,7 @@ pub(super) fn request(patient: &EhrPatient, n: usize) -> Members {
     ]);
     members.extend([
         ("subject", subject(patient)),
-        ("authoredOn", text(&date(n).with_seconds()[..10])),
+        ("authoredOn", day(n)),
         ("requester", clinician()),
         (
             "dosageInstruction",
@@ -99,7 +99,7 @@ pub(super) fn dispense(patient: &EhrPatient, n: usize) -> Members {
             quantity_of(supply * 10, 1, Some("tablet"), None),
         ),
         ("daysSupply", quantity_of(supply, 0, Some("day"), Some("d"))),
-        ("whenHandedOver", text(&date(n).with_seconds())),
+        ("whenHandedOver", moment(n)),
     ]);
     members
 }

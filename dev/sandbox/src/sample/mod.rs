@@ -6,6 +6,7 @@
 mod chart;
 mod labs;
 mod medications;
+mod notes;
 mod observations;
 
 use crate::clock::Timestamp;
@@ -14,15 +15,19 @@ use crate::json::{array, object, text};
 
 pub(crate) use chart::{patient, provenance};
 pub use labs::{Peculiarity, lab, peculiar_lab};
+pub(crate) use notes::note;
+pub use notes::{Binary, NoteKind, Packing};
 pub(crate) use observations::{dual_observation, social_history, vital_sign};
 
 /// The type of what a portal shows as test results, vital signs and more.
 pub(crate) const OBSERVATION: &str = "Observation";
 /// What a MedicationRequest may refer to.
 pub(crate) const MEDICATION: &str = "Medication";
+/// The type of notes.
+pub(crate) const DOCUMENT_REFERENCE: &str = "DocumentReference";
 
 /// The `n`th record of a patient and of a type: of Observation a lab. `None` for types that are not
-/// generated.
+/// generated; notes are made by [`note`].
 pub(crate) fn record(patient: &EhrPatient, resource_type: &str, n: usize) -> Option<String> {
     let members = match resource_type {
         OBSERVATION => return Some(lab(patient, n)),
@@ -37,6 +42,7 @@ pub(crate) fn record(patient: &EhrPatient, resource_type: &str, n: usize) -> Opt
 const EPIC: &str = "urn:oid:1.2.840.114350.1.13.0.1.7";
 const INTERPRETATION: &str = "http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation";
 const TERMINOLOGY: &str = "http://terminology.hl7.org/CodeSystem";
+const US_CORE: &str = "http://hl7.org/fhir/us/core/CodeSystem";
 const RXNORM: &str = "http://www.nlm.nih.gov/research/umls/rxnorm";
 
 type Members = Vec<(&'static str, String)>;
@@ -53,6 +59,14 @@ fn begun(patient: &EhrPatient, resource_type: &str, n: usize) -> Members {
 fn date(n: usize) -> Timestamp {
     let visit = i64::try_from(n).unwrap_or_default();
     Timestamp::of_day(2018, 5, 17).plus_seconds(visit * 41 * 86_400 + 9 * 3_600 + 25 * 60)
+}
+
+fn moment(n: usize) -> String {
+    text(&date(n).with_seconds())
+}
+
+fn day(n: usize) -> String {
+    text(&date(n).with_seconds()[..10])
 }
 
 /// The patient as `subject`.

@@ -1,7 +1,7 @@
 //! Observations that are no labs: vital signs and social history.
 
 use super::{
-    Chance, Members, OBSERVATION, TERMINOLOGY, array, coding, concept, date, epic_id, object,
+    Chance, Members, OBSERVATION, TERMINOLOGY, array, coding, concept, epic_id, moment, object,
     quantity_of, subject, text, within,
 };
 use crate::ehr::EhrPatient;
@@ -52,7 +52,7 @@ pub(crate) fn dual_observation(patient: &EhrPatient, n: usize) -> String {
             ),
         ),
         ("subject", subject(patient)),
-        ("effectiveDateTime", text(&date(n).with_seconds())),
+        ("effectiveDateTime", moment(n)),
         (
             "valueQuantity",
             quantity_of(value, 1, Some("mg/dL"), Some("mg/dL")),
@@ -79,7 +79,7 @@ pub(crate) fn social_history(patient: &EhrPatient, n: usize) -> String {
         ),
         ("code", concept(LOINC, code, display)),
         ("subject", subject(patient)),
-        ("effectiveDateTime", text(&date(n).with_seconds())),
+        ("effectiveDateTime", moment(n)),
         ("valueCodeableConcept", super::words(answer)),
     ]);
     object(&members)
@@ -131,7 +131,7 @@ fn measured(patient: &EhrPatient, n: usize) -> Members {
             ]),
         ),
         ("subject", subject(patient)),
-        ("effectiveDateTime", text(&date(n).with_seconds())),
+        ("effectiveDateTime", moment(n)),
         finding,
     ]
 }

@@ -3,6 +3,7 @@
 mod chart;
 #[path = "../common/mod.rs"]
 mod common;
+mod documents;
 mod hospitals;
 mod vendors;
 

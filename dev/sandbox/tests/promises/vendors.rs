@@ -17,7 +17,7 @@ const LOGIN: &str = "fhircamila";
 const SCOPES: &str = "openid launch/patient patient/Patient.read patient/Observation.read";
 
 /// A hospital, seen by an app that has read its discovery document.
-struct Hospital<'a> {
+pub(crate) struct Hospital<'a> {
     sandbox: &'a Sandbox,
     vendor: Vendor,
     base: String,
@@ -25,7 +25,7 @@ struct Hospital<'a> {
 }
 
 impl<'a> Hospital<'a> {
-    async fn discover(sandbox: &'a Sandbox, vendor: Vendor) -> Result<Self, Failure> {
+    pub(crate) async fn discover(sandbox: &'a Sandbox, vendor: Vendor) -> Result<Self, Failure> {
         let base = sandbox.iss_of(vendor);
         let url = format!("{base}/.well-known/smart-configuration");
         let document = send("GET", &url, &[], "").await?.json();
@@ -107,7 +107,7 @@ impl<'a> Hospital<'a> {
         Ok(self.token(&pairs).await?.json())
     }
 
-    async fn bearer(&self) -> Result<String, Failure> {
+    pub(crate) async fn bearer(&self) -> Result<String, Failure> {
         let tokens = self.exchange(&self.code(&[]).await?).await?;
         assert_eq!(tokens["patient"], CAMILA);
         let token = tokens["access_token"].as_str().ok_or("no token")?;
@@ -115,7 +115,7 @@ impl<'a> Hospital<'a> {
     }
 
     /// What each query needs at this vendor.
-    fn query(&self, path: &str) -> String {
+    pub(crate) fn query(&self, path: &str) -> String {
         let separator = if path.contains('?') { '&' } else { '?' };
         match self.vendor {
             Vendor::Athenahealth => {
