@@ -14,7 +14,7 @@ use crate::import::plan::{Plan, Row};
 use crate::import::progress::Tally;
 use crate::import::retry::Backoff;
 use crate::import::{PullError, TaskId};
-use crate::smart::context::LaunchContext;
+use crate::smart::context::{LaunchContext, PRACTICE};
 
 /// How a search stands.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -236,7 +236,7 @@ pub(super) fn pager(
     }
     let practice = ehr.practice_reference();
     if let Some(practice) = &practice {
-        parameters.push(("ah-practice", practice));
+        parameters.push((PRACTICE, practice));
     }
     let search = Search {
         resource_type: &row.resource_type,

@@ -140,7 +140,7 @@ impl LaunchContext {
         grants(&self.scope, "Binary", Right::Read)
     }
 
-    /// The value of `ah-practice`, which athenahealth needs in each query.
+    /// The value of [`PRACTICE`], where it is needed.
     pub(crate) fn practice_reference(&self) -> Option<String> {
         let practice = self.practice.as_ref()?;
         Some(match practice.starts_with(ORGANIZATION) {
@@ -150,6 +150,8 @@ impl LaunchContext {
     }
 }
 
+/// What athenahealth needs in each query.
+pub(crate) const PRACTICE: &str = "ah-practice";
 const ORGANIZATION: &str = "Organization/";
 
 impl fmt::Debug for LaunchContext {
