@@ -289,7 +289,7 @@ fn recall(view: &View, run: &RunRecord, config: &str, page: &Url) -> Result<(), 
         Err(_) => (&MYCHART, Plan::of(&MYCHART)),
     };
     let rows = plan.sums(&run.checkpoint.pulls);
-    let is_whole = run.code.is_none() && run.checkpoint.tally().not_saved() == 0;
+    let is_whole = run.is_whole();
     view.step(match is_whole {
         true => "This import is finished. Nothing was sent again.",
         false => "This import ended, but not everything arrived. Nothing was sent again.",
