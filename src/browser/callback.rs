@@ -25,6 +25,7 @@ use crate::remedy::GO_ON;
 use crate::session::{self, RunRecord, StoreError};
 use crate::smart::context::LaunchContext;
 use crate::summary::{Summary, progress_lines, report, waiting_line};
+use crate::text::capitalized;
 use crate::url::Url;
 
 /// Goes through the page, and tells the patient how it ended.
@@ -40,7 +41,7 @@ async fn callback(view: &View, config: &str) -> Result<(), Error> {
     platform::require_secure_context()?;
     let store = TabStore::open()?;
     let earlier = session::run(&store)?;
-    let known = known(&store, config, &page);
+    let known = known(view, &store, config, &page);
     if !AuthorizationResponse::is_present(page.query()) {
         let run = earlier.ok_or(CallbackError::NothingPending)?;
         if run.is_finished {
@@ -62,7 +63,7 @@ async fn callback(view: &View, config: &str) -> Result<(), Error> {
     view.step(&["Completing your sign-in at ", portal].concat());
     let ehr = complete_sign_in(request, launched).await?;
     config.plan.require_grant(&ehr)?;
-    view.step(&[portal, " patient id: ", &ehr.patient].concat());
+    view.step(&[&capitalized(portal), " patient id: ", &ehr.patient].concat());
     let checkpoint = match (session::ehr(&store, &page)?, earlier) {
         (Some(before), _) if !before.is_of_same_patient(&ehr) => {
             return Err(CallbackError::OtherPatient.into());
@@ -74,8 +75,14 @@ async fn callback(view: &View, config: &str) -> Result<(), Error> {
 }
 
 /// The configuration and the JHE session.
-fn known(store: &TabStore, config: &str, page: &Url) -> Result<(PageConfig, JheSession), Error> {
+fn known(
+    view: &View,
+    store: &TabStore,
+    config: &str,
+    page: &Url,
+) -> Result<(PageConfig, JheSession), Error> {
     let config = PageConfig::parse(config, page)?;
+    view.names_portal(config.deployment.portal);
     let jhe = session::jhe(store, &config.jhe)?;
     Ok((config, jhe.ok_or(CallbackError::NoJheSession)?))
 }
