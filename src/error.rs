@@ -232,7 +232,7 @@ impl Error {
             }
             Error::Identifier(error) => match error {
                 IdentifierError::Conflict => {
-                    "the identifier is not among this patient's in the JHE profile".into()
+                    "in JHE the identifier belongs to another patient".into()
                 }
                 IdentifierError::NotAPatient => "the JHE token is not a patient's".into(),
                 IdentifierError::SessionExpired => JHE_401.into(),

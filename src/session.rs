@@ -61,6 +61,17 @@ pub struct RunRecord {
     pub code: Option<String>,
 }
 
+impl RunRecord {
+    /// Of a run that ended: did all arrive that there is? What was not granted is no loss.
+    pub fn is_whole(&self) -> bool {
+        let checkpoint = &self.checkpoint;
+        let is_limited = |pull: &PullPoint| pull.standing == Standing::Limited;
+        self.code.is_none()
+            && checkpoint.tally().not_saved() == 0
+            && !checkpoint.pulls.iter().any(is_limited)
+    }
+}
+
 /// Keeps the JHE session over the redirect, and until a run ends.
 ///
 /// # Errors
@@ -409,6 +420,31 @@ mod tests {
             keep_run(&store, &run).unwrap();
             assert_eq!(super::run(&store), Ok(Some(run)));
         }
+    }
+
+    #[test]
+    fn a_run_that_left_something_out_is_not_whole() {
+        let ended = |standing, refused, code: Option<&str>| {
+            let mut run = RunRecord {
+                is_finished: true,
+                code: code.map(str::to_owned),
+                ..RunRecord::default()
+            };
+            run.checkpoint.pulls.push(PullPoint {
+                standing,
+                tally: Tally {
+                    refused,
+                    ..Tally::default()
+                },
+                ..PullPoint::default()
+            });
+            run.is_whole()
+        };
+        assert!(ended(Standing::Whole, 0, None));
+        assert!(ended(Standing::NotGranted, 0, None));
+        assert!(!ended(Standing::Whole, 1, None));
+        assert!(!ended(Standing::Whole, 0, Some("pull.forbidden")));
+        assert!(!ended(Standing::Limited, 0, None));
     }
 
     #[test]

@@ -40,7 +40,7 @@ async fn callback(view: &View, config: &str) -> Result<(), Failure> {
     platform::require_secure_context()?;
     let store = TabStore::open()?;
     let earlier = session::run(&store)?;
-    let known = known(&store, config, &page);
+    let known = known(view, &store, config, &page);
     if !AuthorizationResponse::is_present(page.query()) {
         let run = earlier.ok_or(CallbackError::NothingPending)?;
         if run.is_finished {
@@ -74,8 +74,14 @@ async fn callback(view: &View, config: &str) -> Result<(), Failure> {
 }
 
 /// The configuration and the JHE session.
-fn known(store: &TabStore, config: &str, page: &Url) -> Result<(PageConfig, JheSession), Failure> {
+fn known(
+    view: &View,
+    store: &TabStore,
+    config: &str,
+    page: &Url,
+) -> Result<(PageConfig, JheSession), Failure> {
     let config = PageConfig::parse(config, page)?;
+    view.names_portal(config.deployment.portal);
     let jhe = session::jhe(store, &config.jhe)?;
     Ok((config, jhe.ok_or(CallbackError::NoJheSession)?))
 }
@@ -289,7 +295,7 @@ fn recall(view: &View, run: &RunRecord, config: &str, page: &Url) -> Result<(), 
         Err(_) => (&MYCHART, Plan::of(&MYCHART)),
     };
     let rows = plan.sums(&run.checkpoint.pulls);
-    let is_whole = run.code.is_none() && run.checkpoint.tally().not_saved() == 0;
+    let is_whole = run.is_whole();
     view.step(match is_whole {
         true => "This import is finished. Nothing was sent again.",
         false => "This import ended, but not everything arrived. Nothing was sent again.",
