@@ -210,7 +210,7 @@ impl<'a> Combobox<'a> {
     }
 
     /// Performs the search to its end.
-    async fn perform(&mut self, search: &Rc<Search>) -> Result<Brand, Failure> {
+    async fn perform(&mut self, search: &Rc<Search>) -> Result<Brand, BrandsError> {
         let mut under_way: Option<UnderWay> = None;
         loop {
             let action = {
@@ -236,7 +236,7 @@ impl<'a> Combobox<'a> {
                     _timer = Timer::new(wait, move || search.look());
                 }
                 Action::AwaitPatient => under_way = None,
-                Action::End(end) => return Ok(end?),
+                Action::End(end) => return end,
             }
             if let Some((ticket, answer)) = next(search, &mut under_way).await {
                 under_way = None;
