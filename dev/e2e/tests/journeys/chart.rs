@@ -380,7 +380,7 @@ async fn a_slow_first_import_is_no_failure(journey: &Journey) -> Result<()> {
     journey.agree_as(CAMILA).await?;
     let meanwhile = journey
         .browser
-        .wait_for_text("Questionnaires: 1 records found so far, 0 saved")
+        .wait_for_text("Questionnaires: 1 record")
         .await?;
     ensure!(
         meanwhile.state == State::Working && !meanwhile.text.contains("not ready"),
