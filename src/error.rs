@@ -4,6 +4,8 @@
 //! [`remedy`](crate::remedy) has what the patient reads.
 
 use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
+use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -19,23 +21,20 @@ use crate::http::TransportError;
 use crate::import::{Ending, PullError, Stop};
 use crate::oauth::authorization::{ResponseError, ServerError};
 use crate::oauth::token::TokenError;
+use crate::remedy::{self, Remedy};
 use crate::session::StoreError;
 use crate::smart::context::ContextError;
 use crate::smart::discovery::DiscoveryError;
 use crate::smart::launch::LaunchError;
-use crate::text::{contains, number};
+use crate::text::{contains, listed, number};
 
 /// Why a patient's connection ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Error {
     /// The server's page configuration.
     Config(ConfigError),
-    /// The invitation and the JHE token.
-    Enrolment(EnrolmentError),
-    /// The hospitals to pick one of.
-    Brands(BrandsError),
-    /// The hospital's discovery document.
-    Discovery(DiscoveryError),
+    /// The invitation and the JHE token; the hospitals to pick one of; the hospital's discovery document.
+    Connect(Rc<dyn ConnectError>),
     /// The way back from the hospital's sign-in.
     Callback(CallbackError),
     /// The exchange of the hospital's code.
@@ -55,6 +54,34 @@ pub enum Error {
     /// The browser.
     Browser(BrowserError),
 }
+
+/// An error of a phase that only a connect page goes through.
+///
+/// It is asked for its words here, and not in a match over all errors: so the callback page's module has none of them.
+pub trait ConnectError {
+    /// As [`Error::code`].
+    fn code(&self) -> &'static str;
+    /// As [`Error::detail`].
+    fn detail(&self) -> String;
+    /// What the patient reads.
+    fn remedy(&self) -> Remedy;
+    /// What became of the request, if that was it.
+    fn transport(&self) -> Option<TransportError>;
+}
+
+impl fmt::Debug for dyn ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+impl PartialEq for dyn ConnectError {
+    fn eq(&self, other: &Self) -> bool {
+        self.code() == other.code() && self.detail() == other.detail()
+    }
+}
+
+impl Eq for dyn ConnectError {}
 
 /// What can be wrong when the callback page opens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,43 +146,7 @@ impl Error {
         match self {
             Error::Config(ConfigError::Missing(_)) => "config.missing",
             Error::Config(ConfigError::Malformed(_) | ConfigError::Plan(_)) => "config.malformed",
-            Error::Enrolment(EnrolmentError::Invitation(error)) => match error {
-                InvitationError::Missing => "invitation.missing",
-                InvitationError::Malformed => "invitation.malformed",
-                InvitationError::OtherHost { .. } => "invitation.other_host",
-                InvitationError::Unknown => "invitation.unknown",
-                InvitationError::Used => "invitation.used",
-                InvitationError::Expired => "invitation.expired",
-                InvitationError::Cancelled => "invitation.cancelled",
-                InvitationError::NoLogin(_) => "invitation.no_login",
-                InvitationError::Refused(_) => "invitation.refused",
-                InvitationError::Transport(_) => "invitation.unreachable",
-            },
-            Error::Enrolment(EnrolmentError::Token(error)) => match error {
-                JheTokenError::Transport(_) => "jhe_token.unreachable",
-                JheTokenError::Token(TokenError::Malformed(_)) => "jhe_token.malformed",
-                JheTokenError::Token(error) => match JheRefusal::of(error) {
-                    JheRefusal::Superseded => "jhe_token.invalid_grant",
-                    JheRefusal::RedirectMismatch => "jhe_token.redirect_mismatch",
-                    JheRefusal::InvalidClient => "jhe_token.invalid_client",
-                    JheRefusal::Other => "jhe_token.refused",
-                },
-            },
-            Error::Brands(error) => match error {
-                BrandsError::SessionExpired => "jhe.session_expired",
-                BrandsError::Refused(_) => "brands.refused",
-                BrandsError::Transport(_) => "brands.unreachable",
-            },
-            Error::Discovery(error) => match error {
-                DiscoveryError::InsecureIssuer(_) => "discovery.insecure_issuer",
-                DiscoveryError::Transport(_) => "discovery.unreachable",
-                DiscoveryError::NotFound => "discovery.not_found",
-                DiscoveryError::Refused(_) => "discovery.refused",
-                DiscoveryError::NotJson(_) => "discovery.not_json",
-                DiscoveryError::Incomplete(_) => "discovery.incomplete",
-                DiscoveryError::InsecureEndpoint(_) => "discovery.insecure_endpoint",
-                DiscoveryError::NoS256(_) => "discovery.no_s256",
-            },
+            Error::Connect(error) => error.code(),
             Error::Callback(error) => match error {
                 CallbackError::Launch(LaunchError::Response(error)) => match error {
                     ResponseError::Repeated(_)
@@ -221,7 +212,7 @@ impl Error {
     pub fn detail(&self) -> String {
         match self {
             Error::Config(ConfigError::Missing(names)) => {
-                ["the page configuration lacks: ", &names.join(", ")].concat()
+                ["the page configuration lacks: ", &listed(names)].concat()
             }
             Error::Config(ConfigError::Malformed(what)) => {
                 ["the page configuration can't be used: ", what].concat()
@@ -229,37 +220,9 @@ impl Error {
             Error::Config(ConfigError::Plan(error)) => {
                 ["the page configuration can't be used: ", error.as_str()].concat()
             }
-            Error::Enrolment(EnrolmentError::Invitation(error)) => match error {
-                InvitationError::Missing => "no invitation code in the page's address".into(),
-                InvitationError::Malformed => {
-                    "expected code=<host>_<token> with a token of 32 letters and digits".into()
-                }
-                InvitationError::OtherHost { invitation, page } => [
-                    "the invitation is for ",
-                    invitation,
-                    ", this page is served by ",
-                    page,
-                ]
-                .concat(),
-                InvitationError::Unknown => "JHE does not know the invitation (HTTP 404)".into(),
-                InvitationError::Used => {
-                    "redeemed more than 12 hours ago, or replaced by a newer one (HTTP 409)".into()
-                }
-                InvitationError::Expired => "the invitation has expired (HTTP 410)".into(),
-                InvitationError::Cancelled => "the invitation was cancelled (HTTP 403)".into(),
-                InvitationError::NoLogin(said) | InvitationError::Refused(said) => said.clone(),
-                InvitationError::Transport(error) => error.detail().into(),
-            },
-            Error::Enrolment(EnrolmentError::Token(JheTokenError::Token(error)))
-            | Error::SignIn(SignInError::Token(error)) => error.detail(),
-            Error::Enrolment(EnrolmentError::Token(JheTokenError::Transport(error)))
-            | Error::SignIn(SignInError::Transport(error)) => error.detail().into(),
-            Error::Brands(error) => match error {
-                BrandsError::SessionExpired => JHE_401.into(),
-                BrandsError::Refused(said) => said.clone(),
-                BrandsError::Transport(error) => error.detail().into(),
-            },
-            Error::Discovery(error) => discovery_detail(error),
+            Error::Connect(error) => error.detail(),
+            Error::SignIn(SignInError::Token(error)) => error.detail(),
+            Error::SignIn(SignInError::Transport(error)) => error.detail().into(),
             Error::Callback(error) => callback_detail(error),
             Error::Context(ContextError::NoPatient) => {
                 "expected `patient` in the token response; is launch/patient in the scope?".into()
@@ -269,7 +232,7 @@ impl Error {
             }
             Error::Identifier(error) => match error {
                 IdentifierError::Conflict => {
-                    "the identifier is not among this patient's in the JHE profile".into()
+                    "in JHE the identifier belongs to another patient".into()
                 }
                 IdentifierError::NotAPatient => "the JHE token is not a patient's".into(),
                 IdentifierError::SessionExpired => JHE_401.into(),
@@ -319,11 +282,8 @@ impl Error {
     /// Is it, whatever the phase, that the device has no connection?
     pub fn is_offline(&self) -> bool {
         let transport = match self {
-            Error::Enrolment(EnrolmentError::Invitation(InvitationError::Transport(error)))
-            | Error::Enrolment(EnrolmentError::Token(JheTokenError::Transport(error)))
-            | Error::Brands(BrandsError::Transport(error))
-            | Error::Discovery(DiscoveryError::Transport(error))
-            | Error::SignIn(SignInError::Transport(error))
+            Error::Connect(error) => return error.transport() == Some(TransportError::Offline),
+            Error::SignIn(SignInError::Transport(error))
             | Error::Identifier(IdentifierError::Transport(error))
             | Error::Source(SourceError::Transport(error))
             | Error::Inventory(InventoryError::Transport(error))
@@ -365,6 +325,154 @@ impl Error {
     }
 }
 
+impl ConnectError for EnrolmentError {
+    fn code(&self) -> &'static str {
+        match self {
+            EnrolmentError::Invitation(error) => match error {
+                InvitationError::Missing => "invitation.missing",
+                InvitationError::Malformed => "invitation.malformed",
+                InvitationError::OtherHost { .. } => "invitation.other_host",
+                InvitationError::Unknown => "invitation.unknown",
+                InvitationError::Used => "invitation.used",
+                InvitationError::Expired => "invitation.expired",
+                InvitationError::Cancelled => "invitation.cancelled",
+                InvitationError::NoLogin(_) => "invitation.no_login",
+                InvitationError::Refused(_) => "invitation.refused",
+                InvitationError::Transport(_) => "invitation.unreachable",
+            },
+            EnrolmentError::Token(error) => match error {
+                JheTokenError::Transport(_) => "jhe_token.unreachable",
+                JheTokenError::Token(TokenError::Malformed(_)) => "jhe_token.malformed",
+                JheTokenError::Token(error) => match JheRefusal::of(error) {
+                    JheRefusal::Superseded => "jhe_token.invalid_grant",
+                    JheRefusal::RedirectMismatch => "jhe_token.redirect_mismatch",
+                    JheRefusal::InvalidClient => "jhe_token.invalid_client",
+                    JheRefusal::Other => "jhe_token.refused",
+                },
+            },
+        }
+    }
+
+    fn detail(&self) -> String {
+        match self {
+            EnrolmentError::Invitation(error) => match error {
+                InvitationError::Missing => "no invitation code in the page's address".into(),
+                InvitationError::Malformed => {
+                    "expected code=<host>_<token> with a token of 32 letters and digits".into()
+                }
+                InvitationError::OtherHost { invitation, page } => [
+                    "the invitation is for ",
+                    invitation,
+                    ", this page is served by ",
+                    page,
+                ]
+                .concat(),
+                InvitationError::Unknown => "JHE does not know the invitation (HTTP 404)".into(),
+                InvitationError::Used => {
+                    "redeemed more than 12 hours ago, or replaced by a newer one (HTTP 409)".into()
+                }
+                InvitationError::Expired => "the invitation has expired (HTTP 410)".into(),
+                InvitationError::Cancelled => "the invitation was cancelled (HTTP 403)".into(),
+                InvitationError::NoLogin(said) | InvitationError::Refused(said) => said.clone(),
+                InvitationError::Transport(error) => error.detail().into(),
+            },
+            EnrolmentError::Token(JheTokenError::Token(error)) => error.detail(),
+            EnrolmentError::Token(JheTokenError::Transport(error)) => error.detail().into(),
+        }
+    }
+
+    fn remedy(&self) -> Remedy {
+        remedy::of_enrolment(self)
+    }
+
+    fn transport(&self) -> Option<TransportError> {
+        match self {
+            EnrolmentError::Invitation(InvitationError::Transport(error))
+            | EnrolmentError::Token(JheTokenError::Transport(error)) => Some(*error),
+            _ => None,
+        }
+    }
+}
+
+impl ConnectError for BrandsError {
+    fn code(&self) -> &'static str {
+        match self {
+            BrandsError::SessionExpired => "jhe.session_expired",
+            BrandsError::Refused(_) => "brands.refused",
+            BrandsError::Transport(_) => "brands.unreachable",
+        }
+    }
+
+    fn detail(&self) -> String {
+        match self {
+            BrandsError::SessionExpired => JHE_401.into(),
+            BrandsError::Refused(said) => said.clone(),
+            BrandsError::Transport(error) => error.detail().into(),
+        }
+    }
+
+    fn remedy(&self) -> Remedy {
+        remedy::of_brands(self)
+    }
+
+    fn transport(&self) -> Option<TransportError> {
+        match self {
+            BrandsError::Transport(error) => Some(*error),
+            _ => None,
+        }
+    }
+}
+
+impl ConnectError for DiscoveryError {
+    fn code(&self) -> &'static str {
+        match self {
+            DiscoveryError::InsecureIssuer(_) => "discovery.insecure_issuer",
+            DiscoveryError::Transport(_) => "discovery.unreachable",
+            DiscoveryError::NotFound => "discovery.not_found",
+            DiscoveryError::Refused(_) => "discovery.refused",
+            DiscoveryError::NotJson(_) => "discovery.not_json",
+            DiscoveryError::Incomplete(_) => "discovery.incomplete",
+            DiscoveryError::InsecureEndpoint(_) => "discovery.insecure_endpoint",
+            DiscoveryError::NoS256(_) => "discovery.no_s256",
+        }
+    }
+
+    fn detail(&self) -> String {
+        match self {
+            DiscoveryError::InsecureIssuer(text) => {
+                ["expected an https URL, found ", text].concat()
+            }
+            DiscoveryError::Transport(error) => error.detail().into(),
+            DiscoveryError::NotFound => {
+                "neither .well-known/smart-configuration nor metadata has the endpoints (HTTP 404)"
+                    .into()
+            }
+            DiscoveryError::Refused(said) => said.clone(),
+            DiscoveryError::NotJson(content_type) => {
+                ["expected a JSON object, found ", content_type].concat()
+            }
+            DiscoveryError::Incomplete(name) => ["the discovery document lacks ", name].concat(),
+            DiscoveryError::InsecureEndpoint(name) => ["expected an https URL as ", name].concat(),
+            DiscoveryError::NoS256(methods) => [
+                "expected S256 among code_challenge_methods_supported, found ",
+                methods,
+            ]
+            .concat(),
+        }
+    }
+
+    fn remedy(&self) -> Remedy {
+        remedy::of_discovery(self)
+    }
+
+    fn transport(&self) -> Option<TransportError> {
+        match self {
+            DiscoveryError::Transport(error) => Some(*error),
+            _ => None,
+        }
+    }
+}
+
 impl Ending {
     /// What ended a run early, each once: a device that goes offline ends the reading and the writing.
     pub fn errors(&self) -> [Option<Error>; 2] {
@@ -398,28 +506,6 @@ impl Ending {
 }
 
 const JHE_401: &str = "JHE answered 401: its token is expired or revoked";
-
-fn discovery_detail(error: &DiscoveryError) -> String {
-    match error {
-        DiscoveryError::InsecureIssuer(text) => ["expected an https URL, found ", text].concat(),
-        DiscoveryError::Transport(error) => error.detail().into(),
-        DiscoveryError::NotFound => {
-            "neither .well-known/smart-configuration nor metadata has the endpoints (HTTP 404)"
-                .into()
-        }
-        DiscoveryError::Refused(said) => said.clone(),
-        DiscoveryError::NotJson(content_type) => {
-            ["expected a JSON object, found ", content_type].concat()
-        }
-        DiscoveryError::Incomplete(name) => ["the discovery document lacks ", name].concat(),
-        DiscoveryError::InsecureEndpoint(name) => ["expected an https URL as ", name].concat(),
-        DiscoveryError::NoS256(methods) => [
-            "expected S256 among code_challenge_methods_supported, found ",
-            methods,
-        ]
-        .concat(),
-    }
-}
 
 fn callback_detail(error: &CallbackError) -> String {
     match error {
@@ -506,6 +592,20 @@ impl fmt::Display for Error {
 
 impl core::error::Error for Error {}
 
+/// An error on its way through the pages, behind a pointer: they check for one at every step.
+#[derive(Debug)]
+pub struct Failure(pub Box<Error>);
+
+impl<E> From<E> for Failure
+where
+    Error: From<E>,
+{
+    #[inline(never)]
+    fn from(error: E) -> Self {
+        Failure(Box::new(error.into()))
+    }
+}
+
 macro_rules! from {
     ($($inner:ty => $variant:ident),* $(,)?) => {$(
         impl From<$inner> for Error {
@@ -520,9 +620,6 @@ macro_rules! from {
 
 from! {
     ConfigError => Config,
-    EnrolmentError => Enrolment,
-    BrandsError => Brands,
-    DiscoveryError => Discovery,
     CallbackError => Callback,
     SignInError => SignIn,
     ContextError => Context,
@@ -534,9 +631,27 @@ from! {
     BrowserError => Browser,
 }
 
+impl From<EnrolmentError> for Error {
+    fn from(error: EnrolmentError) -> Self {
+        Error::Connect(Rc::new(error))
+    }
+}
+
+impl From<BrandsError> for Error {
+    fn from(error: BrandsError) -> Self {
+        Error::Connect(Rc::new(error))
+    }
+}
+
+impl From<DiscoveryError> for Error {
+    fn from(error: DiscoveryError) -> Self {
+        Error::Connect(Rc::new(error))
+    }
+}
+
 impl From<InvitationError> for Error {
     fn from(error: InvitationError) -> Self {
-        Error::Enrolment(EnrolmentError::Invitation(error))
+        EnrolmentError::Invitation(error).into()
     }
 }
 

@@ -29,7 +29,7 @@ use crate::fhir::resource::Record;
 use crate::fhir::search::{PATIENT, Search};
 use crate::http::{Answer, Conversation, HttpRequest, TransportError, status_text};
 use crate::oauth::token::{TokenError, TokenResponse};
-use crate::smart::context::LaunchContext;
+use crate::smart::context::{LaunchContext, PRACTICE};
 use crate::texts::Texts;
 
 mod accounts;

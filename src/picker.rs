@@ -1,7 +1,7 @@
 //! The patient picks a hospital: what is asked of JHE while they type, what is listed, and which of it is marked.
 //!
-//! It performs nothing itself: [`Picker::next_action`] says what to do, [`Picker::finish`] takes JHE's answer, and the rest
-//! takes what the patient does. Keys work as in the "editable combobox with list autocomplete" of the
+//! It performs nothing itself: [`Picker::next_action`] says what to do, [`Picker::finish`] takes JHE's answer, and the
+//! rest takes what the patient does. Keys work as in the "editable combobox with list autocomplete" of the
 //! [ARIA Authoring Practices](https://www.w3.org/WAI/ARIA/apg/patterns/combobox/).
 
 use alloc::rc::Rc;
@@ -90,7 +90,8 @@ impl Picker {
         }
     }
 
-    /// The patient pressed the key of this name (UI Events KeyboardEvent key values). `true` if the field is not to see it.
+    /// The patient pressed the key of this name (UI Events KeyboardEvent key values). `true` if the field is not to see
+    /// it.
     pub fn press(&mut self, key: &str) -> bool {
         let count = self.brands().len();
         let last = count.checked_sub(1);
@@ -130,13 +131,13 @@ impl Picker {
 
     /// The patient picks the row with this index.
     pub fn pick(&mut self, row: usize) {
-        if row >= self.brands().len() {
-            return;
+        if let Some(Ok(list)) = &mut self.list
+            && row < list.rows.len()
+        {
+            let brand = list.rows.swap_remove(row);
+            self.show(None);
+            self.end = Some(Ok(brand));
         }
-        let list = self.list.take().and_then(Result::ok);
-        self.show(None);
-        let mut rows = list.into_iter().flat_map(|list| list.rows);
-        self.end = rows.nth(row).map(Ok);
     }
 
     /// Does not wait for the end of typing, and asks once more what failed.
@@ -253,9 +254,12 @@ impl Picker {
         match (list.rows.len(), self.query.as_str()) {
             (0, "") => "There is no hospital to choose from yet.".into(),
             (0, query) => ["No hospital found for “", query, "”."].concat(),
-            (_, "") if list.may_be_more => {
-                [&count, " of many hospitals. Type a part of the name of yours."].concat()
-            }
+            (_, "") if list.may_be_more => [
+                "These are the first ",
+                &count,
+                " hospitals. Type a part of your hospital's name to find it.",
+            ]
+            .concat(),
             _ if list.may_be_more => [
                 &count,
                 " hospitals found, and there may be more. If yours is not among them, type more of its name.",
@@ -527,7 +531,7 @@ mod tests {
         assert_eq!(status("a", found("All", 1)), "1 hospital found.");
         assert_eq!(status("zz", found("All", 0)), "No hospital found for “zz”.");
         assert!(status("", found("All", 0)).contains("no hospital"));
-        assert!(status("", found("All", 25)).contains("Type a part of the name"));
+        assert!(status("", found("All", 25)).contains("Type a part of"));
         assert!(status("a", found("All", 25)).contains("type more of its name"));
         assert_eq!(status("a", failed()), "");
     }

@@ -3,7 +3,6 @@
 
 use alloc::borrow::Cow;
 use alloc::string::String;
-use alloc::vec::Vec;
 
 use crate::config::ConfigError;
 use crate::error::{BrowserError, CallbackError, Error, JheRefusal, SignInError};
@@ -19,7 +18,7 @@ use crate::oauth::token::TokenError;
 use crate::smart::context::ContextError;
 use crate::smart::discovery::DiscoveryError;
 use crate::smart::launch::LaunchError;
-use crate::text::{capitalized, number};
+use crate::text::{capitalized, find, listed, number};
 
 /// Three sentences for a patient.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +32,7 @@ pub struct Remedy {
 }
 
 /// Stands in a text for the name of the hospital's portal.
-const PORTAL: char = '@';
+const PORTAL: &str = "@";
 
 const RESTART: &str =
     "Please open the link in your invitation again and sign in once more, in one tab.";
@@ -70,9 +69,16 @@ impl Remedy {
     pub fn of(error: &Error, portal: &str) -> Self {
         let mut remedy = Self::with_place_for_portal(error);
         for text in [&mut remedy.heading, &mut remedy.explanation] {
-            let parts: Vec<&str> = text.split(PORTAL).collect();
-            if parts.len() > 1 {
-                *text = capitalized(&parts.join(portal)).into();
+            let mut rest = &**text;
+            let mut whole = String::new();
+            while let Some(place) = find(rest, PORTAL) {
+                whole.push_str(rest.get(..place).unwrap_or_default());
+                whole.push_str(portal);
+                rest = rest.get(place + PORTAL.len()..).unwrap_or_default();
+            }
+            if !whole.is_empty() {
+                whole.push_str(rest);
+                *text = capitalized(&whole).into();
             }
         }
         remedy
@@ -84,10 +90,7 @@ impl Remedy {
         }
         match error {
             Error::Config(error) => of_config(error),
-            Error::Enrolment(EnrolmentError::Invitation(error)) => of_invitation(error),
-            Error::Enrolment(EnrolmentError::Token(error)) => of_jhe_token(error),
-            Error::Brands(error) => of_brands(error),
-            Error::Discovery(error) => of_discovery(error),
+            Error::Connect(error) => error.remedy(),
             Error::Callback(error) => of_callback(error),
             Error::SignIn(error) => of_sign_in(error),
             Error::Context(ContextError::NoPatient) => remedy(
@@ -142,7 +145,7 @@ fn of_config(error: &ConfigError) -> Remedy {
     let explanation = match error {
         ConfigError::Missing(names) => [
             "The study's server did not provide everything that this page needs. Missing: ",
-            &names.join(", "),
+            &listed(names),
             ".",
         ]
         .concat(),
@@ -150,6 +153,13 @@ fn of_config(error: &ConfigError) -> Remedy {
         ConfigError::Plan(error) => unusable(error.as_str()),
     };
     remedy("This page is not set up yet", "", TELL_TEAM).explained(explanation)
+}
+
+pub(crate) fn of_enrolment(error: &EnrolmentError) -> Remedy {
+    match error {
+        EnrolmentError::Invitation(error) => of_invitation(error),
+        EnrolmentError::Token(error) => of_jhe_token(error),
+    }
 }
 
 fn of_invitation(error: &InvitationError) -> Remedy {
@@ -238,7 +248,7 @@ fn of_jhe_token(error: &JheTokenError) -> Remedy {
     }
 }
 
-fn of_brands(error: &BrandsError) -> Remedy {
+pub(crate) fn of_brands(error: &BrandsError) -> Remedy {
     const NO_LIST: &str = "The list of hospitals could not be fetched";
     match error {
         BrandsError::SessionExpired => jhe_session_expired(),
@@ -255,7 +265,7 @@ fn of_brands(error: &BrandsError) -> Remedy {
     }
 }
 
-fn of_discovery(error: &DiscoveryError) -> Remedy {
+pub(crate) fn of_discovery(error: &DiscoveryError) -> Remedy {
     let explanation = match error {
         DiscoveryError::Transport(_) => {
             "The hospital's server could not be reached from this page, or does not allow it to read the answer."
@@ -512,6 +522,8 @@ pub fn loader_texts() -> [(&'static str, Remedy); 2] {
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec::Vec;
+
     use super::*;
     use crate::http::TransportError;
     use crate::import::Ending;

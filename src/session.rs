@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use crate::exchange::jhe::JheSession;
 use crate::import::progress::Tally;
 use crate::import::{Checkpoint, PullPoint, Standing};
-use crate::json::{Json, object};
+use crate::json::{Json, quoted};
 use crate::smart::context::LaunchContext;
 use crate::smart::launch::PendingLaunch;
 use crate::text::number;
@@ -59,6 +59,17 @@ pub struct RunRecord {
     pub new_rows: Option<u32>,
     /// The code of the error that ended it early, if one did.
     pub code: Option<String>,
+}
+
+impl RunRecord {
+    /// Of a run that ended: did all arrive that there is? What was not granted is no loss.
+    pub fn is_whole(&self) -> bool {
+        let checkpoint = &self.checkpoint;
+        let is_limited = |pull: &PullPoint| pull.standing == Standing::Limited;
+        self.code.is_none()
+            && checkpoint.tally().not_saved() == 0
+            && !checkpoint.pulls.iter().any(is_limited)
+    }
 }
 
 /// Keeps the JHE session over the redirect, and until a run ends.
@@ -124,30 +135,28 @@ pub fn take_launch(store: &impl SessionStore) -> Result<Option<PendingLaunch>, S
 /// # Errors
 /// [`StoreError`].
 pub fn keep_run(store: &impl SessionStore, run: &RunRecord) -> Result<(), StoreError> {
-    let optional = |count: Option<u32>| count.map(|count| number(u64::from(count)));
-    let (held_before, new_rows) = (optional(run.checkpoint.held_before), optional(run.new_rows));
-    let mut pulls = String::new();
+    let mut text = String::from("{\"pulls\":[");
     for pull in &run.checkpoint.pulls {
-        push_pull(&mut pulls, pull);
-    }
-    let plan = number(run.checkpoint.plan);
-    let mut members = alloc::vec![("pulls", pulls.as_str()), ("plan", &plan)];
-    for (name, text) in [
-        ("held_before", &held_before),
-        ("new_rows", &new_rows),
-        ("code", &run.code),
-    ] {
-        members.extend(text.as_ref().map(|text| (name, text.as_str())));
-    }
-    for (name, is_so) in [
-        ("is_finished", run.is_finished),
-        ("needs_sign_in", run.needs_sign_in),
-    ] {
-        if is_so {
-            members.push((name, "true"));
+        if !text.ends_with('[') {
+            text.push(',');
         }
+        push_pull(&mut text, pull);
     }
-    store.write(RUN, &object(&members))
+    text.push(']');
+    let mut push = |name: &str, value: Option<&str>| {
+        for part in [",\"", name, "\":", value.unwrap_or(NULL)] {
+            text.push_str(part);
+        }
+    };
+    let count = |count: Option<u32>| count.map(|count| number(u64::from(count)));
+    push("plan", Some(&number(run.checkpoint.plan)));
+    push("held_before", count(run.checkpoint.held_before).as_deref());
+    push("new_rows", count(run.new_rows).as_deref());
+    push("code", run.code.as_deref().map(quoted).as_deref());
+    push("is_finished", run.is_finished.then_some(TRUE));
+    push("needs_sign_in", run.needs_sign_in.then_some(TRUE));
+    text.push('}');
+    store.write(RUN, &text)
 }
 
 /// Where the run of this tab stands.
@@ -157,11 +166,11 @@ pub fn keep_run(store: &impl SessionStore, run: &RunRecord) -> Result<(), StoreE
 pub fn run(store: &impl SessionStore) -> Result<Option<RunRecord>, StoreError> {
     read(store, RUN, |stored| {
         let count = |name| stored.get(name)?.whole_number()?.try_into().ok();
-        let pulls = stored.get_string("pulls")?;
-        let pulls: Option<Vec<PullPoint>> = pulls.lines().map(pull_point).collect();
+        let pulls: Option<Vec<PullPoint>> = stored.list("pulls").map(pull_point).collect();
+        let is_so = |name| stored.get(name).map(Json::text) == Some(TRUE);
         Some(RunRecord {
-            is_finished: stored.get("is_finished").is_some(),
-            needs_sign_in: stored.get("needs_sign_in").is_some(),
+            is_finished: is_so("is_finished"),
+            needs_sign_in: is_so("needs_sign_in"),
             checkpoint: Checkpoint {
                 pulls: pulls?,
                 plan: stored.get("plan")?.whole_number()?,
@@ -173,12 +182,11 @@ pub fn run(store: &impl SessionStore) -> Result<Option<RunRecord>, StoreError> {
     })
 }
 
-/// What stands for nothing.
-const NONE: &str = "-";
+const NULL: &str = "null";
+const TRUE: &str = "true";
 
-/// One search in a line: its row, its part, how it stands, its counts, the page. None of them holds a space.
-fn push_pull(line: &mut String, pull: &PullPoint) {
-    let part = pull.part.map(|part| number(part as u64));
+/// One search as a list: its row, its part, how it stands, the page, its counts.
+fn push_pull(text: &mut String, pull: &PullPoint) {
     let standing = match &pull.standing {
         Standing::Open => "open",
         Standing::Whole => "whole",
@@ -187,44 +195,47 @@ fn push_pull(line: &mut String, pull: &PullPoint) {
         Standing::Limited => "limited",
         Standing::Failed(code) => code,
     };
-    let mut push = |text: &str| {
-        line.push_str(text);
-        line.push(' ');
-    };
-    push(&number(pull.row as u64));
-    push(part.as_deref().unwrap_or(NONE));
-    push(standing);
-    for count in pull.tally.clone().counts() {
-        push(&number(u64::from(*count)));
+    let part = pull.part.map(|part| number(part as u64));
+    let page = pull.page.as_deref().map(quoted);
+    let row = number(pull.row as u64);
+    for (before, value) in [
+        ("[", row.as_str()),
+        (",", part.as_deref().unwrap_or(NULL)),
+        (",", &quoted(standing)),
+        (",", page.as_deref().unwrap_or(NULL)),
+    ] {
+        text.push_str(before);
+        text.push_str(value);
     }
-    line.push_str(pull.page.as_deref().unwrap_or(NONE));
-    line.push('\n');
+    for count in pull.tally.clone().counts() {
+        text.push(',');
+        text.push_str(&number(u64::from(*count)));
+    }
+    text.push(']');
 }
 
-fn pull_point(line: &str) -> Option<PullPoint> {
-    let mut words = line.split(' ');
-    let row = words.next()?.parse().ok()?;
-    let part = match words.next()? {
-        NONE => None,
-        part => Some(part.parse().ok()?),
-    };
-    let standing = match words.next()? {
-        "open" => Standing::Open,
-        "whole" => Standing::Whole,
-        "divided" => Standing::Divided,
-        "not_granted" => Standing::NotGranted,
-        "limited" => Standing::Limited,
-        code => Standing::Failed(code.into()),
-    };
+fn pull_point(pull: Json<'_>) -> Option<PullPoint> {
+    let mut values = pull.elements();
+    let row = values.next()?.whole_number()? as usize;
+    let part = values.next()?.whole_number();
+    let standing = values.next()?.string()?;
+    let page = values.next()?.string();
     let mut tally = Tally::default();
     for count in tally.counts() {
-        *count = words.next()?.parse().ok()?;
+        *count = values.next()?.whole_number()? as u32;
     }
     Some(PullPoint {
         row,
-        part,
-        standing,
-        page: words.next().filter(|page| *page != NONE).map(String::from),
+        part: part.map(|part| part as usize),
+        standing: match standing.as_str() {
+            "open" => Standing::Open,
+            "whole" => Standing::Whole,
+            "divided" => Standing::Divided,
+            "not_granted" => Standing::NotGranted,
+            "limited" => Standing::Limited,
+            _ => Standing::Failed(standing),
+        },
+        page,
         tally,
     })
 }
@@ -383,7 +394,7 @@ mod tests {
         keep_run(&store, &run).unwrap();
         assert_eq!(
             store.read(RUN).unwrap().unwrap(),
-            r#"{"pulls":"0 2 pull.forbidden 0 0 0 0 0 0 0 0 0 0 0 0 0 0 -\n3 - open 0 0 0 0 7 0 0 0 0 0 0 0 0 1 https://ehr.example/R4?page=2\n","plan":"11","held_before":"3","new_rows":"4","is_finished":"true"}"#
+            r#"{"pulls":[[0,2,"pull.forbidden",null,0,0,0,0,0,0,0,0,0,0,0,0,0,0],[3,null,"open","https://ehr.example/R4?page=2",0,0,0,0,7,0,0,0,0,0,0,0,0,1]],"plan":11,"held_before":3,"new_rows":4,"code":null,"is_finished":true,"needs_sign_in":null}"#
         );
         let mut without_reasons = run.clone();
         without_reasons.checkpoint.pulls[1].tally.reasons.clear();
@@ -409,6 +420,31 @@ mod tests {
             keep_run(&store, &run).unwrap();
             assert_eq!(super::run(&store), Ok(Some(run)));
         }
+    }
+
+    #[test]
+    fn a_run_that_left_something_out_is_not_whole() {
+        let ended = |standing, refused, code: Option<&str>| {
+            let mut run = RunRecord {
+                is_finished: true,
+                code: code.map(str::to_owned),
+                ..RunRecord::default()
+            };
+            run.checkpoint.pulls.push(PullPoint {
+                standing,
+                tally: Tally {
+                    refused,
+                    ..Tally::default()
+                },
+                ..PullPoint::default()
+            });
+            run.is_whole()
+        };
+        assert!(ended(Standing::Whole, 0, None));
+        assert!(ended(Standing::NotGranted, 0, None));
+        assert!(!ended(Standing::Whole, 1, None));
+        assert!(!ended(Standing::Whole, 0, Some("pull.forbidden")));
+        assert!(!ended(Standing::Limited, 0, None));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::exchange::deployment::{Deployment, Unit};
 use crate::import::plan::RowTally;
 use crate::import::progress::{Tally, frequent};
 use crate::import::{Standing, Wait};
-use crate::text::{capitalized, number};
+use crate::text::{capitalized, listed, number};
 
 /// A run in words. A count is never shown without its failures.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub struct Summary {
     pub notes: Vec<String>,
 }
 
+/// The name of several kinds together.
+const ALL: &str = "Your records";
 /// So many reasons and remarks of the hospital are shown.
 const SHOWN: usize = 5;
 
@@ -35,7 +37,7 @@ impl Summary {
         let not_saved = tally.not_saved();
         let (label, kinds) = match rows {
             [row] => (row.label.as_str(), Vec::new()),
-            rows => ("Your records", kinds(rows)),
+            rows => (ALL, kinds(rows)),
         };
         let stored = count_text(tally.stored);
         let what = match (deployment.writing.unit, new_rows, tally.already_there) {
@@ -84,7 +86,7 @@ fn kinds(rows: &[RowTally]) -> Vec<String> {
         let tally = &row.tally;
         let count = tally.stored + tally.already_there;
         let mut parts = alloc::vec![row.label.as_str(), ": "];
-        let (counted, unsaved) = (records(count), count_text(tally.not_saved()));
+        let (counted, unsaved) = (some_records(count), count_text(tally.not_saved()));
         if count > 0 {
             parts.push(&counted);
         }
@@ -126,7 +128,7 @@ fn kinds(rows: &[RowTally]) -> Vec<String> {
     }
     for (what, labels) in [("Nothing found: ", nothing), ("Not shared: ", not_granted)] {
         if !labels.is_empty() {
-            lines.push([what, &labels.join(", ")].concat());
+            lines.push([what, &listed(&labels)].concat());
         }
     }
     lines
@@ -151,8 +153,7 @@ fn notes(tally: &Tally, portal: &str) -> Vec<String> {
     let mut notes = Vec::new();
     let mut note = |count: u32, text: &[&str]| {
         if count > 0 {
-            let noun = if count == 1 { " record" } else { " records" };
-            notes.push([&count_text(count), noun, &text.concat()].concat());
+            notes.push([some_records(count), text.concat()].concat());
         }
     };
     note(
@@ -274,16 +275,24 @@ fn push_counts(text: &mut String, tally: &Tally) {
     }
 }
 
-/// A line for each kind of which something was found: `Labs: 30 records found so far, 12 saved`.
+/// `Labs: 30 records found so far, 12 saved`. Of several kinds a line for all, and one for each of which something was found.
 pub fn progress_lines(rows: &[RowTally]) -> Vec<String> {
-    let is_shown = |row: &&RowTally| rows.len() == 1 || row.tally.found > 0;
-    rows.iter().filter(is_shown).map(progress_line).collect()
+    if let [row] = rows {
+        return alloc::vec![progress_line(&row.label, &row.tally)];
+    }
+    let mut lines = alloc::vec![progress_line(ALL, &total(rows))];
+    for row in rows {
+        let found = row.tally.found.saturating_sub(row.tally.repeated);
+        if found > 0 {
+            lines.push([&row.label, ": ", &some_records(found)].concat());
+        }
+    }
+    lines
 }
 
-fn progress_line(row: &RowTally) -> String {
-    let tally = &row.tally;
+fn progress_line(label: &str, tally: &Tally) -> String {
     let found = records(tally.found.saturating_sub(tally.repeated));
-    let mut line = [&row.label, ": ", &found, " found so far"].concat();
+    let mut line = [label, ": ", &found, " found so far"].concat();
     for (count, what) in [
         (Some(tally.stored), " saved"),
         (
@@ -336,6 +345,12 @@ fn with_counts(counts: &[(String, u32)], limit: usize) -> Vec<String> {
 
 fn count_text(count: u32) -> String {
     number(u64::from(count))
+}
+
+/// `1 record`, `2 records`.
+fn some_records(count: u32) -> String {
+    let noun = if count == 1 { " record" } else { " records" };
+    [&count_text(count), noun].concat()
 }
 
 /// Always in the plural, as JHE's own documentation words it: `(1 records could not be saved)`.
@@ -476,8 +491,13 @@ mod tests {
         );
         assert_eq!(summary.reasons, ["1 × Labs: id"]);
         assert_eq!(
-            progress_lines(&rows).first().map(String::as_str),
-            Some("Labs: 2 records found so far, 2 saved, 1 could not be saved")
+            progress_lines(&rows),
+            [
+                "Your records: 14 records found so far, 14 saved, 1 could not be saved",
+                "Labs: 2 records",
+                "Orders: 3 records",
+                "Vital signs: 9 records",
+            ]
         );
     }
 

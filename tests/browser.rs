@@ -63,7 +63,7 @@ async fn jhes_template_hands_an_object_over() {
     ] {
         Reflect::set(&config, &name.into(), &value.into()).unwrap();
     }
-    start_page(out.clone(), config.into());
+    start_page(out.clone(), config.into(), JsValue::UNDEFINED);
     assert_eq!(end(&out).await, "invitation.missing");
 }
 

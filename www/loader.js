@@ -56,23 +56,25 @@
     // Asked for beside the glue, not after it.
     const response = fetch(wasmUrl);
     response.catch(function () {});
-    const module = await import(folder + name + '.js');
+    const glue = await import(folder + name + '.js');
+    let made;
     try {
-      await module.default({ module_or_path: response });
+      made = await WebAssembly.instantiateStreaming(response, glue.imports());
     } catch (streamingError) {
       if (codeOf(streamingError) === 'browser.no_webassembly') {
         throw streamingError;
       }
-      // The glue itself copes with a wrong media type; this is for everything else that streaming minds and a
-      // second, plain reading does not (a proxy that cut the first answer, a policy of an extension).
+      // For all that streaming minds and a second, plain reading does not: a wrong media type, a browser that can't
+      // stream, a proxy that cut the first answer, a policy of an extension.
       console.warn('jhe-connect: reading the module again, because: ' + describe(streamingError));
       const again = await fetch(wasmUrl, { cache: 'no-cache' });
       if (!again.ok) {
         throw new Error(wasmUrl + ' was answered with status ' + again.status);
       }
-      await module.default({ module_or_path: await again.arrayBuffer() });
+      made = await WebAssembly.instantiate(await again.arrayBuffer(), glue.imports());
     }
-    return module;
+    glue.start(made.instance, made.module);
+    return glue;
   }
 
   // Calls an export of the module `name`; what goes wrong on the way there is explained inside `out`.

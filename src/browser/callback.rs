@@ -13,7 +13,7 @@ use crate::browser::storage::TabStore;
 use crate::browser::view::{Stage, View};
 use crate::browser::{location, platform};
 use crate::config::PageConfig;
-use crate::error::{CallbackError, Error};
+use crate::error::{CallbackError, Failure};
 use crate::exchange::deployment::MYCHART;
 use crate::exchange::jhe::JheSession;
 use crate::exchange::patient::{Identification, PatientIdentifier};
@@ -33,14 +33,14 @@ pub(crate) async fn run(view: View, config: String) {
 }
 
 /// The callback page: from the hospital's answer, or from where a reload found the run, to the records in JHE.
-async fn callback(view: &View, config: &str) -> Result<(), Error> {
+async fn callback(view: &View, config: &str) -> Result<(), Failure> {
     let page = page_url()?;
     // Before anything that can fail: neither a code nor an error stays in the address bar.
     location::scrub(&page);
     platform::require_secure_context()?;
     let store = TabStore::open()?;
     let earlier = session::run(&store)?;
-    let known = known(&store, config, &page);
+    let known = known(view, &store, config, &page);
     if !AuthorizationResponse::is_present(page.query()) {
         let run = earlier.ok_or(CallbackError::NothingPending)?;
         if run.is_finished {
@@ -62,7 +62,7 @@ async fn callback(view: &View, config: &str) -> Result<(), Error> {
     view.step(&["Completing your sign-in at ", portal].concat());
     let ehr = complete_sign_in(request, launched).await?;
     config.plan.require_grant(&ehr)?;
-    view.step(&[portal, " patient id: ", &ehr.patient].concat());
+    view.step(&["Patient id at ", portal, ": ", &ehr.patient].concat());
     let checkpoint = match (session::ehr(&store, &page)?, earlier) {
         (Some(before), _) if !before.is_of_same_patient(&ehr) => {
             return Err(CallbackError::OtherPatient.into());
@@ -74,8 +74,14 @@ async fn callback(view: &View, config: &str) -> Result<(), Error> {
 }
 
 /// The configuration and the JHE session.
-fn known(store: &TabStore, config: &str, page: &Url) -> Result<(PageConfig, JheSession), Error> {
+fn known(
+    view: &View,
+    store: &TabStore,
+    config: &str,
+    page: &Url,
+) -> Result<(PageConfig, JheSession), Failure> {
     let config = PageConfig::parse(config, page)?;
+    view.names_portal(config.deployment.portal);
     let jhe = session::jhe(store, &config.jhe)?;
     Ok((config, jhe.ok_or(CallbackError::NoJheSession)?))
 }
@@ -91,7 +97,7 @@ async fn import(
     jhe: JheSession,
     ehr: LaunchContext,
     checkpoint: Checkpoint,
-) -> Result<(), Error> {
+) -> Result<(), Failure> {
     let jhe = Rc::new(jhe);
     let lock = ["jhe-connect ", ehr.issuer.as_str(), " ", &ehr.patient].concat();
     let lock = Lock::take(&lock).await;
@@ -106,7 +112,7 @@ async fn import(
     let mut identification = identification(&config, &jhe, &ehr);
     converse(&mut identification).await;
     identification.finish()?;
-    view.step(&["Stored ", portal, " patient id in JHE"].concat());
+    view.step("Stored your patient id in JHE");
     let mut registration = registration(&config, &jhe, &ehr);
     converse(&mut registration).await;
     let source = registration.finish()?;
@@ -282,14 +288,14 @@ async fn finish(
 }
 
 /// The callback page without an answer: a reload. A run that ended is told of again, and never repeated.
-fn recall(view: &View, run: &RunRecord, config: &str, page: &Url) -> Result<(), Error> {
+fn recall(view: &View, run: &RunRecord, config: &str, page: &Url) -> Result<(), Failure> {
     let config = PageConfig::parse(config, page);
     let (deployment, plan) = match config {
         Ok(config) => (config.deployment, config.plan),
         Err(_) => (&MYCHART, Plan::of(&MYCHART)),
     };
     let rows = plan.sums(&run.checkpoint.pulls);
-    let is_whole = run.code.is_none() && run.checkpoint.tally().not_saved() == 0;
+    let is_whole = run.is_whole();
     view.step(match is_whole {
         true => "This import is finished. Nothing was sent again.",
         false => "This import ended, but not everything arrived. Nothing was sent again.",

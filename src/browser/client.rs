@@ -22,7 +22,7 @@ use crate::browser::storage::TabStore;
 use crate::browser::value::json;
 use crate::browser::{location, platform};
 use crate::config::AuthorizeOptions;
-use crate::error::{CallbackError, Error};
+use crate::error::{CallbackError, Error, Failure};
 use crate::exchange::deployment::MYCHART;
 use crate::fhir::pager::Pager;
 use crate::fhir::search::Search;
@@ -137,7 +137,7 @@ pub fn ready(
     }))
 }
 
-type Outcome = Pin<Box<dyn Future<Output = Result<JsValue, Error>>>>;
+type Outcome = Pin<Box<dyn Future<Output = Result<JsValue, Failure>>>>;
 
 fn promise(outcome: Outcome) -> Promise {
     let mut outcome = Some(outcome);
@@ -149,7 +149,7 @@ fn promise(outcome: Outcome) -> Promise {
         spawn(Box::pin(async move {
             let (settle, value) = match outcome.await {
                 Ok(value) => (resolve, value),
-                Err(error) => (reject, rejection(&error)),
+                Err(Failure(error)) => (reject, rejection(&error)),
             };
             // These two functions do not throw.
             let _ = settle.call1(&JsValue::NULL, &value);
@@ -224,7 +224,7 @@ fn observation_pages(context: &Rc<LaunchContext>, parameters: &JsValue) -> JsVal
 }
 
 /// The next page as an `IteratorResult`. It is put together as text and read by the browser in one go.
-async fn next_page(context: &LaunchContext, pager: &RefCell<Pager>) -> Result<JsValue, Error> {
+async fn next_page(context: &LaunchContext, pager: &RefCell<Pager>) -> Result<JsValue, Failure> {
     let failed = |reason| PullError {
         page: pager.borrow().pages() + 1,
         reason,

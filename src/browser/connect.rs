@@ -13,7 +13,7 @@ use crate::browser::storage::TabStore;
 use crate::browser::view::{Stage, View};
 use crate::browser::{location, platform};
 use crate::config::PageConfig;
-use crate::error::{CallbackError, Error};
+use crate::error::{CallbackError, Failure};
 use crate::exchange::invitation::{Enrolment, Invitation};
 use crate::session;
 use crate::smart::discovery::Issuer;
@@ -29,7 +29,7 @@ pub(crate) async fn run_again(view: View, config: String) {
     end(&view, sign_in_again(&view, &config).await);
 }
 
-async fn connect(view: &View, config: &str, picker: &JsValue) -> Result<(), Error> {
+async fn connect(view: &View, config: &str, picker: &JsValue) -> Result<(), Failure> {
     platform::require_secure_context()?;
     let store = TabStore::open()?;
     let page = page_url()?;
@@ -58,10 +58,11 @@ async fn connect(view: &View, config: &str, picker: &JsValue) -> Result<(), Erro
     sign_in(view, &store, &config, &iss, page).await
 }
 
-async fn sign_in_again(view: &View, config: &str) -> Result<(), Error> {
+async fn sign_in_again(view: &View, config: &str) -> Result<(), Failure> {
     let store = TabStore::open()?;
     let page = page_url()?;
     let config = PageConfig::parse(config, &page)?;
+    view.names_portal(config.deployment.portal);
     let ehr = session::ehr(&store, &page)?.ok_or(CallbackError::Interrupted)?;
     sign_in(view, &store, &config, ehr.issuer.as_str(), page).await
 }
@@ -73,7 +74,7 @@ async fn sign_in(
     config: &PageConfig,
     iss: &str,
     page: Url,
-) -> Result<(), Error> {
+) -> Result<(), Failure> {
     for resource_type in config.plan.not_in_scope(&config.scope) {
         let advice = [
             "jhe-connect: the scope lacks ",

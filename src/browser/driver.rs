@@ -13,8 +13,10 @@ use crate::import::{Action, Ending, ImportRun, TaskId};
 
 type UnderWay = Pin<Box<dyn Future<Output = (TaskId, Answer)>>>;
 
-/// Performs `run` to its end. `keep` is called before anything is sent, `show` after every finished task and before every
-/// wait.
+/// So often the screen is brought up to date while nothing happens, in milliseconds.
+const TICK_MS: u64 = 1_000;
+
+/// Performs `run` to its end. `keep` is called before anything is sent, `show` before every wait and every second of it.
 pub(crate) async fn perform(
     run: &mut ImportRun,
     keep: &mut dyn FnMut(&ImportRun),
@@ -22,38 +24,27 @@ pub(crate) async fn perform(
 ) -> Ending {
     let mut under_way: Vec<UnderWay> = Vec::new();
     loop {
-        match run.next_action(platform::now()) {
+        let now = platform::now();
+        let wait = match run.next_action(now) {
             Action::Perform(task, request) => {
                 keep(run);
                 under_way.push(Box::pin(async move { (task, fetch::send(request).await) }));
+                continue;
             }
-            Action::AwaitFinish => {
-                let (task, answer) = next_finished(&mut under_way).await;
-                run.finish(task, answer, platform::now());
-                show(run);
-            }
-            Action::AwaitTime(until) => {
-                show(run);
-                // A second at a time, so that the patient sees it pass.
-                let wait = until.saturating_sub(platform::now()).min(1_000);
-                let mut pause = platform::pause(u32::try_from(wait).unwrap_or_default());
-                let finished = poll_fn(|context| match poll_finished(&mut under_way, context) {
-                    Poll::Ready(finished) => Poll::Ready(Some(finished)),
-                    Poll::Pending => Pin::new(&mut pause).poll(context).map(|_| None),
-                });
-                if let Some((task, answer)) = finished.await {
-                    run.finish(task, answer, platform::now());
-                    show(run);
-                }
-            }
+            Action::AwaitFinish => TICK_MS,
+            Action::AwaitTime(until) => until.saturating_sub(now).min(TICK_MS),
             Action::Complete => return run.ending(),
+        };
+        show(run);
+        let mut pause = platform::pause(u32::try_from(wait).unwrap_or_default());
+        let finished = poll_fn(|context| match poll_finished(&mut under_way, context) {
+            Poll::Ready(finished) => Poll::Ready(Some(finished)),
+            Poll::Pending => Pin::new(&mut pause).poll(context).map(|_| None),
+        });
+        if let Some((task, answer)) = finished.await {
+            run.finish(task, answer, platform::now());
         }
     }
-}
-
-/// The first of the tasks to finish, which is taken out.
-async fn next_finished(under_way: &mut Vec<UnderWay>) -> (TaskId, Answer) {
-    poll_fn(|context| poll_finished(under_way, context)).await
 }
 
 fn poll_finished(

@@ -4,13 +4,13 @@ use crate::browser::platform::Listener;
 use crate::browser::storage::TabStore;
 use crate::browser::view::{Stage, View};
 use crate::browser::{location, platform};
-use crate::error::Error;
+use crate::error::{Error, Failure};
 use crate::remedy::GO_ON;
 use crate::session;
 
 /// Tells the patient how a page ended.
-pub(crate) fn end(view: &View, result: Result<(), Error>) {
-    if let Err(error) = result {
+pub(crate) fn end(view: &View, result: Result<(), Failure>) {
+    if let Err(Failure(error)) = result {
         fail(view, &error);
     }
 }
@@ -34,7 +34,7 @@ fn fail(view: &View, error: &Error) {
     view.stage(Stage::Failed);
 }
 
-fn log(error: &Error) {
+pub(crate) fn log(error: &Error) {
     platform::log_error(&["jhe-connect ", &error.line()].concat());
 }
 

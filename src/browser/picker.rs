@@ -15,14 +15,14 @@ use core::task::{Poll, Waker};
 use js_sys::{Object, Reflect};
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
-use wasm_bindgen_futures::JsFuture;
 use web_sys::{Element, Event, HtmlDivElement, HtmlInputElement, KeyboardEvent};
 
 use crate::browser::fetch::send;
 use crate::browser::location;
-use crate::browser::platform::{Listener, now, pause};
+use crate::browser::pages::log;
+use crate::browser::platform::{Listener, Timer, now};
 use crate::browser::view::{Stage, View, set};
-use crate::error::Error;
+use crate::error::{Error, Failure};
 use crate::exchange::brands::{Brand, BrandsError};
 use crate::exchange::jhe::JheSession;
 use crate::http::{Answer, TransportError};
@@ -37,7 +37,7 @@ pub(crate) async fn pick(
     handed: &JsValue,
     jhe: JheSession,
     path: &'static str,
-) -> Result<Brand, Error> {
+) -> Result<Brand, Failure> {
     view.step("Choosing your hospital");
     view.stage(Stage::Choosing);
     let query = location::kept_query();
@@ -60,18 +60,23 @@ pub(crate) async fn pick(
 /// The search, shared with the listeners.
 struct Search {
     picker: RefCell<Picker>,
-    /// Did the patient do something that was not looked at yet?
+    /// Did something happen that was not looked at yet?
     has_changed: Cell<bool>,
     waker: Cell<Option<Waker>>,
 }
 
 impl Search {
     /// Tells the search what the patient did.
-    fn tell(&self, act: impl FnOnce(&mut Picker)) {
+    fn tell(&self, act: &mut dyn FnMut(&mut Picker)) {
         // It is lent only while it is drawn, and then nobody does anything.
         if let Ok(mut picker) = self.picker.try_borrow_mut() {
             act(&mut picker);
         }
+        self.look();
+    }
+
+    /// Has the search looked at.
+    fn look(&self) {
         self.has_changed.set(true);
         if let Some(waker) = self.waker.take() {
             waker.wake();
@@ -127,7 +132,7 @@ impl<'a> Combobox<'a> {
         };
         let input = input.unchecked_into::<HtmlInputElement>();
         if input.id().is_empty() {
-            input.set_id("jc-search");
+            set(&input, "id", "jc-search");
         }
         let is_labelled = input.labels().is_some_and(|labels| labels.length() > 0);
         if !is_labelled && !input.has_attribute("aria-label") {
@@ -156,13 +161,13 @@ impl<'a> Combobox<'a> {
             set(&input, name, value);
         }
         // A browser may restore what a page looked like when it was left.
-        input.set_disabled(false);
+        mark(&input, "disabled", false);
         input.set_value(query);
         results.set_text_content(None);
         let status = view.add(&results, "p", "jc-found", "")?;
         set(&status, "role", "status");
         let list = view.add(&results, "div", LIST, "")?;
-        list.set_id(LIST);
+        set(&list, "id", LIST);
         set(&list, "role", "listbox");
         set(&list, "aria-label", "Hospitals");
         let trouble = view.add(&results, "div", "jc-trouble", "")?;
@@ -172,7 +177,8 @@ impl<'a> Combobox<'a> {
             ("summary", "My hospital is not here"),
             (
                 "p",
-                "Try the name of the health system or the city, as it stands on your patient portal (the site or app where you see your results).",
+                "Try the name of the health system or the city, as it stands on your patient portal (the site or app \
+                 where you see your results).",
             ),
             (
                 "p",
@@ -204,7 +210,7 @@ impl<'a> Combobox<'a> {
     }
 
     /// Performs the search to its end.
-    async fn perform(&mut self, search: &Rc<Search>) -> Result<Brand, Error> {
+    async fn perform(&mut self, search: &Rc<Search>) -> Result<Brand, BrandsError> {
         let mut under_way: Option<UnderWay> = None;
         loop {
             let action = {
@@ -216,7 +222,7 @@ impl<'a> Combobox<'a> {
                 }
                 action
             };
-            let mut timer = None;
+            let mut _timer = None;
             match action {
                 Action::Ask(ticket, request) => {
                     // The one before is given up by this.
@@ -225,13 +231,14 @@ impl<'a> Combobox<'a> {
                 Action::AwaitAnswer => {}
                 Action::AwaitTime(until) => {
                     under_way = None;
-                    let wait = until.saturating_sub(now());
-                    timer = Some(pause(u32::try_from(wait).unwrap_or_default()));
+                    let wait = u32::try_from(until.saturating_sub(now())).unwrap_or_default();
+                    let search = Rc::clone(search);
+                    _timer = Timer::new(wait, move || search.look());
                 }
                 Action::AwaitPatient => under_way = None,
-                Action::End(end) => return Ok(end?),
+                Action::End(end) => return end,
             }
-            if let Some((ticket, answer)) = next(search, &mut under_way, timer).await {
+            if let Some((ticket, answer)) = next(search, &mut under_way).await {
                 under_way = None;
                 search.picker.borrow_mut().finish(ticket, answer);
             }
@@ -275,7 +282,7 @@ impl Combobox<'_> {
             let Some(row) = self.view.add(&self.list, "div", "jc-option", "") else {
                 return;
             };
-            row.set_id(&["jc-option-", &number(index as u64)].concat());
+            set(&row, "id", &["jc-option-", &number(index as u64)].concat());
             set(&row, "role", "option");
             for (class, text) in [
                 ("jc-brand", &brand.name),
@@ -284,11 +291,12 @@ impl Combobox<'_> {
             ] {
                 self.view.add(&row, "div", class, text);
             }
-            let listener = on_click(&row, search, move |picker| picker.pick(index));
+            let listener = on_click(&row, search, Box::new(move |picker| picker.pick(index)));
             self.rows.push((row, listener));
         }
         if let Some(error) = picker.failure() {
             let error = Error::from(error.clone());
+            log(&error);
             self.view
                 .explain(&self.trouble, &error, self.view.portal(), Some(ASK_AGAIN));
             let button = self
@@ -296,7 +304,7 @@ impl Combobox<'_> {
                 .add(&self.trouble, "button", "jc-action", "Try again");
             self.again = button.map(|button| {
                 set(&button, "type", "button");
-                on_click(&button, search, Picker::hurry)
+                on_click(&button, search, Box::new(Picker::hurry))
             });
         }
         show(&self.missing, picker.failure().is_none());
@@ -308,8 +316,8 @@ impl Combobox<'_> {
         self.results.set_text_content(None);
         match picked {
             Some(brand) => {
-                self.input.set_value(&brand.full_name());
-                self.input.set_disabled(true);
+                self.input.set_value(brand.place_name());
+                mark(&self.input, "disabled", true);
             }
             None => show(&self.container, false),
         }
@@ -324,7 +332,7 @@ fn part<T: JsCast>(handed: &JsValue, name: &str) -> Option<T> {
 
 fn listen(input: &HtmlInputElement, search: &Rc<Search>) -> [Listener; 4] {
     let (field, typing) = (input.clone(), Rc::clone(search));
-    let typed = move |_| typing.tell(|picker| picker.type_in(&field.value(), now()));
+    let typed = move |_| typing.tell(&mut |picker| picker.type_in(&field.value(), now()));
     let pressing = Rc::clone(search);
     let pressed = move |event: Event| {
         // Browsers that fill in a field send this event without a key. Letters that are being composed of several
@@ -332,7 +340,7 @@ fn listen(input: &HtmlInputElement, search: &Rc<Search>) -> [Listener; 4] {
         if let Some(event) = event.dyn_ref::<KeyboardEvent>()
             && !event.is_composing()
         {
-            pressing.tell(|picker| {
+            pressing.tell(&mut |picker| {
                 if picker.press(&event.key()) {
                     event.prevent_default();
                 }
@@ -340,11 +348,11 @@ fn listen(input: &HtmlInputElement, search: &Rc<Search>) -> [Listener; 4] {
         }
     };
     let returning = Rc::clone(search);
-    let online = move |_| returning.tell(Picker::hurry);
+    let online = move |_| returning.tell(&mut Picker::hurry);
     [
         Listener::on(Some(input), "input", Box::new(typed)),
         Listener::on(Some(input), "keydown", Box::new(pressed)),
-        on_click(input, search, Picker::open),
+        on_click(input, search, Box::new(Picker::open)),
         Listener::new("online", online),
     ]
 }
@@ -352,28 +360,22 @@ fn listen(input: &HtmlInputElement, search: &Rc<Search>) -> [Listener; 4] {
 fn on_click(
     element: &Element,
     search: &Rc<Search>,
-    act: impl Fn(&mut Picker) + 'static,
+    mut act: Box<dyn FnMut(&mut Picker)>,
 ) -> Listener {
     let search = Rc::clone(search);
-    let clicked = move |_| search.tell(&act);
+    let clicked = move |_| search.tell(&mut act);
     Listener::on(Some(element), "click", Box::new(clicked))
 }
 
-/// Waits until the question under way is answered, until the time has come or until the patient does something.
-async fn next(
-    search: &Search,
-    under_way: &mut Option<UnderWay>,
-    mut timer: Option<JsFuture>,
-) -> Option<(Ticket, Answer)> {
+/// Waits until the question under way is answered, or something else happens.
+async fn next(search: &Search, under_way: &mut Option<UnderWay>) -> Option<(Ticket, Answer)> {
     poll_fn(|context| {
         if let Some(task) = under_way
             && let Poll::Ready(finished) = task.as_mut().poll(context)
         {
             return Poll::Ready(Some(finished));
         }
-        let timer = timer.as_mut().map(|timer| Pin::new(timer).poll(context));
-        let is_time = timer.is_some_and(|timer| timer.is_ready());
-        if search.has_changed.take() || is_time {
+        if search.has_changed.take() {
             return Poll::Ready(None);
         }
         search.waker.set(Some(context.waker().clone()));

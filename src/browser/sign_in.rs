@@ -4,7 +4,7 @@ use crate::browser::fetch::{converse, send};
 use crate::browser::storage::TabStore;
 use crate::browser::{location, platform};
 use crate::config::{AuthorizeOptions, ConfigError};
-use crate::error::{Error, SignInError};
+use crate::error::{Failure, SignInError};
 use crate::http::HttpRequest;
 use crate::oauth::token::TokenResponse;
 use crate::session;
@@ -20,7 +20,7 @@ pub(crate) async fn begin_sign_in(
     store: &TabStore,
     options: &AuthorizeOptions,
     page: Url,
-) -> Result<String, Error> {
+) -> Result<String, Failure> {
     let issuer = Issuer::parse(&options.iss, &page)?;
     let mut discovery = Discovery::new(issuer, page);
     converse(&mut discovery).await;
@@ -43,7 +43,7 @@ pub(crate) async fn begin_sign_in(
 }
 
 /// Takes the pending sign-in out of storage and judges the answer in the page's query with it.
-pub(crate) fn answered(store: &TabStore, page: &Url) -> Result<(HttpRequest, Launched), Error> {
+pub(crate) fn answered(store: &TabStore, page: &Url) -> Result<(HttpRequest, Launched), Failure> {
     let pending = session::take_launch(store)?;
     Ok(redeem(pending, page.query(), page, platform::now())?)
 }
@@ -52,13 +52,13 @@ pub(crate) fn answered(store: &TabStore, page: &Url) -> Result<(HttpRequest, Lau
 pub(crate) async fn complete_sign_in(
     request: HttpRequest,
     launched: Launched,
-) -> Result<LaunchContext, Error> {
+) -> Result<LaunchContext, Failure> {
     let answer = send(request).await.map_err(SignInError::Transport)?;
     let token = TokenResponse::from_response(&answer).map_err(SignInError::Token)?;
     Ok(LaunchContext::new(launched, token, platform::now())?)
 }
 
 /// The page's own URL.
-pub(crate) fn page_url() -> Result<Url, Error> {
+pub(crate) fn page_url() -> Result<Url, Failure> {
     location::page_url().map_err(|_| ConfigError::Malformed("the page's address").into())
 }

@@ -28,26 +28,41 @@ pub struct Brand {
 impl Brand {
     /// Hospital and place in one line.
     pub fn full_name(&self) -> String {
-        joined(&[&self.name, &self.facility])
+        joined(&[&self.name, &self.facility], ", ")
+    }
+
+    /// The place, or the hospital where that is the same.
+    pub fn place_name(&self) -> &str {
+        match self.facility.as_str() {
+            "" => &self.name,
+            place => place,
+        }
     }
 
     /// `None` where there is nothing to go to, or no name to know it by.
     fn read(row: Json<'_>) -> Option<Self> {
-        let text = |name| row.get_string(name).unwrap_or_default().trim().into();
-        // Not trimmed, but for the question whether it is a URL at all.
         let fhir_base_url = row.get_string("fhirBaseUrl")?;
         Url::parse(&fhir_base_url).ok()?;
-        let (mut name, mut facility): (String, String) = (text("brandName"), text("facilityName"));
-        if name.is_empty() || name == facility {
+        let [mut name, mut facility, address, city, state, postal_code] = [
+            "brandName",
+            "facilityName",
+            "addressText",
+            "city",
+            "state",
+            "postalCode",
+        ]
+        .map(|name| row.get_string(name).unwrap_or_default());
+        if name.trim().is_empty() || name == facility {
             name = core::mem::take(&mut facility);
         }
-        let (mut address, city): (String, String) = (text("addressText"), text("city"));
-        let lacks_city = !city.is_empty() && !contains(&address, &city);
-        if address.is_empty() || lacks_city {
-            let (state, postal_code): (String, String) = (text("state"), text("postalCode"));
-            address = joined(&[&address, &city, [&state, " ", &postal_code].concat().trim()]);
-        }
-        (!name.is_empty()).then_some(Brand {
+        let address = match address.is_empty() || !(city.is_empty() || contains(&address, &city)) {
+            true => joined(
+                &[&address, &city, &joined(&[&state, &postal_code], " ")],
+                ", ",
+            ),
+            false => address,
+        };
+        (!name.trim().is_empty()).then_some(Brand {
             name,
             facility,
             address,
@@ -56,12 +71,12 @@ impl Brand {
     }
 }
 
-/// The texts that are not empty, with commas.
-fn joined(texts: &[&str]) -> String {
+/// The texts that are not empty.
+fn joined(texts: &[&str], separator: &str) -> String {
     let mut out = String::new();
     for text in texts {
         if !out.is_empty() && !text.is_empty() {
-            out.push_str(", ");
+            out.push_str(separator);
         }
         out.push_str(text);
     }
@@ -78,8 +93,8 @@ pub struct Brands {
 }
 
 impl Brands {
-    /// The request for the hospitals with `query` in their name, the name of a place of theirs, or its city; for an empty
-    /// one JHE lists what it has.
+    /// The request for the hospitals with `query` in their name, the name of a place of theirs, or its city; for an
+    /// empty one JHE lists what it has.
     pub fn request(jhe: &JheSession, path: &str, query: &str) -> HttpRequest {
         jhe.get(&[path, "?", &form_encode(&[("q", query)])].concat())
     }
@@ -224,8 +239,10 @@ mod tests {
     fn a_name_is_not_told_twice_and_a_place_can_stand_for_its_hospital() {
         let same = first(&[("facilityName", "Mount Sinai Health System")]);
         assert_eq!(same.full_name(), "Mount Sinai Health System");
+        assert_eq!(same.place_name(), "Mount Sinai Health System");
         let nameless = first(&[("brandName", "")]);
         assert_eq!(nameless.full_name(), "Mount Sinai West");
+        assert_eq!(first(&[]).place_name(), "Mount Sinai West");
         assert_eq!(
             first(&[]).full_name(),
             "Mount Sinai Health System, Mount Sinai West"

@@ -74,19 +74,24 @@ pub(crate) fn attachments(record: &Record) -> Vec<Attachment> {
 }
 
 impl Attachment {
-    /// The request for the document, if it may be asked for. `room` is how many octets of base64 the record bears.
+    /// The request for the document, if it may be asked for. `parameters` are those that each query at this server needs,
+    /// `room` is how many octets of base64 the record bears.
     ///
     /// # Errors
     /// [`Kept`].
     pub(crate) fn request(
         &self,
         base: &Url,
+        parameters: &[(&str, &str)],
         token: &AccessToken,
         room: usize,
     ) -> Result<HttpRequest, Kept> {
         // FHIR R4 §2.24.0.8: a relative one is relative to the base, which is a folder.
         let folder = base.below("").map_err(|_| Kept::Elsewhere)?;
-        let url = base.confine(&self.url, &folder);
+        let mut url = base.confine(&self.url, &folder);
+        if let (Ok(confined), [_, ..]) = (&url, parameters) {
+            url = Url::parse(&confined.with_parameters(parameters));
+        }
         let url = url.map_err(|_| Kept::Elsewhere)?;
         let most = room / 4 * 3;
         if self.size.is_some_and(|size| size > most as u64) {
@@ -261,7 +266,7 @@ mod tests {
 
     fn request(url: &str) -> Result<String, Kept> {
         let attachment = one(&format!(r#"{{"url":"{url}"}}"#));
-        let request = attachment.request(&base(), &AccessToken::new("T".into()), 1000)?;
+        let request = attachment.request(&base(), &[], &AccessToken::new("T".into()), 1000)?;
         assert_eq!(
             crate::http::testing::header(&request, "Authorization"),
             Some("Bearer T")
@@ -331,11 +336,11 @@ mod tests {
         let token = AccessToken::new("T".into());
         let long = one(r#"{"url":"Binary/1","size":751}"#);
         assert_eq!(
-            long.request(&base(), &token, 1000).unwrap_err(),
+            long.request(&base(), &[], &token, 1000).unwrap_err(),
             Kept::TooLong
         );
         let short = one(r#"{"url":"Binary/1","size":750}"#);
-        assert!(short.request(&base(), &token, 1000).is_ok());
+        assert!(short.request(&base(), &[], &token, 1000).is_ok());
     }
 
     #[test]

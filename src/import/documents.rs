@@ -60,8 +60,11 @@ impl ImportRun {
                 self.errands.push_front(errand);
                 return Some(self.renew(request));
             }
+            let practice = self.ehr.practice_reference();
+            let practice: Vec<_> = practice.iter().map(|it| (PRACTICE, it.as_str())).collect();
             let base = self.ehr.issuer.base();
-            match attachment.request(base, &self.ehr.access_token, errand.room) {
+            let token = &self.ehr.access_token;
+            match attachment.request(base, &practice, token, errand.room) {
                 Ok(request) => {
                     errand.asked_with = self.renewals;
                     let task = self.new_task();

@@ -53,11 +53,12 @@ impl ImportRun {
         if is_patient_first || !self.has_room() {
             return None;
         }
-        let mut next: Option<(usize, (u32, usize, Option<usize>))> = None;
+        let turn = |pull: &Pull| (pull.turns / TURN, pull.row, pull.part);
+        let mut next: Option<(usize, &Pull)> = None;
         for (index, pull) in self.pulls.iter().enumerate() {
-            let turn = (pull.turns / TURN, pull.row, pull.part);
-            if matches!(pull.reading, Reading::Ready) && next.is_none_or(|(_, best)| turn < best) {
-                next = Some((index, turn));
+            let is_sooner = next.is_none_or(|(_, best)| turn(pull) < turn(best));
+            if matches!(pull.reading, Reading::Ready) && is_sooner {
+                next = Some((index, pull));
             }
         }
         next.map(|(index, _)| index)
@@ -195,6 +196,9 @@ impl ImportRun {
     }
 
     fn fail_read(&mut self, index: usize, reason: PageError, now: u64) {
+        if matches!(reason, PageError::TooWide(_)) && self.divide(index) {
+            return;
+        }
         let Some(pull) = self.pulls.get_mut(index) else {
             return;
         };
@@ -210,11 +214,6 @@ impl ImportRun {
                 return pull.fail(PageError::Forbidden("HTTP 401".into()));
             }
             PageError::SignedOut => pull.refused_after = Some(TaskId(self.last_task)),
-            PageError::TooWide(_) if before == 0 && pull.part.is_none() => {
-                if self.divide(index) {
-                    return;
-                }
-            }
             // A link that holds for a session only (Epic's do) is over: the search begins anew, as long as each pass
             // comes farther than the one before.
             PageError::Refused(_) | PageError::TooWide(_)
@@ -224,9 +223,6 @@ impl ImportRun {
             }
             _ => {}
         }
-        let Some(pull) = self.pulls.get_mut(index) else {
-            return;
-        };
         let wait = match reason.is_transient() {
             true => pull.backoff.wait(pull.pager.retry_after_ms()),
             false => None,
@@ -259,8 +255,10 @@ impl ImportRun {
 
     /// Searches the parts of what is too wide, each on its own. `false` where there are none.
     fn divide(&mut self, index: usize) -> bool {
-        let row = self.pulls.get(index).map(|pull| pull.row);
-        let Some((number, row)) = row.and_then(|row| Some((row, self.plan.rows.get(row)?))) else {
+        let pull = self.pulls.get(index);
+        let whole = pull.filter(|pull| pull.part.is_none() && pull.pager.pages() == 0);
+        let row = whole.and_then(|pull| Some((pull.row, self.plan.rows.get(pull.row)?)));
+        let Some((number, row)) = row else {
             return false;
         };
         let Some((name, values)) = divide::parts(&row.resource_type) else {

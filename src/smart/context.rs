@@ -3,7 +3,6 @@
 use alloc::string::String;
 use core::fmt;
 
-use crate::fhir::search::PATIENT;
 use crate::http::HttpRequest;
 use crate::json::{Json, object};
 use crate::oauth::token::{AccessToken, RefreshToken, TokenResponse, refresh_request};
@@ -130,17 +129,12 @@ impl LaunchContext {
         })
     }
 
-    /// May a type be pulled?
-    pub fn grants(&self, resource_type: &str) -> bool {
-        allows_pull(&self.scope, resource_type)
-    }
-
     /// May the documents be read that records refer to?
     pub fn grants_documents(&self) -> bool {
         grants(&self.scope, "Binary", Right::Read)
     }
 
-    /// The value of `ah-practice`, which athenahealth needs in each query.
+    /// The value of [`PRACTICE`], where it is needed.
     pub(crate) fn practice_reference(&self) -> Option<String> {
         let practice = self.practice.as_ref()?;
         Some(match practice.starts_with(ORGANIZATION) {
@@ -150,21 +144,14 @@ impl LaunchContext {
     }
 }
 
+/// What athenahealth needs in each query.
+pub(crate) const PRACTICE: &str = "ah-practice";
 const ORGANIZATION: &str = "Organization/";
 
 impl fmt::Debug for LaunchContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("LaunchContext(..)")
     }
-}
-
-/// Does a scope allow to pull a type? The patient's own resource is read, all others are searched.
-pub(crate) fn allows_pull(scope: &str, resource_type: &str) -> bool {
-    let right = match resource_type {
-        PATIENT => Right::Read,
-        _ => Right::Search,
-    };
-    grants(scope, resource_type, right)
 }
 
 /// What a scope may allow.
@@ -305,9 +292,11 @@ mod tests {
     #[test]
     fn a_scope_that_is_left_out_is_the_one_that_was_asked() {
         let body = r#"{"access_token":"T","token_type":"Bearer","patient":"p"}"#;
-        assert!(context(body).unwrap().grants("Observation"));
+        let scope = context(body).unwrap().scope;
+        assert!(grants(&scope, "Observation", Right::Search));
         let body = r#"{"access_token":"T","token_type":"Bearer","patient":"p","scope":""}"#;
-        assert!(!context(body).unwrap().grants("Observation"));
+        let scope = context(body).unwrap().scope;
+        assert!(!grants(&scope, "Observation", Right::Search));
     }
 
     #[test]

@@ -5,8 +5,8 @@ use jhe_connect::import::plan::RowTally;
 use jhe_connect::import::{Standing, Verdict, WayOn};
 use jhe_connect::summary::{Summary, report};
 use sandbox::{
-    Fault, JheVersion, LoggedRequest, Match, PATIENT_ACCESS_SCOPES, Peculiarity, Row,
-    SECOND_PATIENT, Server, Vendor,
+    FHIR_BASE, Fault, JheVersion, LoggedRequest, Match, NoteKind, PATIENT_ACCESS_SCOPES,
+    Peculiarity, Row, SECOND_PATIENT, Server, Vendor,
 };
 use serde_json::{Value, json};
 
@@ -44,6 +44,7 @@ at_every_hospital!(
     a_reload_in_the_middle_goes_on_and_doubles_nothing,
     included_medications_arrive_where_the_plan_names_them,
     a_session_that_ends_goes_on_after_another_sign_in,
+    documents_travel_in_their_notes_where_they_may,
 );
 
 mod each {
@@ -267,7 +268,8 @@ mod each {
                 .is_empty()
         );
         let sent = batches(journey).into_iter().flat_map(|it| entries(&it));
-        let is_medication = |entry: &Value| entry["resource"]["resourceType"] == "Medication";
+        let is_medication =
+            |entry: &Value| entry.pointer("/resource/resourceType") == Some(&json!("Medication"));
         assert!(sent.filter(is_medication).count() > 0);
     }
 
@@ -289,6 +291,72 @@ mod each {
                 .rows
                 .iter()
                 .all(|row| row.standing == Standing::Whole)
+        );
+    }
+
+    pub(super) fn documents_travel_in_their_notes_where_they_may(journey: &Journey) {
+        journey.world().settings.jhe.page.scope += " patient/Binary.read";
+        journey
+            .world()
+            .give_records(CAMILA.user, "DocumentReference", 0);
+        let mut notes = Vec::new();
+        for kind in NoteKind::ALL {
+            // Its address is below the main hospital's base.
+            if kind != NoteKind::Absolute || journey.listed().contains(FHIR_BASE) {
+                let id = journey
+                    .world()
+                    .give_note(CAMILA.user, kind)
+                    .expect("a note");
+                notes.push((kind, id));
+            }
+        }
+        let import = journey.connect();
+
+        has_arrived(journey, &import);
+        let rows = journey.rows();
+        for (kind, id) in &notes {
+            let row = rows.iter().find(|row| row.upstream_id.as_ref() == Some(id));
+            let sent: Value = serde_json::from_str(&row.expect("a row").sent).expect("a note");
+            let contents = sent
+                .get("content")
+                .and_then(Value::as_array)
+                .expect("contents");
+            let has_data = contents
+                .iter()
+                .all(|it| it.pointer("/attachment/data").is_some_and(Value::is_string));
+            let is_kept = matches!(
+                kind,
+                NoteKind::OtherOrigin
+                    | NoteKind::Missing
+                    | NoteKind::Huge
+                    | NoteKind::HugeWithoutSize
+                    | NoteKind::ErrorPage
+            );
+            assert_eq!(has_data, !is_kept, "{kind:?}: {contents:?}");
+            let has_url = contents
+                .iter()
+                .all(|it| it.pointer("/attachment/url").is_some_and(Value::is_string));
+            assert_eq!(has_url, *kind != NoteKind::Inline, "{kind:?}");
+        }
+        let tally = &row(&import, "Clinical notes").tally;
+        // Of one note there are two.
+        assert_eq!(tally.inlined as usize, notes.len() - 1 - 5 + 1);
+        let mut documents = tally.documents.clone();
+        documents.sort();
+        let reasons = [
+            ("kept at another server", 1),
+            ("not found", 1),
+            ("not of the type that it is said to be", 1),
+            ("too long to be copied", 2),
+        ];
+        assert_eq!(
+            documents,
+            reasons.map(|(text, count)| (text.to_owned(), count))
+        );
+        assert!(journey.requests(Server::Evil, "GET", "").is_empty());
+        assert!(
+            report_of(&import)
+                .contains("Why documents were not copied:\n  2 × too long to be copied\n")
         );
     }
 }
@@ -421,7 +489,8 @@ fn upstream_id(row: &Row) -> String {
 
 fn id_of(record: &str) -> String {
     let record: Value = serde_json::from_str(record).expect("a record");
-    record["id"].as_str().unwrap_or_default().to_owned()
+    let id = record.get("id").and_then(Value::as_str);
+    id.unwrap_or_default().to_owned()
 }
 
 fn on(path: &str) -> Match {
@@ -434,7 +503,8 @@ fn batches(journey: &Journey) -> Vec<LoggedRequest> {
 
 fn entries(batch: &LoggedRequest) -> Vec<Value> {
     let bundle: Value = serde_json::from_str(&batch.body).expect("a Bundle");
-    bundle["entry"].as_array().cloned().unwrap_or_default()
+    let entries = bundle.get("entry").and_then(Value::as_array);
+    entries.cloned().unwrap_or_default()
 }
 
 fn row<'a>(import: &'a Import, label: &str) -> &'a RowTally {

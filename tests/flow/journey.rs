@@ -392,7 +392,7 @@ impl Drop for Journey {
 
 fn imported(landed: Result<Landed, Error>) -> Import {
     match landed {
-        Ok(Landed::Imported(import)) => import,
+        Ok(Landed::Imported(import)) => *import,
         other => panic!("expected an import, found {other:?}"),
     }
 }

@@ -28,7 +28,7 @@ use super::tab::Tab;
 #[derive(Debug)]
 pub(crate) enum Landed {
     /// A run went to its end.
-    Imported(Import),
+    Imported(Box<Import>),
     /// A run that ended before is told of again.
     Recalled(RunRecord),
     /// The patient is to sign in once more, at this address.
@@ -210,11 +210,11 @@ fn import(
         session::forget_last_write(&tab.shared);
     }
     finish(tab, config, &jhe, &run, &ending)?;
-    Ok(Landed::Imported(Import {
+    Ok(Landed::Imported(Box::new(Import {
         patient,
         source,
         ending,
-    }))
+    })))
 }
 
 fn keep(tab: &Tab, checkpoint: &Checkpoint) -> Result<(), StoreError> {

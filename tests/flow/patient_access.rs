@@ -207,7 +207,7 @@ fn a_reload_at_any_request_doubles_nothing_and_counts_the_new_ones() {
         // The first ones lead to both tokens.
         journey.tab.before("/", 4 + passing, Tab::leave);
         let import = match journey.travel(CAMILA, Decision::Allow) {
-            Ok(Landed::Imported(import)) => import,
+            Ok(Landed::Imported(import)) => *import,
             _ => journey.go_on(),
         };
         has_brought_all(&journey, &import);

@@ -15,7 +15,7 @@ use tokio::runtime::Handle;
 use ureq::Agent;
 use ureq::config::IpFamily;
 use ureq::http::Request;
-use ureq::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use ureq::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 
 /// When every tab is opened, in milliseconds since the Unix epoch.
 const OPENED_AT: u64 = 1_790_000_000_000;
@@ -188,6 +188,7 @@ impl Tab {
             wire = wire.header(*name, value);
         }
         let limit = Duration::from_millis(request.limit_ms.into());
+        let limit_octets = request.limit_octets;
         let answer = match request.body {
             Some(body) => self.perform(wire.body(body).expect("a request"), limit),
             None => self.perform(wire.body(()).expect("a request"), limit),
@@ -201,6 +202,10 @@ impl Tab {
             let value = head.headers.get(name).map(HeaderValue::to_str);
             value.and_then(Result::ok).unwrap_or_default().to_owned()
         };
+        let announced = field(CONTENT_LENGTH).parse::<u32>();
+        if announced.is_ok_and(|octets| octets > limit_octets) {
+            return Err(TransportError::TooLong);
+        }
         Ok(HttpResponse {
             status: head.status.as_u16(),
             content_type: field(CONTENT_TYPE),

@@ -32,7 +32,8 @@ async function benchStartup(side) {
   new Function(script);
   const module = await import(glue);
   const response = new Response(wasm, { headers: { 'Content-Type': 'application/wasm' } });
-  await module.default({ module_or_path: response });
+  const made = await WebAssembly.instantiateStreaming(response, module.imports());
+  module.start(made.instance, made.module);
   if (typeof module.finishPage !== 'function') {
     throw new Error('the module is not there');
   }

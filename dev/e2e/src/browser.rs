@@ -10,8 +10,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use fantoccini::actions::{InputSource, KeyAction, KeyActions};
 use fantoccini::elements::Element;
 use fantoccini::error::CmdError;
+pub use fantoccini::key::Key;
 use fantoccini::wd::{Capabilities, WebDriverCompatibleCommand};
 use fantoccini::{Client, ClientBuilder, Locator};
 use http::Method;
@@ -123,6 +125,8 @@ pub enum Storage {
 pub enum State {
     /// Steps are being taken.
     Working,
+    /// The patient is picking a hospital.
+    Choosing,
     /// The browser is on its way to the hospital's sign-in.
     Redirecting,
     /// Everything arrived.
@@ -223,6 +227,25 @@ pub struct ConsoleLine {
     pub level: String,
     /// The text, with the place that it came from.
     pub message: String,
+}
+
+/// One thing on the page, as assistive technology is told of it.
+#[derive(Clone, Debug)]
+pub struct Accessible {
+    /// What it is: `combobox`, `option` …
+    pub role: String,
+    /// How it is called.
+    pub name: String,
+    properties: Value,
+}
+
+impl Accessible {
+    /// What one of its properties says, such as `expanded`.
+    pub fn property(&self, name: &str) -> Option<&Value> {
+        let mut properties = self.properties.as_array()?.iter();
+        let property = properties.find(|property| property["name"] == name)?;
+        Some(&property["value"]["value"])
+    }
 }
 
 /// A browser with one empty profile, held by one journey.
@@ -372,6 +395,30 @@ impl Browser {
         self.click("#deny").await
     }
 
+    /// Types a text into whatever has the focus.
+    pub async fn type_text(&self, text: &str) -> Result<()> {
+        self.press_each(text.chars()).await
+    }
+
+    /// Presses keys, one after the other; whatever has the focus gets them.
+    pub async fn press(&self, keys: &[Key]) -> Result<()> {
+        self.press_each(keys.iter().map(|key| char::from(*key)))
+            .await
+    }
+
+    async fn press_each(&self, keys: impl Iterator<Item = char>) -> Result<()> {
+        let mut actions = KeyActions::new("keyboard".to_owned());
+        for value in keys {
+            actions = actions.then(KeyAction::Down { value });
+            actions = actions.then(KeyAction::Up { value });
+        }
+        match self.client().perform_actions(actions).await {
+            // A key has begun a navigation before the driver could answer.
+            Err(CmdError::NotW3C(_)) => Ok(()),
+            pressed => Ok(pressed?),
+        }
+    }
+
     /// The hospital's login form is on the screen. Fails at once if our page stopped before.
     pub async fn wait_for_login_form(&self) -> Result<()> {
         self.until("the hospital's login form", async || {
@@ -469,7 +516,7 @@ impl Browser {
     }
 
     /// Clicks an element, as soon as it is there.
-    async fn click(&self, selector: &str) -> Result<()> {
+    pub async fn click(&self, selector: &str) -> Result<()> {
         match self.element(selector).await?.click().await {
             // The click has begun a navigation before the driver could answer.
             Err(CmdError::NotW3C(_)) => Ok(()),
@@ -579,6 +626,24 @@ impl Browser {
             .iter()
             .filter_map(|entry| entry["url"].as_str())
             .map(str::to_owned)
+            .collect())
+    }
+
+    /// What assistive technology is told of the page: the role and the name of each thing on it that has a role.
+    pub async fn accessible(&self) -> Result<Vec<Accessible>> {
+        self.devtools("Accessibility.enable", json!({})).await?;
+        let tree = self
+            .devtools("Accessibility.getFullAXTree", json!({}))
+            .await?;
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let nodes = tree["nodes"].as_array().context("no tree")?;
+        let told = nodes.iter().filter(|node| node["ignored"] != true);
+        Ok(told
+            .map(|node| Accessible {
+                role: text(&node["role"]["value"]),
+                name: text(&node["name"]["value"]),
+                properties: node["properties"].clone(),
+            })
             .collect())
     }
 

@@ -1,6 +1,7 @@
-//! One journey: a sandbox of its own, a browser of its own, and one of the two layouts.
+//! One journey: a sandbox of its own, a browser of its own, and one of the layouts.
 
 use std::any::Any;
+use std::cell::Cell;
 use std::env;
 use std::fs;
 use std::future::Future;
@@ -12,11 +13,13 @@ use std::thread;
 use anyhow::{Context, Result, ensure};
 use futures_util::FutureExt;
 use sandbox::{
-    FIRST_PATIENT, Fault, Layout, LoggedRequest, Match, Options, Row, Sandbox, Server, World,
+    FIRST_PATIENT, Fault, JheVersion, Layout, LoggedRequest, Match, Options, PATIENT_ACCESS_SCOPES,
+    Row, Sandbox, Server, Vendor, World,
 };
 
 use crate::browser::{Browser, Engine, Glance, Habits, Screen, State};
 use crate::bundle::bundle;
+use crate::records::is_in_category;
 use crate::watch;
 
 /// Names a folder (that exists) for a picture of each journey's last screen.
@@ -51,6 +54,26 @@ pub enum Page {
     Callback,
 }
 
+/// The pages of JHE's later version, and how they come to know the hospital.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// JHE's own templates: the patient picks a hospital.
+    DropIn,
+    /// The plain pages, and the patient picks.
+    PlainPicked,
+    /// The plain pages, whose configuration names the hospital.
+    PlainNamed,
+}
+
+impl Access {
+    fn layout(self) -> Layout {
+        match self {
+            Self::DropIn => Layout::PatientAccess,
+            Self::PlainPicked | Self::PlainNamed => Layout::Plain,
+        }
+    }
+}
+
 /// What a journey is made with.
 pub struct Journey {
     /// How the bundle is hosted.
@@ -61,6 +84,8 @@ pub struct Journey {
     pub browser: Browser,
     /// The token of the patient's invitation.
     pub invitation: String,
+    /// The patient's hospital, and whether it is to be picked from a list.
+    hospital: Cell<(Vendor, bool)>,
 }
 
 /// Makes a journey as a test: panics unless it arrives, and unless nothing leaked on the way.
@@ -82,6 +107,14 @@ pub fn run_with(layout: Layout, habits: Habits, journey: impl AsyncFnOnce(&Journ
         // Not `{:?}`, which adds a backtrace of this crate.
         panic!("{error:#}");
     }
+}
+
+/// As [`run`], with JHE's later version and a hospital of this vendor.
+pub fn visit(access: Access, vendor: Vendor, journey: impl AsyncFnOnce(&Journey) -> Result<()>) {
+    run(access.layout(), async |begun: &Journey| {
+        begun.goes_to(access, vendor);
+        journey(begun).await
+    });
 }
 
 /// The whole life of a journey. The browser is closed however it went.
@@ -140,10 +173,33 @@ impl Journey {
             sandbox,
             browser,
             invitation,
+            hospital: Cell::new((Vendor::Epic, false)),
         })
     }
 
     // Arranging.
+
+    /// JHE is its later version, and the patient's hospital is one of this vendor.
+    pub fn goes_to(&self, access: Access, vendor: Vendor) {
+        let is_picked = access != Access::PlainNamed;
+        self.hospital.set((vendor, is_picked));
+        let base = self.listed_base();
+        let jhe = &mut self.world().settings.jhe;
+        jhe.version = JheVersion::PatientAccess;
+        jhe.page.iss = if is_picked { String::new() } else { base };
+        if access.layout() == Layout::Plain {
+            // JHE's own pages have both from JHE, and from the script that belongs to them.
+            PATIENT_ACCESS_SCOPES.clone_into(&mut jhe.page.scope);
+            jhe.page.deployment = Some("patient-access".to_owned());
+        }
+    }
+
+    /// Camila's chart is a short one, of which JHE refuses nothing.
+    pub fn has_a_short_chart(&self) {
+        let mut world = self.world();
+        world.give_labs(CAMILA.user, 3);
+        world.give_records(CAMILA.user, "QuestionnaireResponse", 1);
+    }
 
     /// The state of both servers. Not to be held over an `await`.
     pub fn world(&self) -> MutexGuard<'_, World> {
@@ -162,10 +218,9 @@ impl Journey {
 
     /// The address of one of our pages in this layout.
     pub fn page(&self, page: Page, query: &[(&str, &str)]) -> String {
-        let path = match (self.layout, page) {
-            (layout, Page::Connect) => layout.connect_path(),
-            (Layout::Plain, Page::Callback) => "/static/jhe-connect/callback.html",
-            (Layout::DropIn, Page::Callback) => "/clients/mychart/callback",
+        let path = match page {
+            Page::Connect => self.layout.connect_path(),
+            Page::Callback => self.layout.callback_path(),
         };
         let address = format!("{}{path}", self.sandbox.jhe());
         if query.is_empty() {
@@ -189,9 +244,12 @@ impl Journey {
         self.browser.open(&self.link()).await
     }
 
-    /// Opens the invitation link and waits for the hospital's login form.
+    /// Opens the invitation link, picks the hospital if there is a list, and waits for the hospital's login form.
     pub async fn reach_login(&self) -> Result<()> {
         self.open_invitation().await?;
+        if let (vendor, true) = self.hospital.get() {
+            self.browser.pick_by_keys(vendor.facility_name()).await?;
+        }
         self.browser.wait_for_login_form().await
     }
 
@@ -258,6 +316,33 @@ impl Journey {
 
     // Looking.
 
+    /// The vendor of the patient's hospital.
+    pub fn vendor(&self) -> Vendor {
+        self.hospital.get().0
+    }
+
+    /// The FHIR base of the patient's hospital, as JHE's list or the page's configuration has it: it may end in a slash.
+    pub fn listed_base(&self) -> String {
+        self.vendor().listed_base(self.world().origins())
+    }
+
+    /// What the hospital has of Camila of each kind that is pulled, as it serves it: the kind's name, and the records.
+    pub fn chart(&self) -> Vec<(&'static str, Vec<String>)> {
+        let (world, vendor) = (self.world(), self.vendor());
+        let of_kind = |(label, resource_type, category): (_, _, Option<&str>)| {
+            let mut records = world.records_at(vendor, CAMILA.user, resource_type);
+            records.retain(|record| category.is_none_or(|it| is_in_category(record, it)));
+            (label, records)
+        };
+        KINDS.into_iter().map(of_kind).collect()
+    }
+
+    /// All of its records.
+    pub fn whole_chart(&self) -> Vec<String> {
+        let chart = self.chart().into_iter();
+        chart.flat_map(|(_, records)| records).collect()
+    }
+
     /// The rows that JHE holds.
     pub fn rows(&self) -> Vec<Row> {
         self.world().rows().to_vec()
@@ -317,13 +402,13 @@ impl Journey {
 
     /// No record was asked for at the hospital, and none was sent to JHE.
     pub fn expect_no_record_moved(&self) -> Result<()> {
-        ensure!(
-            self.searches().is_empty(),
-            "records were asked for: {:?}",
-            self.searches()
-        );
-        let written = self.requests(Server::Jhe, "POST", "/FHIR/");
-        ensure!(written.is_empty(), "records were written: {written:?}");
+        let mut asked = self.requests(Server::Ehr, "GET", "");
+        asked.retain(|request| request.header("authorization").is_some());
+        ensure!(asked.is_empty(), "records were asked for: {asked:?}");
+        for path in ["/FHIR/", "/fhir-import/"] {
+            let written = self.requests(Server::Jhe, "POST", path);
+            ensure!(written.is_empty(), "records were written: {written:?}");
+        }
         Ok(())
     }
 
@@ -366,6 +451,13 @@ pub fn writes() -> Match {
         .path("/FHIR/R5/Observation")
 }
 
+/// The requests that write a batch of records, at JHE's later version.
+pub fn batches() -> Match {
+    Match::on(Server::Jhe)
+        .method("POST")
+        .path("/fhir-import/R4/")
+}
+
 /// The requests that read back what JHE holds.
 pub fn read_backs() -> Match {
     Match::on(Server::Jhe)
@@ -378,8 +470,62 @@ pub fn pages() -> Match {
     Match::on(Server::Ehr).method("GET").path("/Observation")
 }
 
+/// The kinds that JHE's later version pulls: name, resource type, and category where there are several of a type.
+const KINDS: [(&str, &str, Option<&str>); 18] = [
+    ("Your details", "Patient", None),
+    ("Conditions", "Condition", None),
+    ("Medications", "MedicationRequest", None),
+    ("Dispensed medications", "MedicationDispense", None),
+    ("Allergies", "AllergyIntolerance", None),
+    ("Immunizations", "Immunization", None),
+    ("Procedures", "Procedure", None),
+    ("Labs", "Observation", Some("laboratory")),
+    ("Vital signs", "Observation", Some("vital-signs")),
+    ("Reports", "DiagnosticReport", None),
+    ("Clinical notes", "DocumentReference", None),
+    ("Visits", "Encounter", None),
+    ("Care plans", "CarePlan", None),
+    ("Care teams", "CareTeam", None),
+    ("Goals", "Goal", None),
+    ("Orders", "ServiceRequest", None),
+    ("Devices", "Device", None),
+    ("Questionnaires", "QuestionnaireResponse", None),
+];
+
 /// In [`Journey::return_with`]: the state of the pending sign-in.
 pub const PENDING_STATE: &str = "{state}";
+
+/// Makes tests of journeys to the main hospital with JHE's later version, on some of its pages.
+#[macro_export]
+macro_rules! access_journeys {
+    ($($pages:ident: [$($journey:ident),* $(,)?]),* $(,)?) => {
+        $($crate::access_journeys!(@ $pages Epic $pages [$($journey)*]);)*
+    };
+    (@ $module:ident $vendor:ident $pages:ident [$($journey:ident)*]) => {
+        mod $module {
+            $(#[test]
+            fn $journey() {
+                let access = $crate::access_journeys!(@@ $pages);
+                e2e::journey::visit(access, sandbox::Vendor::$vendor, super::$journey);
+            })*
+        }
+    };
+    (@@ drop_in) => { e2e::journey::Access::DropIn };
+    (@@ plain_picked) => { e2e::journey::Access::PlainPicked };
+    (@@ plain_named) => { e2e::journey::Access::PlainNamed };
+}
+
+/// Makes tests of journeys with JHE's later version, on its own pages, to a hospital of each vendor.
+#[macro_export]
+macro_rules! at_every_hospital {
+    ($($journey:ident),* $(,)?) => {
+        $crate::access_journeys!(@ epic Epic drop_in [$($journey)*]);
+        $crate::access_journeys!(@ oracle_health OracleHealth drop_in [$($journey)*]);
+        $crate::access_journeys!(@ athenahealth Athenahealth drop_in [$($journey)*]);
+        $crate::access_journeys!(@ meditech Meditech drop_in [$($journey)*]);
+        $crate::access_journeys!(@ hapi Hapi drop_in [$($journey)*]);
+    };
+}
 
 /// Makes tests of journeys: of some against both layouts, of others, which are the same code in both, against the drop-in only.
 #[macro_export]

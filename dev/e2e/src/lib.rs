@@ -12,5 +12,6 @@ pub mod browser;
 pub mod bundle;
 pub mod driver;
 pub mod journey;
+pub mod picker;
 pub mod records;
 pub mod watch;

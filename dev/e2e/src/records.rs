@@ -1,10 +1,11 @@
 //! Did the records arrive as the hospital sent them? They are compared as text, member by member, so that `7.10` is not `7.1`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, ensure};
 use sandbox::Row;
 use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 /// What JHE takes as an id.
@@ -47,6 +48,34 @@ pub fn expect_arrival(rows: &[Row], records: &[String], iss: &str) -> Result<()>
     })
 }
 
+/// As [`expect_arrival`], at JHE's later version, which keeps ids: rows and records are of any type, and equal.
+pub fn expect_each_once(rows: &[Row], records: &[String]) -> Result<()> {
+    let mut arrived: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
+    for row in rows {
+        let id = row.upstream_id.as_deref().unwrap_or_default();
+        let of_this_record = arrived.entry((&row.resource_type, id)).or_default();
+        of_this_record.push(&row.sent);
+    }
+    let mut records: BTreeSet<&String> = records.iter().collect();
+    ensure!(
+        rows.len() == records.len(),
+        "expected {} rows, found {}: {:?}",
+        records.len(),
+        rows.len(),
+        arrived.keys()
+    );
+    while let Some(record) = records.pop_first() {
+        let (resource_type, id) = (type_of(record)?, id_of(record)?);
+        let of_this_record = arrived.get(&(resource_type.as_str(), id.as_str()));
+        let of_this_record = of_this_record.map_or(&[][..], Vec::as_slice);
+        ensure!(
+            of_this_record == [record],
+            "{resource_type} {id}: expected {record} once, found {of_this_record:?}"
+        );
+    }
+    Ok(())
+}
+
 /// The hospital's id of a row, which stands in an identifier, since JHE forgets `id`.
 pub fn upstream_id(sent: &str, iss: &str) -> Option<String> {
     let members: Members = serde_json::from_str(sent).ok()?;
@@ -59,10 +88,28 @@ pub fn upstream_id(sent: &str, iss: &str) -> Option<String> {
 
 /// The `id` of a record.
 pub fn id_of(record: &str) -> Result<String> {
+    text_of(record, "id")
+}
+
+/// The `resourceType` of a record.
+pub fn type_of(record: &str) -> Result<String> {
+    text_of(record, "resourceType")
+}
+
+fn text_of(record: &str, member: &str) -> Result<String> {
     let members: Members = serde_json::from_str(record)?;
-    Ok(serde_json::from_str(
-        members.get("id").context("a record without id")?.get(),
-    )?)
+    let text = members.get(member);
+    let text = text.with_context(|| format!("a record without {member}"))?;
+    Ok(serde_json::from_str(text.get())?)
+}
+
+/// Is a record in this category?
+pub fn is_in_category(record: &str, category: &str) -> bool {
+    let record: Value = serde_json::from_str(record).unwrap_or_default();
+    let lists = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let categories = lists(&record["category"]).into_iter();
+    let mut codings = categories.flat_map(|it| lists(&it["coding"]));
+    codings.any(|coding| coding["code"] == category)
 }
 
 fn expect_equal_but_for_ids(record: &str, sent: &str, iss: &str) -> Result<()> {

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use sandbox::{EHR_ALLOWED_HEADERS, LoggedRequest, Server};
 use serde::Deserialize;
 
@@ -62,19 +62,19 @@ fn tokens_stay_where_they_were_issued_for(journey: &Journey, log: &[LoggedReques
         .collect();
     ensure!(evil.is_empty(), "a foreign server was spoken to: {evil:?}");
 
-    let iss = journey.sandbox.iss();
-    let fhir_base = iss.trim_start_matches(journey.sandbox.ehr());
-    for request in log
-        .iter()
-        .filter(|request| request.server == Server::Ehr && carries_or_announces_a_token(request))
-    {
+    for (position, request) in log.iter().enumerate() {
+        if request.server != Server::Ehr || !carries_or_announces_a_token(request) {
+            continue;
+        }
+        let base = signed_in_at(&log[..position]).context("a bearer token before any sign-in")?;
+        let fhir_base = base.trim_start_matches(journey.sandbox.ehr());
         let path = request.target.split('?').next().unwrap_or_default();
         let below = path
-            .strip_prefix(fhir_base)
-            .is_some_and(|rest| rest.starts_with('/'));
+            .strip_prefix(fhir_base.trim_end_matches('/'))
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         ensure!(
             below,
-            "a bearer token was meant for {}, outside of {fhir_base}/",
+            "a bearer token was meant for {}, outside of {fhir_base}",
             request.target
         );
     }
@@ -325,6 +325,19 @@ fn is_code_exchanged(log: &[LoggedRequest]) -> bool {
             && request.body.contains("authorization_code")
     });
     exchanged.is_some() && exchanged > begun
+}
+
+/// The FHIR base that the last of these sign-ins at a hospital was for.
+fn signed_in_at(log: &[LoggedRequest]) -> Option<String> {
+    let is_begun = |request: &&LoggedRequest| {
+        request.server == Server::Ehr
+            && request.method == "GET"
+            && request.target.contains("/authorize?")
+    };
+    let (_, query) = log.iter().rfind(is_begun)?.target.split_once('?')?;
+    let mut parameters = url::form_urlencoded::parse(query.as_bytes());
+    let (_, audience) = parameters.find(|(name, _)| name == "aud")?;
+    Some(audience.into_owned())
 }
 
 /// A preflight tells what would have followed if it had been allowed.

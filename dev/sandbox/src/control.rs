@@ -1,6 +1,8 @@
 //! The control API: what [`crate::World`] offers, as JSON over HTTP on JHE's origin under
 //! `/_sandbox/`. README.md lists it with examples.
 
+use std::collections::BTreeMap;
+
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -11,9 +13,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::Shared;
+use crate::ehr::{PULLED_TYPES, Vendor};
 use crate::exchange::{self, Incoming, empty};
 use crate::faults::{Fault, Match};
-use crate::sample::Peculiarity;
+use crate::jhe::Brand;
+use crate::sample::{NoteKind, Peculiarity};
 use crate::world::{FIRST_PATIENT, Layout, World};
 
 pub(crate) fn router() -> Router<Shared> {
@@ -27,6 +31,8 @@ pub(crate) fn router() -> Router<Shared> {
         .route("/_sandbox/settings", get(settings).post(change_settings))
         .route("/_sandbox/clock", post(advance_clock))
         .route("/_sandbox/labs", post(give_labs))
+        .route("/_sandbox/chart", post(fill_chart))
+        .route("/_sandbox/brands", get(brands).post(add_brand))
         .route("/_sandbox/identifiers", post(attach_identifier))
         .route("/_sandbox/sessions/jhe", delete(end_jhe_sessions))
         .route("/_sandbox/sessions/ehr", delete(end_ehr_sessions))
@@ -40,12 +46,18 @@ async fn overview(State(shared): State<Shared>) -> Response {
         "origins": world.origins(),
         "iss": world.origins().iss(),
         "jhePatients": world.jhe.patients,
+        "hospitals": Vendor::ALL.map(|vendor| json!({
+            "vendor": vendor,
+            "name": vendor.facility_name(),
+            "iss": world.origins().iss_of(vendor),
+        })),
         "fhirSources": world.jhe.sources,
         "ehrPatients": world.ehr.patients.iter().map(|patient| json!({
             "login": patient.login,
             "password": patient.password,
             "id": patient.id,
             "records": patient.records.len(),
+            "chart": patient.chart.iter().map(|(name, records)| (name, records.len())).collect::<BTreeMap<_, _>>(),
         })).collect::<Vec<_>>(),
     }))
 }
@@ -182,15 +194,73 @@ struct Labs {
 
 async fn give_labs(State(shared): State<Shared>, request: Incoming) -> Response {
     with(&shared, &request, |world, wish: Labs| {
-        if world.ehr.patient_mut(&wish.login).is_none() {
-            return Err(format!("the EHR has no login {}", wish.login));
-        }
+        known_login(world, &wish.login)?;
         if let Some(count) = wish.count {
             world.give_labs(&wish.login, count);
         }
         for peculiarity in wish.add {
             world.give_peculiar_lab(&wish.login, peculiarity);
         }
+        Ok(Value::Null)
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Filling {
+    login: String,
+    /// How many records there are to be of a type.
+    #[serde(default)]
+    records: BTreeMap<String, usize>,
+    vital_signs: Option<usize>,
+    social_history: Option<usize>,
+    /// How many Observations of two categories to add.
+    #[serde(default)]
+    add_dual: usize,
+    #[serde(default)]
+    add_notes: Vec<NoteKind>,
+}
+
+async fn fill_chart(State(shared): State<Shared>, request: Incoming) -> Response {
+    with(&shared, &request, |world, wish: Filling| {
+        known_login(world, &wish.login)?;
+        let unknown = |name: &&String| *name == "Patient" || !PULLED_TYPES.contains(&name.as_str());
+        if let Some(name) = wish.records.keys().find(unknown) {
+            return Err(format!("there are no generated records of the type {name}"));
+        }
+        for (name, count) in &wish.records {
+            world.give_records(&wish.login, name, *count);
+        }
+        if let Some(count) = wish.vital_signs {
+            world.give_vitals(&wish.login, count);
+        }
+        if let Some(count) = wish.social_history {
+            world.give_social_history(&wish.login, count);
+        }
+        for _ in 0..wish.add_dual {
+            world.give_dual_observation(&wish.login);
+        }
+        for kind in wish.add_notes {
+            world.give_note(&wish.login, kind);
+        }
+        Ok(Value::Null)
+    })
+}
+
+fn known_login(world: &World, login: &str) -> Result<(), String> {
+    match world.ehr.patient(login) {
+        Some(_) => Ok(()),
+        None => Err(format!("the EHR has no login {login}")),
+    }
+}
+
+async fn brands(State(shared): State<Shared>) -> Response {
+    listed(&shared.world().brands)
+}
+
+async fn add_brand(State(shared): State<Shared>, request: Incoming) -> Response {
+    with(&shared, &request, |world, brand: Brand| {
+        world.brands.push(brand);
         Ok(Value::Null)
     })
 }

@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use sandbox::{Layout, Options, Sandbox};
+use sandbox::{JheVersion, Layout, Options, Sandbox, Vendor};
 
 const USAGE: &str = "\
-usage: sandbox [--jhe-port PORT] [--ehr-port PORT] [--bundle DIR] [--no-csp]
+usage: sandbox [--version mychart|patient-access] [--jhe-port PORT] [--ehr-port PORT]
+               [--bundle DIR] [--no-csp]
+  --version    which JupyterHealth Exchange it is (mychart)
   --jhe-port   port of the stand-in for JupyterHealth Exchange (8010)
   --ehr-port   port of the stand-in for the EHR (8020)
   --bundle     the built bundle to serve, as `cargo xtask dist` lays it out (none)
@@ -14,8 +16,8 @@ usage: sandbox [--jhe-port PORT] [--ehr-port PORT] [--bundle DIR] [--no-csp]
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let options = match options(std::env::args().skip(1)) {
-        Ok(options) => options,
+    let (options, version) = match options(std::env::args().skip(1)) {
+        Ok(wishes) => wishes,
         Err(problem) => {
             eprintln!("{problem}\n{USAGE}");
             return ExitCode::FAILURE;
@@ -33,16 +35,27 @@ async fn main() -> ExitCode {
         sandbox.jhe(),
         sandbox.jhe()
     );
-    println!("EHR  {}", sandbox.iss());
+    sandbox.world().settings.jhe.version = version;
+    for vendor in Vendor::ALL {
+        println!(
+            "EHR  {}  ({})",
+            sandbox.iss_of(vendor),
+            vendor.facility_name()
+        );
+    }
     println!();
-    // One link serves both: a second invitation would supersede the first.
+    let own_page = match version {
+        JheVersion::Mychart => Layout::DropIn,
+        JheVersion::PatientAccess => Layout::PatientAccess,
+    };
+    // One invitation serves both pages: a second one would supersede the first.
     let plain = sandbox.invitation_link(Layout::Plain);
     let query = plain.split_once('?').map_or("", |(_, query)| query);
     println!("Invitation, plain pages    {plain}");
     println!(
         "Invitation, JHE's own page {}{}?{query}",
         sandbox.jhe(),
-        Layout::DropIn.connect_path()
+        own_page.connect_path()
     );
     println!("Sign in at the EHR with    fhircamila / epicepic1");
     match tokio::signal::ctrl_c().await {
@@ -51,7 +64,8 @@ async fn main() -> ExitCode {
     }
 }
 
-fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options, String> {
+fn options(mut arguments: impl Iterator<Item = String>) -> Result<(Options, JheVersion), String> {
+    let mut version = JheVersion::Mychart;
     let mut options = Options {
         jhe_port: 8010,
         ehr_port: 8020,
@@ -63,11 +77,20 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options, Strin
             "--jhe-port" => options.jhe_port = port(&value()?)?,
             "--ehr-port" => options.ehr_port = port(&value()?)?,
             "--bundle" => options.bundle = Some(PathBuf::from(value()?)),
+            "--version" => version = self::version(&value()?)?,
             "--no-csp" => options.content_security_policy = false,
             _ => return Err(format!("unknown argument {name}")),
         }
     }
-    Ok(options)
+    Ok((options, version))
+}
+
+fn version(text: &str) -> Result<JheVersion, String> {
+    match text {
+        "mychart" => Ok(JheVersion::Mychart),
+        "patient-access" => Ok(JheVersion::PatientAccess),
+        _ => Err(format!("{text} is no version")),
+    }
 }
 
 fn port(text: &str) -> Result<u16, String> {

@@ -44,6 +44,8 @@ pub struct JheSettings {
     pub workers: usize,
     /// How long a worker is busy with one FHIR record that is written, in milliseconds.
     pub time_per_record_ms: u64,
+    /// How much longer the first import takes, in milliseconds: a worker loads its conversion tables.
+    pub first_import_ms: u64,
     /// How long every request takes to reach the server, in milliseconds.
     pub latency_ms: u64,
     /// The longest body that the proxy in front of JHE lets through; a longer one gets its 413 page.
@@ -268,6 +270,7 @@ impl Settings {
                 version: JheVersion::Mychart,
                 workers: 2,
                 time_per_record_ms: 0,
+                first_import_ms: 0,
                 latency_ms: 0,
                 max_body_bytes: None,
                 invitation_seconds: 7 * 86_400,

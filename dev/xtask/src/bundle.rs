@@ -3,6 +3,7 @@
 use jhe_connect::exchange::drop_in::DropIn;
 use sha2::{Digest, Sha256};
 
+use crate::renaming::StartedBy;
 use crate::workspace::Result;
 
 /// Names the folder of files that only fit each other: a cache that still holds an older one under the same name would
@@ -109,9 +110,17 @@ fn between<'a>(text: &'a str, start: &str, end: &str) -> Result<&'a str> {
         .ok_or_else(|| format!("the loader has no part from {start} to {end}").into())
 }
 
+const STARTED_BY_LOADER: &str = "\
+/** What the module is to be instantiated with. */
+export function imports(): WebAssembly.Imports;
+
+/** Takes the instance: the functions above work from then on. */
+export function start(instance: WebAssembly.Instance, module: WebAssembly.Module): unknown;
+";
+
 /// The module's types without what only wasm-bindgen's own glue knows: the names of raw exports, which are shortened,
-/// and the synchronous start, which is left out.
-pub(crate) fn public_types(types: &str) -> Result<String> {
+/// and ways to start the module that are left out.
+pub(crate) fn public_types(types: &str, started_by: StartedBy) -> Result<String> {
     let (public, rest) = types
         .split_once("export interface InitOutput {")
         .ok_or("the types have no InitOutput")?;
@@ -126,8 +135,16 @@ pub(crate) fn public_types(types: &str) -> Result<String> {
     if !public.contains(inputs) {
         return Err("the types lack InitInput".into());
     }
-    let start = start.replace("Promise<InitOutput>", "Promise<unknown>");
-    Ok(format!("{public}/**{start}"))
+    Ok(match started_by {
+        StartedBy::Glue => {
+            let start = start.replace("Promise<InitOutput>", "Promise<unknown>");
+            format!("{public}/**{start}")
+        }
+        StartedBy::Loader => {
+            let public = public.replace(inputs, "");
+            format!("{}\n\n{STARTED_BY_LOADER}", public.trim_end())
+        }
+    })
 }
 
 #[cfg(test)]
@@ -146,13 +163,20 @@ mod tests {
             export interface InitOutput {\n  readonly memory: WebAssembly.Memory;\n}\n\n\
             export type SyncInitInput = BufferSource;\n\n/** S */\nexport function initSync(): InitOutput;\n\n\
             /** I */\nexport default function __wbg_init (m?: InitInput): Promise<InitOutput>;\n";
-        let public = public_types(types).unwrap();
+        let public = public_types(types, StartedBy::Glue).unwrap();
         assert!(public.contains("export function ready(): Promise<Client>;"));
         assert!(public.ends_with(
             "/** I */\nexport default function __wbg_init (m?: InitInput): Promise<unknown>;\n"
         ));
         assert!(!public.contains("InitOutput") && !public.contains("initSync"));
-        assert!(public_types("export function ready(): void;").is_err());
+        let by_loader = public_types(types, StartedBy::Loader).unwrap();
+        assert!(by_loader.contains("export function ready(): Promise<Client>;"));
+        assert!(by_loader.contains("export function imports()"));
+        for other in ["InitOutput", "InitInput", "initSync", "default"] {
+            assert!(!by_loader.contains(other), "{by_loader}");
+        }
+        let without_start = "export function ready(): void;";
+        assert!(public_types(without_start, StartedBy::Glue).is_err());
     }
 
     #[test]

@@ -15,17 +15,21 @@ use crate::workspace::{Result, Workspace, run};
 const JHE_PORT: u16 = 8010;
 const EHR_PORT: u16 = 8020;
 
+/// A JHE to be shown, by the name of its version: it is also its page's.
+pub(crate) const PATIENT_ACCESS: &str = "patient-access";
+pub(crate) const MYCHART: &str = "mychart";
+
 /// Builds everything, starts the servers and shows the invitation link, until Ctrl-C.
-pub(crate) fn serve(workspace: &Workspace) -> Result<ExitCode> {
+pub(crate) fn serve(workspace: &Workspace, version: &str) -> Result<ExitCode> {
     eprintln!("Tools");
     setup::install_missing(workspace, dist::NEEDS)?;
     dist::build(workspace)?;
     eprintln!("Building the stand-in servers (about a minute the first time)");
     run(&mut workspace.command("cargo", &["build", "--quiet", "--package", "sandbox"]))?;
 
-    let mut servers = Servers::start(workspace)?;
+    let mut servers = Servers::start(workspace, version)?;
     servers.wait_until_ready()?;
-    let link = invitation_link()?;
+    let link = invitation_link(version)?;
     print_link(&link);
     println!(
         "  Press Enter for a fresh link (each works once, and only the newest one), Ctrl-C to end.\n"
@@ -33,9 +37,10 @@ pub(crate) fn serve(workspace: &Workspace) -> Result<ExitCode> {
     open_in_browser(workspace, &link);
 
     // Ends with the program; without a terminal it ends at once.
-    thread::spawn(|| {
+    let version = version.to_owned();
+    thread::spawn(move || {
         for _ in std::io::stdin().lock().lines().map_while(|line| line.ok()) {
-            match invitation_link() {
+            match invitation_link(&version) {
                 Ok(link) => print_link(&link),
                 Err(error) => eprintln!("no fresh link: {error}"),
             }
@@ -65,13 +70,13 @@ struct Servers {
 }
 
 impl Servers {
-    fn start(workspace: &Workspace) -> Result<Servers> {
+    fn start(workspace: &Workspace, version: &str) -> Result<Servers> {
         let ports = [JHE_PORT.to_string(), EHR_PORT.to_string()];
         let mut command =
             workspace.command("cargo", &["run", "--quiet", "--package", "sandbox", "--"]);
         command
             .args(["--jhe-port", &ports[0], "--ehr-port", &ports[1]])
-            .args(["--bundle", "dist"])
+            .args(["--bundle", "dist", "--version", version])
             .stdin(Stdio::null())
             // It prints links of its own, which the one that we ask for supersedes.
             .stdout(Stdio::null());
@@ -114,7 +119,7 @@ impl Drop for Servers {
 fn print_link(link: &str) {
     println!(
         "\n  A study invites its patient with this link:\n\n      {link}\n\n  \
-         The stand-in hospital (\"MyChart\") knows the login   fhircamila / epicepic1\n"
+         Every stand-in hospital knows the login   fhircamila / epicepic1\n"
     );
 }
 
@@ -136,7 +141,7 @@ fn open_in_browser(workspace: &Workspace, link: &str) {
 }
 
 /// Asks the sandbox for an invitation of its first patient.
-fn invitation_link() -> Result<String> {
+fn invitation_link(version: &str) -> Result<String> {
     let mut connection = TcpStream::connect(("localhost", JHE_PORT))?;
     write!(
         connection,
@@ -145,14 +150,15 @@ fn invitation_link() -> Result<String> {
     )?;
     let mut answer = String::new();
     connection.read_to_string(&mut answer)?;
-    link_in(&answer).ok_or_else(|| {
+    link_in(&answer, version).ok_or_else(|| {
         let status = answer.lines().next().unwrap_or("nothing");
         format!("the sandbox gave no invitation link but {status}").into()
     })
 }
 
 /// The link to JHE's own page in the sandbox's answer.
-fn link_in(answer: &str) -> Option<String> {
+fn link_in(answer: &str, version: &str) -> Option<String> {
+    let page = format!("/clients/{version}/?code=");
     let (head, body) = answer.split_once("\r\n\r\n")?;
     let status = head.split_whitespace().nth(1)?;
     if !status.starts_with('2') {
@@ -162,7 +168,7 @@ fn link_in(answer: &str) -> Option<String> {
     body.as_object()?
         .values()
         .filter_map(serde_json::Value::as_str)
-        .find(|text| text.contains("/clients/mychart/?code="))
+        .find(|text| text.contains(&page))
         .map(str::to_owned)
 }
 
@@ -176,15 +182,16 @@ mod tests {
                       {\"token\":\"t\",\"plain\":\"http://localhost:8010/static/jhe-connect/index.html?code=a_t\",\
                       \"drop_in\":\"http://localhost:8010/clients/mychart/?code=a_t\"}";
         assert_eq!(
-            link_in(answer).as_deref(),
+            link_in(answer, MYCHART).as_deref(),
             Some("http://localhost:8010/clients/mychart/?code=a_t")
         );
+        assert_eq!(link_in(answer, PATIENT_ACCESS), None);
     }
 
     #[test]
     fn a_refusal_has_no_link() {
         let answer = "HTTP/1.1 404 Not Found\r\n\r\n{\"a\":\"http://x/clients/mychart/?code=b\"}";
-        assert_eq!(link_in(answer), None);
-        assert_eq!(link_in(""), None);
+        assert_eq!(link_in(answer, MYCHART), None);
+        assert_eq!(link_in("", MYCHART), None);
     }
 }

@@ -10,6 +10,7 @@ use crate::bundle;
 use crate::compression::Compressed;
 use crate::drop_ins;
 use crate::loader_texts;
+use crate::renaming::StartedBy;
 use crate::setup::Need;
 use crate::shrinking;
 use crate::workspace::{Result, Workspace, cargo_home, run, write};
@@ -28,23 +29,27 @@ const PAGE_SCRIPT: &str = "page.js";
 pub(crate) struct Module {
     name: &'static str,
     pub(crate) features: &'static str,
+    started_by: StartedBy,
 }
 
 /// The connect page's. Trunk builds it, and `index.html` tells it so.
 const CONNECT: Module = Module {
     name: "jhe-connect",
     features: "module,connect",
+    started_by: StartedBy::Loader,
 };
 
 const CALLBACK: Module = Module {
     name: "jhe-connect-callback",
     features: "module,callback",
+    started_by: StartedBy::Loader,
 };
 
 /// The one for other pages, which is no part of what a patient's browser fetches for ours.
 const CLIENT: Module = Module {
     name: "jhe-connect-client",
     features: "module,client",
+    started_by: StartedBy::Glue,
 };
 
 pub(crate) const MODULES: &[Module] = &[CONNECT, CALLBACK, CLIENT];
@@ -333,9 +338,11 @@ impl Shrunk {
             workspace,
             &folder.join(module.wasm()),
             &read_text(&folder.join(module.glue()))?,
+            module.started_by,
             &workspace.path("target/dist-shrinking"),
         )?;
-        let types = bundle::public_types(&read_text(&folder.join(module.types()))?)?;
+        let types =
+            bundle::public_types(&read_text(&folder.join(module.types()))?, module.started_by)?;
         Ok(Shrunk {
             module,
             wasm,

@@ -29,7 +29,8 @@ const HELP: &str = "\
 cargo xtask <command>
 
   demo              build everything, start the stand-in servers, and open the invitation link (Ctrl-C ends it)
-  demo --headless   the same journey in headless Chromium; prints the page's text and the stored records
+  demo --mychart    the same with JHE's earlier version: one hospital, laboratory results only
+  demo --headless   that journey in headless Chromium; prints the page's text and the stored records
   test              everything that must be right, from formatting to the journeys in Chromium
   test --part NAME  one part of it: {parts}
   dist              the bundle as it is deployed, in dist/, and its size against the budget
@@ -69,7 +70,8 @@ fn perform(arguments: &[&str]) -> Result<ExitCode> {
         ["test"] => checks::run_all(&Workspace::locate()?),
         ["test", "--part", name] => checks::run_one(&Workspace::locate()?, name),
         ["bench", options @ ..] => bench::run_all(&Workspace::locate()?, options),
-        ["demo"] => demo::serve(&Workspace::locate()?),
+        ["demo"] => demo::serve(&Workspace::locate()?, demo::PATIENT_ACCESS),
+        ["demo", "--mychart"] => demo::serve(&Workspace::locate()?, demo::MYCHART),
         ["demo", "--headless"] => demo::headless(&Workspace::locate()?),
         other => {
             eprint!("{}", HELP.replace("{parts}", &checks::part_names()));

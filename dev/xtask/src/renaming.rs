@@ -18,6 +18,32 @@ pub(crate) struct Renaming {
 }
 
 impl Renaming {
+    /// Each import is a function that begins on a line of its own, as far from the margin as it ends.
+    fn without_what_is_not_imported(&self, glue: &str) -> String {
+        let mut kept = String::with_capacity(glue.len());
+        // How the last line of what is left out begins.
+        let mut end: Option<String> = None;
+        for line in glue.split_inclusive('\n') {
+            let entry = line.trim_start_matches(' ');
+            match (&end, entry.split_once(": function(")) {
+                (Some(last), _) => {
+                    if line.starts_with(last) {
+                        end = None;
+                    }
+                }
+                (None, Some((name, _)))
+                    if name.starts_with("__wb") && !self.imports.contains_key(name) =>
+                {
+                    let margin = &line[..line.len() - entry.len()];
+                    let ends_here = entry.trim_end().ends_with("},");
+                    end = (!ends_here).then(|| format!("{margin}}}"));
+                }
+                (None, _) => kept.push_str(line),
+            }
+        }
+        kept
+    }
+
     /// Reads wasm-opt's report: `{"imports": [[module, old, new], …], "exports": [[old, new], …]}`.
     pub(crate) fn reported(report: &str) -> Result<Renaming> {
         let unreadable = || "wasm-opt's report of new names is not as expected".to_owned();
@@ -42,10 +68,11 @@ impl Renaming {
         })
     }
 
-    /// The glue with the new names. Refuses a glue that does not fit the module name by name.
+    /// The glue with the new names, and without what the optimised module does not import any more. Refuses a glue that
+    /// does not fit the module name by name.
     pub(crate) fn applied_to(&self, glue: &str) -> Result<String> {
         let glue = replaced_once(
-            glue,
+            &self.without_what_is_not_imported(glue),
             &format!("\"{}\": ", self.module),
             &format!("{SHORT_MODULE}: "),
         )?;
@@ -99,14 +126,26 @@ impl Renaming {
     }
 }
 
-/// The glue without its second way to start the module, from bytes that are there already: nothing here uses it, and
-/// the minifier then drops it.
-pub(crate) fn without_synchronous_start(glue: &str) -> Result<String> {
-    replaced_once(
-        glue,
-        "export { initSync, __wbg_init as default };",
-        "export { __wbg_init as default };",
-    )
+/// Who starts a module.
+#[derive(Clone, Copy)]
+pub(crate) enum StartedBy {
+    /// Its glue, by the function that wasm-bindgen makes for every way in which somebody may have got the module.
+    Glue,
+    /// The loader, which knows how it got it: it takes the imports and hands over the instance.
+    Loader,
+}
+
+impl StartedBy {
+    /// The glue with no more exports than that takes: the minifier then drops the rest.
+    pub(crate) fn with_its_exports(self, glue: &str) -> Result<String> {
+        let exports = match self {
+            StartedBy::Glue => "export { __wbg_init as default };",
+            StartedBy::Loader => {
+                "export { __wbg_get_imports as imports, __wbg_finalize_init as start };"
+            }
+        };
+        replaced_once(glue, "export { initSync, __wbg_init as default };", exports)
+    }
 }
 
 fn is_part_of_name(c: char) -> bool {
@@ -195,12 +234,32 @@ mod tests {
     }
 
     #[test]
-    fn the_synchronous_start_is_no_longer_exported() {
-        let glue = "x\nexport { initSync, __wbg_init as default };\n";
+    fn what_the_module_does_not_import_any_more_goes() {
+        let unused = "    __wbg_debug_1: function() { return handleError(function (arg0) {\n\
+            \x20       wasm.memory2;\n    }, arguments); },\n";
+        let with_it = GLUE.replace(
+            "    __wbg_new_12: function",
+            &format!("{unused}    __wbg_new_12: function"),
+        );
+        assert_ne!(with_it, GLUE);
         assert_eq!(
-            without_synchronous_start(glue).expect("a glue"),
+            renaming().applied_to(&with_it).expect("a glue that fits"),
+            renaming().applied_to(GLUE).expect("a glue that fits")
+        );
+    }
+
+    #[test]
+    fn only_what_it_takes_to_start_the_module_is_exported() {
+        let glue = "x\nexport { initSync, __wbg_init as default };\n";
+        let exported = |by: StartedBy| by.with_its_exports(glue).expect("a glue");
+        assert_eq!(
+            exported(StartedBy::Glue),
             "x\nexport { __wbg_init as default };\n"
         );
-        assert!(without_synchronous_start("export { __wbg_init as default };").is_err());
+        assert_eq!(
+            exported(StartedBy::Loader),
+            "x\nexport { __wbg_get_imports as imports, __wbg_finalize_init as start };\n"
+        );
+        assert!(StartedBy::Glue.with_its_exports("export { x };").is_err());
     }
 }

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use crate::panics;
-use crate::renaming::{Renaming, without_synchronous_start};
+use crate::renaming::{Renaming, StartedBy};
 use crate::workspace::{Result, Workspace, output_given, write};
 
 /// How wasm-opt treats the module, in its order. What only serves the size saved 100 bytes of the compressed module or
@@ -56,6 +56,7 @@ pub(crate) fn module(
     workspace: &Workspace,
     wasm: &Path,
     glue: &str,
+    started_by: StartedBy,
     scratch: &Path,
 ) -> Result<Module> {
     let optimised = scratch.join("module.wasm");
@@ -70,7 +71,8 @@ pub(crate) fn module(
     arguments.extend(WASM_OPT);
     let report = output_given(&mut workspace.command("wasm-opt", &arguments), "")?;
 
-    let glue = Renaming::reported(&report)?.applied_to(&without_synchronous_start(glue)?)?;
+    let glue = started_by.with_its_exports(glue)?;
+    let glue = Renaming::reported(&report)?.applied_to(&glue)?;
     let glue = minified(
         workspace,
         &glue,
@@ -83,7 +85,7 @@ pub(crate) fn module(
     )?;
     let glue_copy = scratch.join("glue.mjs");
     write(&glue_copy, &glue)?;
-    start(workspace, &optimised, &glue_copy)?;
+    start(workspace, &optimised, &glue_copy, started_by)?;
     Ok(Module {
         wasm: std::fs::read(&optimised)?,
         glue,
@@ -111,12 +113,20 @@ fn minified(workspace: &Workspace, text: &str, options: &[&str]) -> Result<Strin
 }
 
 /// Links module and glue, as a browser would: fails if the module imports anything that the glue does not offer.
-fn start(workspace: &Workspace, wasm: &Path, glue: &Path) -> Result {
-    const START: &str = "\
-        const [wasm, glue] = process.argv.slice(1);\
-        const { default: init } = await import(require('url').pathToFileURL(glue));\
-        await init({ module_or_path: require('fs').readFileSync(wasm) });";
-    let program = format!("(async () => {{ {START} }})()");
+fn start(workspace: &Workspace, wasm: &Path, glue: &Path, started_by: StartedBy) -> Result {
+    let start = match started_by {
+        StartedBy::Glue => "await glue.default({ module_or_path: bytes });",
+        StartedBy::Loader => {
+            "const { instance, module } = await WebAssembly.instantiate(bytes, glue.imports()); glue.start(instance, module);"
+        }
+    };
+    let program = format!(
+        "(async () => {{ \
+         const [wasm, path] = process.argv.slice(1); \
+         const bytes = require('fs').readFileSync(wasm); \
+         const glue = await import(require('url').pathToFileURL(path)); \
+         {start} }})()"
+    );
     let (wasm, glue) = (wasm.display().to_string(), glue.display().to_string());
     output_given(
         &mut workspace.command("node", &["--eval", &program, &wasm, &glue]),

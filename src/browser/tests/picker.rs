@@ -19,7 +19,7 @@ use super::{root, window};
 use crate::browser::picker::pick;
 use crate::browser::platform;
 use crate::browser::view::View;
-use crate::error::Error;
+use crate::error::Failure;
 use crate::exchange::brands::Brand;
 use crate::exchange::jhe::testing::jhe;
 
@@ -64,7 +64,7 @@ type Fetch = Closure<dyn FnMut(Request) -> Promise>;
 struct Page {
     root: Element,
     asked: Rc<RefCell<Vec<Asked>>>,
-    end: Rc<RefCell<Option<Result<Brand, Error>>>>,
+    end: Rc<RefCell<Option<Result<Brand, Failure>>>>,
     original: JsValue,
     _fetch: Fetch,
 }
@@ -240,7 +240,7 @@ async fn a_hospital_is_picked_with_the_keyboard() {
     let brand = page.picked().await;
     assert_eq!(brand.fhir_base_url, "https://ehr.example/1/");
     assert!(page.input().disabled() && page.options().is_empty());
-    assert!(page.input().value().starts_with("Mercy, "));
+    assert_eq!(page.input().value(), HOSTILE);
     assert!(
         page.root
             .text_content()
@@ -324,7 +324,7 @@ async fn a_session_that_is_over_is_not_none_found() {
     let page = Page::open().await;
     page.newest(|asked| asked.answer(401, "{}"));
     page.until(|page| page.end.borrow().is_some()).await;
-    let error = page.end.take().unwrap().unwrap_err();
+    let error = page.end.take().unwrap().unwrap_err().0;
     assert_eq!(error.code(), "jhe.session_expired");
     assert!(page.find(".jc-picker").unwrap().has_attribute("hidden"));
 }

@@ -30,6 +30,27 @@ async fn the_report_is_saved_as_a_file_with_every_sum_and_reason(journey: &Journ
     let screen = journey.connect().await?;
     screen.expect_texts(&["Labs: 12 records", "(2 records could not be saved)"])?;
 
+    let report = saved_report(journey).await?;
+    for line in [
+        &*format!("From: {}\n", journey.sandbox.iss()),
+        &*format!("To: {}\n", journey.sandbox.jhe()),
+        "Fetched: 15\n",
+        "  stored: 12\n",
+        "  left out, not about the patient: 1\n",
+        "  refused: 2\n",
+        "Why records were not saved:\n",
+        "extra fields not permitted",
+    ] {
+        ensure!(report.contains(line), "expected {line:?} in:\n{report}");
+    }
+    for nothing in ["already there", "not sent"] {
+        ensure!(!report.contains(nothing), "{nothing:?} is in:\n{report}");
+    }
+    Ok(())
+}
+
+/// Saves the report that the page offers; gives its text, in which there is no secret.
+pub(crate) async fn saved_report(journey: &Journey) -> Result<String> {
     let link: (String, String) = journey
         .browser
         .evaluate(
@@ -40,30 +61,17 @@ async fn the_report_is_saved_as_a_file_with_every_sum_and_reason(journey: &Journ
         link.0.starts_with("blob:") && link.1 == "records-report.txt",
         "expected a link to a file of this page, found {link:?}"
     );
-    let layout = format!("{:?}", journey.layout);
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("report-{layout}"));
+    // JHE's port is this journey's own.
+    let port = journey.sandbox.jhe().rsplit(':').next().unwrap_or_default();
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("report-{port}"));
     let _ = std::fs::remove_dir_all(&folder);
     let (report, name) = journey.browser.save_file(".jc-report", &folder).await?;
     std::fs::remove_dir_all(&folder)?;
     ensure!(name == "records-report.txt", "the file is called {name}");
-    for line in [
-        &*format!("From: {}\n", journey.sandbox.iss()),
-        &*format!("To: {}\n", journey.sandbox.jhe()),
-        "Fetched: 15\n",
-        "  stored: 12\n",
-        "  already there: 0\n",
-        "  left out, not about the patient: 1\n",
-        "  refused: 2\n",
-        "  not sent: 0\n",
-        "Why records were not saved:\n",
-        "extra fields not permitted",
-    ] {
-        ensure!(report.contains(line), "expected {line:?} in:\n{report}");
-    }
     let secrets = Secrets::in_log(journey.world().request_log());
     let leaked = secrets.found_in(&report);
     ensure!(leaked.is_none(), "a secret is in the report:\n{report}");
-    Ok(())
+    Ok(report)
 }
 
 async fn jhes_token_is_revoked_where_the_study_wants_it(journey: &Journey) -> Result<()> {

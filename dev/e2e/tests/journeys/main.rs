@@ -3,6 +3,7 @@
 mod browser_trouble;
 mod callback;
 mod chaos;
+mod chart;
 mod config_and_discovery;
 mod confinement;
 mod ending;
@@ -10,8 +11,10 @@ mod going_on;
 mod invitation;
 mod jhe_side;
 mod main_job;
+mod notes;
 mod other_pages;
 mod patient_access;
+mod picker;
 mod pull;
 mod repetition;
 mod sign_in;

@@ -27,8 +27,8 @@ async fn labs_arrive_in_jhe_as_the_hospital_sent_them(journey: &Journey) -> Resu
 
     screen.expect_done()?;
     screen.expect_texts(&[
-        &format!("MyChart patient id: {}", journey.patient_id(CAMILA)),
-        "Stored MyChart patient id in JHE",
+        &format!("Patient id at MyChart: {}", journey.patient_id(CAMILA)),
+        "Stored your patient id in JHE",
         &format!("Labs: {} records", labs.len()),
     ])?;
     ensure!(

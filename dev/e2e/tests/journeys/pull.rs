@@ -10,6 +10,7 @@ use sandbox::{Fault, NextLink, Peculiarity, Server};
 
 journeys!(drop_in: [
     a_search_refused_with_400_is_shown_exactly,
+    a_search_that_names_too_little_is_shown_exactly,
     a_session_at_the_hospital_that_ended_is_told,
     a_search_that_is_forbidden_is_told,
     a_hospital_with_an_internal_error_keeps_what_was_fetched,
@@ -29,11 +30,22 @@ journeys!(drop_in: [
 const PAGE: usize = 10;
 
 async fn a_search_refused_with_400_is_shown_exactly(journey: &Journey) -> Result<()> {
-    let body = r#"{"resourceType":"OperationOutcome","issue":[{"severity":"fatal","code":"required","diagnostics":"Either category or code is required."}]}"#;
+    let body = r#"{"resourceType":"OperationOutcome","issue":[{"severity":"fatal","code":"invalid","diagnostics":"Patient's record is locked."}]}"#;
     let screen = first_page_is(
         journey,
         Fault::status(400, "application/fhir+json", body),
         "pull.refused",
+    )
+    .await?;
+    screen.expect_texts(&["Patient's record is locked."])
+}
+
+async fn a_search_that_names_too_little_is_shown_exactly(journey: &Journey) -> Result<()> {
+    let body = r#"{"resourceType":"OperationOutcome","issue":[{"severity":"fatal","code":"required","diagnostics":"Either category or code is required."}]}"#;
+    let screen = first_page_is(
+        journey,
+        Fault::status(400, "application/fhir+json", body),
+        "pull.too_wide",
     )
     .await?;
     screen.expect_texts(&["Either category or code is required."])

@@ -86,13 +86,14 @@ fn check(world: &World, vendor: Vendor, query: &Parameters) -> Result<(Flow, Ehr
         "the redirect_uri is not registered for this client_id",
     ))?;
 
-    let refuse = |error: &str, description: &str| Refusal::Redirect {
+    let redirect = |error: &str, description: &str, uri: String| Refusal::Redirect {
         to: redirect_uri.to_owned(),
         error: error.to_owned(),
         description: description.to_owned(),
-        uri: String::new(),
+        uri,
         state: query.get("state").map(str::to_owned),
     };
+    let refuse = |error: &str, description: &str| redirect(error, description, String::new());
     if let Some(wanted) = &settings.authorize_error {
         return Err(refuse(
             &wanted.error,
@@ -123,13 +124,8 @@ fn check(world: &World, vendor: Vendor, query: &Parameters) -> Result<(Flow, Ehr
     if vendor == Vendor::OracleHealth && scope.split_whitespace().any(is_of_smart_v2) {
         // This app is registered for the first syntax; that is all the redirect says.
         let origin = vendor.authorization_origin(&world.origins);
-        return Err(Refusal::Redirect {
-            to: redirect_uri.to_owned(),
-            error: "invalid_scope".to_owned(),
-            description: String::new(),
-            uri: format!("{origin}/errors/urn%3Acerner%3Aerror%3Aoauth2%3Ainvalid-scope"),
-            state: query.get("state").map(str::to_owned),
-        });
+        let uri = format!("{origin}/errors/urn%3Acerner%3Aerror%3Aoauth2%3Ainvalid-scope");
+        return Err(redirect("invalid_scope", "", uri));
     }
     let asks_openid = scope.split_whitespace().any(|scope| scope == "openid");
     if vendor == Vendor::Athenahealth && asks_openid && query.get("nonce").is_none() {

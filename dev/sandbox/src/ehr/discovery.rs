@@ -7,6 +7,7 @@ use axum::http::header::ACCEPT;
 use axum::response::Response;
 use serde_json::{Value, json};
 
+use super::vendors::TENANT;
 use super::{KEYS, PULLED_TYPES, Vendor};
 use crate::Shared;
 use crate::exchange::{Incoming, content, html};
@@ -42,7 +43,7 @@ fn configuration(world: &World, vendor: Vendor) -> Value {
     };
     let issuer = match vendor {
         Vendor::Epic => format!("{endpoints}/interconnect/oauth2"),
-        Vendor::OracleHealth => format!("{endpoints}/tenants/ec2458f2-sandbox-tenant"),
+        Vendor::OracleHealth => format!("{endpoints}/tenants/{TENANT}"),
         // The issuer is not where the endpoints are.
         Vendor::Athenahealth => format!("{}/oauth2/aus2sandbox", origins.authorization),
         Vendor::Meditech | Vendor::Hapi => origins.iss_of(vendor),

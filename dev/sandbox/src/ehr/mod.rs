@@ -29,9 +29,11 @@ use crate::clock::Timestamp;
 use crate::exchange;
 use crate::sample::MEDICATION;
 use crate::world::Origins;
+
 use bundle::Page;
-pub use patient::{EhrPatient, PULLED_TYPES};
 use vendors::AuthorizationServer;
+
+pub use patient::{EhrPatient, PULLED_TYPES};
 pub use vendors::{ATHENA_PRACTICE, Vendor};
 
 /// The path of Epic's FHIR base.

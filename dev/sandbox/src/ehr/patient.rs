@@ -50,7 +50,7 @@ const CHART: [(&str, usize); 15] = [
 ];
 
 /// A patient of the hospital, with a MyChart login.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct EhrPatient {
     /// Login name.
     pub login: String,
@@ -158,10 +158,7 @@ pub(super) fn seeded(origins: &Origins) -> Vec<EhrPatient> {
         family: family.to_owned(),
         given: given.to_owned(),
         birth_date: birth_date.to_owned(),
-        records: Vec::new(),
-        chart: BTreeMap::new(),
-        binaries: BTreeMap::new(),
-        extra_entries: Vec::new(),
+        ..EhrPatient::default()
     };
     let mut camila = patient(
         "fhircamila",

@@ -10,6 +10,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use super::vendors::TENANT;
 use super::{ATHENA_PRACTICE, AccessToken, RefreshState, RefreshToken, Vendor};
 use crate::Shared;
 use crate::exchange::{Incoming, Parameters, content, empty, set};
@@ -197,7 +198,7 @@ fn issue(
         ),
         Vendor::OracleHealth => (
             "Bearer",
-            json!({"need_patient_banner": true, "tenant": "ec2458f2-sandbox-tenant", "username": login}),
+            json!({"need_patient_banner": true, "tenant": TENANT, "username": login}),
         ),
         Vendor::Athenahealth => ("Bearer", json!({ "ah_practice": ATHENA_PRACTICE })),
         Vendor::Meditech | Vendor::Hapi => ("Bearer", json!({})),

@@ -13,6 +13,9 @@ use crate::world::Origins;
 /// The practice that a token answer of athenahealth names, and that each query there must name.
 pub const ATHENA_PRACTICE: &str = "a-1.Practice-80000";
 
+/// Oracle Health's name for its customer.
+pub(super) const TENANT: &str = "ec2458f2-sandbox-tenant";
+
 /// A hospital, by the vendor of its EHR.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -302,8 +305,14 @@ mod tests {
 
     #[test]
     fn a_reference_becomes_absolute_unless_it_is_or_stays_in_the_record() {
-        let record = r##"{"a":{"reference":"Patient/1"},"b":{"reference":"#c"},"d":{"reference":"http://x/1"},"e":"\"reference\":\"f"}"##;
-        let absolute = r##"{"a":{"reference":"http://h/R4/Patient/1"},"b":{"reference":"#c"},"d":{"reference":"http://x/1"},"e":"\"reference\":\"f"}"##;
+        let record = concat!(
+            r##"{"a":{"reference":"Patient/1"},"b":{"reference":"#c"},"##,
+            r#""d":{"reference":"http://x/1"},"e":"\"reference\":\"f","url":"Binary/2"}"#,
+        );
+        let absolute = concat!(
+            r##"{"a":{"reference":"http://h/R4/Patient/1"},"b":{"reference":"#c"},"##,
+            r#""d":{"reference":"http://x/1"},"e":"\"reference\":\"f","url":"http://h/R4/Binary/2"}"#,
+        );
         assert_eq!(with_absolute_references(record, "http://h/R4"), absolute);
     }
 

@@ -8,28 +8,6 @@ use serde_json::{Map, Value, json};
 
 use super::validation;
 
-/// The types that the import stores.
-const SUPPORTED: [&str; 18] = [
-    "AllergyIntolerance",
-    "CarePlan",
-    "CareTeam",
-    "Condition",
-    "Coverage",
-    "Device",
-    "DiagnosticReport",
-    "DocumentReference",
-    "Encounter",
-    "Goal",
-    "Immunization",
-    "MedicationDispense",
-    "MedicationRequest",
-    "Observation",
-    "Patient",
-    "Procedure",
-    "QuestionnaireResponse",
-    "ServiceRequest",
-];
-
 /// Fields that R5 has no place for, of those that were recorded.
 const WITHOUT_EQUIVALENT: [(&str, &str); 3] = [
     ("Coverage", "payor"),
@@ -39,10 +17,6 @@ const WITHOUT_EQUIVALENT: [(&str, &str); 3] = [
 
 /// What a contained resource keeps.
 const OF_EVERY_RESOURCE: [&str; 4] = ["id", "meta", "implicitRules", "language"];
-
-pub(super) fn is_supported(resource_type: &str) -> bool {
-    SUPPORTED.contains(&resource_type)
-}
 
 /// Converts a resource in place; the issues are warnings.
 pub(super) fn to_r5(resource_type: &str, resource: &mut Map<String, Value>) -> Vec<Value> {

@@ -39,6 +39,8 @@ async fn answer(shared: &Shared, request: &Incoming, only: Option<&str>) -> Resp
         Ok(batch) => batch,
         Err(response) => return response,
     };
+    let tables_ms = tables_ms(&mut shared.world());
+    pause(tables_ms).await;
     let mut entries = Vec::new();
     for record in batch.records {
         if let Some(StopAfter(stop)) = request.stop
@@ -58,6 +60,14 @@ async fn answer(shared: &Shared, request: &Incoming, only: Option<&str>) -> Resp
     }
     let body = json!({"resourceType": "Bundle", "type": "batch-response", "entry": entries});
     in_wanted_json(request, VIEW.reply(StatusCode::OK, &body))
+}
+
+/// How long the conversion tables take to be loaded, if they are not.
+fn tables_ms(world: &mut World) -> u64 {
+    match std::mem::replace(&mut world.jhe.has_imported, true) {
+        true => 0,
+        false => world.settings.jhe.first_import_ms,
+    }
 }
 
 /// A request that is acceptable as a whole.
@@ -184,9 +194,7 @@ impl Record {
                 return Err(Refusal::Invalid(text.to_owned()));
             }
         };
-        if !conversion::is_supported(&resource_type) {
-            return Err(Refusal::UnsupportedType(resource_type));
-        }
+        store::supported(&resource_type)?;
         let source = match source {
             Some(source) => source.clone(),
             None => store::source_of_resource(world, &resource, caller)?,

@@ -4,6 +4,7 @@
 
 mod brands;
 mod conversion;
+mod discovery;
 pub(crate) mod django;
 mod identifier;
 mod import;
@@ -12,6 +13,7 @@ mod observations;
 mod pages;
 mod profile;
 mod python;
+mod references;
 mod rows;
 mod sources;
 mod store;
@@ -45,10 +47,19 @@ pub(crate) fn router() -> Router<Shared> {
         )
         .route("/api/v1/fhir_sources", any(sources::list_or_create))
         .route("/api/v1/fhir_sources/{id}", any(sources::one))
+        .route(
+            "/api/v1/fhir_sources/{id}/index_refs",
+            any(references::index),
+        )
         .route("/o/token/", any(token::token))
         .route("/o/revoke_token/", any(token::revoke))
         .route("/o/userinfo/", any(token::userinfo))
         .merge(fhir("/FHIR/R5"))
+        .route(discovery::METADATA, any(discovery::metadata))
+        .route(
+            discovery::SMART_CONFIGURATION,
+            any(discovery::smart_configuration),
+        )
         .merge(fhir("/fhir/r5"))
         .route("/fhir-import/R4", any(import::bundle))
         .route("/fhir-import/R4/", any(import::bundle))
@@ -92,6 +103,8 @@ pub struct JheState {
     pub invitations: Vec<Invitation>,
     pub(crate) codes: Vec<GrantCode>,
     pub(crate) tokens: Vec<Tokens>,
+    /// Whether a worker has loaded its conversion tables: the first import does.
+    pub(crate) has_imported: bool,
     next_identifier: u64,
     next_source: u64,
 }
@@ -234,6 +247,7 @@ impl JheState {
             invitations: Vec::new(),
             codes: Vec::new(),
             tokens: Vec::new(),
+            has_imported: false,
             next_identifier: 1,
             next_source: 90_001,
         }

@@ -1,4 +1,4 @@
-//! `/FHIR/R5/<Type>`: writing labs and reading records back, and the batch endpoint that is of no use
+//! `/FHIR/R5/<Type>`: writing R5 records and reading all back, and the batch endpoint that is of no use
 //! for them.
 
 use axum::extract::{Path, State};
@@ -8,10 +8,10 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
+use super::Caller;
 use super::django::{View, either, in_wanted_json, reply_keys, server_error, unmatched};
 use super::rows::{Group, Row};
 use super::store::{self, Refusal, SOURCE_URL};
-use super::{Caller, conversion};
 use crate::Shared;
 use crate::exchange::Incoming;
 use crate::random;
@@ -76,10 +76,10 @@ fn answer_collection(
     resource_type: &str,
 ) -> Result<Response, Response> {
     let (body, caller) = view.enter(world, request)?;
-    supported(world, request, resource_type).map_err(|refusal| refuse(view, &refusal))?;
+    store::supported(resource_type).map_err(|refusal| refuse(view, &refusal))?;
     match request.method {
         Method::POST => {
-            let stored = store(world, request, body, caller);
+            let stored = write(world, request, body, caller, resource_type);
             let stored = stored.map_err(|refusal| refuse(view, &refusal))?;
             Ok(view.reply(StatusCode::CREATED, &reply_keys(&stored)))
         }
@@ -100,7 +100,7 @@ fn answer_instance(
     id: &str,
 ) -> Result<Response, Response> {
     let (_, caller) = view.enter(world, request)?;
-    supported(world, request, resource_type).map_err(|refusal| refuse(view, &refusal))?;
+    store::supported(resource_type).map_err(|refusal| refuse(view, &refusal))?;
     let row = world
         .jhe
         .rows
@@ -125,18 +125,6 @@ fn answer_instance(
     }
 }
 
-/// DIFFERENCE: JHE takes a dozen more types here; this flow writes Observations only, and reads what
-/// the later version has imported.
-fn supported(world: &World, request: &Incoming, resource_type: &str) -> Result<(), Refusal> {
-    let is_imported = world.settings.jhe.version == JheVersion::PatientAccess
-        && request.method != Method::POST
-        && conversion::is_supported(resource_type);
-    if resource_type == "Observation" || is_imported {
-        return Ok(());
-    }
-    Err(Refusal::UnsupportedType(resource_type.to_owned()))
-}
-
 fn refuse(view: View, refusal: &Refusal) -> Response {
     let status = match refusal {
         Refusal::Invalid(_) => StatusCode::BAD_REQUEST,
@@ -147,24 +135,27 @@ fn refuse(view: View, refusal: &Refusal) -> Response {
     view.refuse(status, &refusal.diagnostics())
 }
 
-fn store(
+fn write(
     world: &mut World,
     request: &Incoming,
     body: Value,
     caller: Caller,
+    resource_type: &str,
 ) -> Result<Value, Refusal> {
     let Value::Object(resource) = body else {
         let kind = if body.is_array() { "list" } else { "str" };
         let text = format!("'{kind}' object has no attribute 'get'");
         return Err(Refusal::OtherStore(text));
     };
-    store::refuse_open_mhealth(&resource)?;
+    if resource_type == "Observation" {
+        store::refuse_open_mhealth(&resource)?;
+    }
     let source = match store::source_of_header(world, request, caller)? {
         Some(source) => source,
         None => store::source_of_resource(world, &resource, caller)?,
     };
     let sent = String::from_utf8_lossy(&request.body).into_owned();
-    store::store(world, "Observation", resource, &source, sent)
+    store::store(world, resource_type, resource, &source, sent)
 }
 
 /// What a search finds: records of JHE's own, then imported ones.

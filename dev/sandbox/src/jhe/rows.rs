@@ -59,6 +59,11 @@ impl Rows {
         }
     }
 
+    /// Changes what is given back of a row. Who has it and where it came from stay.
+    pub(crate) fn restate(&mut self, position: usize, stored: Value) {
+        self.list[position].stored = stored;
+    }
+
     /// Removes the rows that `keep` refuses.
     pub fn retain(&mut self, keep: impl FnMut(&Row) -> bool) {
         let mut list = std::mem::take(self).list;

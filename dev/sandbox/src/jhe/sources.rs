@@ -82,17 +82,7 @@ fn by_id(world: &mut World, request: &Incoming, id: &str) -> Result<Response, Re
     let data_source = body
         .get("dataSource")
         .map(|value| data_source(world, Some(value)));
-    let position = world
-        .jhe
-        .sources
-        .iter()
-        .position(|source| source.id.to_string() == id && may_see(caller, source))
-        .ok_or_else(|| {
-            ONE.refuse(
-                StatusCode::NOT_FOUND,
-                "No FhirSource matches the given query.",
-            )
-        })?;
+    let position = find(world, caller, id).ok_or_else(|| no_match(ONE))?;
     let source = &mut world.jhe.sources[position];
     match request.method {
         Method::GET | Method::HEAD => Ok(ONE.reply(StatusCode::OK, &json!(source))),
@@ -122,6 +112,20 @@ fn by_id(world: &mut World, request: &Incoming, id: &str) -> Result<Response, Re
         Method::OPTIONS => Ok(ONE.describe()),
         _ => Err(ONE.not_allowed(request)),
     }
+}
+
+/// The position of a source that the caller may see.
+pub(super) fn find(world: &World, caller: Caller, id: &str) -> Option<usize> {
+    let mut sources = world.jhe.sources.iter();
+    sources.position(|source| source.id.to_string() == id && may_see(caller, source))
+}
+
+/// The answer for a source that there is not, or not for the caller.
+pub(super) fn no_match(view: View) -> Response {
+    view.refuse(
+        StatusCode::NOT_FOUND,
+        "No FhirSource matches the given query.",
+    )
 }
 
 fn may_see(caller: Caller, source: &FhirSource) -> bool {

@@ -18,6 +18,29 @@ const STRUCTURE: &str = "https://jupyterhealth.org/fhir/StructureDefinition";
 /// The longest id that FHIR allows.
 const LONGEST_ID: usize = 64;
 
+/// The types that JHE stores. DIFFERENCE: which ones the earlier version takes is not known; here they
+/// are those of the later one.
+const SUPPORTED: [&str; 18] = [
+    "AllergyIntolerance",
+    "CarePlan",
+    "CareTeam",
+    "Condition",
+    "Coverage",
+    "Device",
+    "DiagnosticReport",
+    "DocumentReference",
+    "Encounter",
+    "Goal",
+    "Immunization",
+    "MedicationDispense",
+    "MedicationRequest",
+    "Observation",
+    "Patient",
+    "Procedure",
+    "QuestionnaireResponse",
+    "ServiceRequest",
+];
+
 /// Why a record is not stored.
 pub(super) enum Refusal {
     /// The framework's ValidationError.
@@ -39,6 +62,15 @@ impl Refusal {
             Self::UnsupportedType(name) => format!("Unsupported FHIR resource type: {name}."),
             Self::OtherStore(text) => text.clone(),
         }
+    }
+}
+
+/// Whether JHE has records of this type.
+pub(super) fn supported(resource_type: &str) -> Result<(), Refusal> {
+    if SUPPORTED.contains(&resource_type) {
+        Ok(())
+    } else {
+        Err(Refusal::UnsupportedType(resource_type.to_owned()))
     }
 }
 

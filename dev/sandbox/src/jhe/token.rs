@@ -11,9 +11,9 @@ use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
-use super::Tokens;
 use super::django::either;
 use super::invitation::JHE_CLIENT_ID;
+use super::{Tokens, discovery};
 use crate::Shared;
 use crate::exchange::{Incoming, Parameters, content, html, set};
 use crate::random;
@@ -88,9 +88,11 @@ pub(super) async fn userinfo(State(shared): State<Shared>, request: Incoming) ->
     }
 }
 
-/// The later version lets pages of any origin use these endpoints.
+/// The later version lets pages of any origin use these endpoints, and those of its discovery.
 pub(crate) fn add_cors(version: JheVersion, path: &str, response: &mut Response) {
-    if version == JheVersion::PatientAccess && path.starts_with("/o/") {
+    let is_open = path.starts_with("/o/")
+        || [discovery::METADATA, discovery::SMART_CONFIGURATION].contains(&path);
+    if version == JheVersion::PatientAccess && is_open {
         set(response, ACCESS_CONTROL_ALLOW_ORIGIN, "*");
         set(response, ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, OPTIONS");
         set(

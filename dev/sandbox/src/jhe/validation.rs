@@ -12,6 +12,7 @@ use super::python::quoted;
 pub(super) fn resource(resource_type: &str, resource: &Map<String, Value>) -> Result<(), String> {
     let errors = match resource_type {
         "Observation" => observation(resource),
+        "Condition" if !has(resource, "clinicalStatus") => Err(vec![missing("clinicalStatus")]),
         "Coverage" => required(resource, "kind"),
         "QuestionnaireResponse" => required(resource, "questionnaire"),
         _ => Ok(()),
@@ -32,9 +33,11 @@ fn required(resource: &Map<String, Value>, name: &str) -> Result<(), Vec<String>
     if has(resource, name) || has(resource, &format!("_{name}")) {
         return Ok(());
     }
-    Err(vec![format!(
-        "__root__ -> {name}\n  field required (type=value_error.missing)"
-    )])
+    Err(vec![missing(&format!("__root__ -> {name}"))])
+}
+
+fn missing(place: &str) -> String {
+    format!("{place}\n  field required (type=value_error.missing)")
 }
 
 fn observation(resource: &Map<String, Value>) -> Result<(), Vec<String>> {
@@ -63,7 +66,7 @@ fn observation(resource: &Map<String, Value>) -> Result<(), Vec<String>> {
 
     let mut errors = Vec::from_iter(invalid_id(resource));
     if !resource.contains_key("code") {
-        errors.push("code\n  field required (type=value_error.missing)".to_owned());
+        errors.push(missing("code"));
     }
     errors.extend(
         resource

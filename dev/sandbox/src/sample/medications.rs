@@ -10,7 +10,7 @@ use crate::ehr::EhrPatient;
 /// RxNorm code, name and what the label says.
 const MEDICINES: [(&str, &str, &str); 5] = [
     (
-        "860975",
+        "861007",
         "metformin hydrochloride 500 MG Oral Tablet",
         "Take 1 tablet with breakfast",
     ),
@@ -20,7 +20,7 @@ const MEDICINES: [(&str, &str, &str); 5] = [
         "Take 1 tablet every morning",
     ),
     (
-        "617312",
+        "617310",
         "atorvastatin 20 MG Oral Tablet",
         "Tomar 1 tableta por la noche",
     ),

@@ -5,6 +5,7 @@ mod chart;
 mod common;
 mod documents;
 mod hospitals;
+mod later_jhe;
 mod vendors;
 
 use std::time::{Duration, Instant};
@@ -1270,14 +1271,16 @@ async fn a_long_id_becomes_an_identifier_and_is_updated_all_the_same() -> Outcom
 }
 
 #[tokio::test]
-async fn a_record_of_another_type_is_imported_and_refused_by_the_other_endpoint() -> Outcome {
+async fn a_record_of_another_type_is_imported_or_written_as_r5() -> Outcome {
     let sandbox = start().await?;
     let writer = Writer::new(&sandbox, JheVersion::PatientAccess)?;
     let goal = json!({"resourceType": "Goal", "id": "g", "lifecycleStatus": "active"}).to_string();
     let reply = writer.post("/fhir-import/R4/Goal", &goal).await?;
     assert_eq!(entry_statuses(&reply), ["201 Created"]);
     assert_eq!(sandbox.world().rows()[0].resource_type, "Goal");
-    assert_eq!(writer.post("/FHIR/R5/Goal", &goal).await?.status, 404);
+    assert_eq!(writer.post("/FHIR/R5/Goal", &goal).await?.status, 201);
+    assert_eq!(sandbox.world().rows()[0].writes, 2);
+    assert_eq!(writer.post("/FHIR/R5/Foo", &goal).await?.status, 404);
     let imported = "_source:below=https://jupyterhealth.org/fhir/fhir-source/";
     let read = async |of: &str| writer.get(&format!("/FHIR/R5/{of}?{imported}")).await;
     assert_eq!(read("Goal").await?["total"], 1);
