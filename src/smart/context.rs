@@ -143,7 +143,8 @@ impl fmt::Debug for LaunchContext {
 /// Servers answer in either syntax whatever was asked, in any order and case, and Epic's samples leave the `patient/`
 /// away. SMART v1 `read` and `*` and Epic's `search` allow it, as does v2's letter `s`.
 pub fn grants_search(scope: &str, resource_type: &str) -> bool {
-    scope.split_whitespace().any(|item| {
+    // RFC 6749 §3.3: a space stands between two.
+    scope.split(' ').any(|item| {
         let item = item.split('?').next().unwrap_or("");
         let item = item.rsplit_once('/').map_or(item, |(_, rest)| rest);
         let Some((granted_type, permissions)) = item.split_once('.') else {
