@@ -172,7 +172,8 @@ pub fn grants(scope: &str, resource_type: &str, right: Right) -> bool {
         Right::Read => ("read", "r"),
         Right::Search => ("search", "s"),
     };
-    scope.split_whitespace().any(|item| {
+    // RFC 6749 §3.3: a space stands between two.
+    scope.split(' ').any(|item| {
         let item = item.split('?').next().unwrap_or("");
         let item = item.rsplit_once('/').map_or(item, |(_, rest)| rest);
         let Some((granted_type, permissions)) = item.split_once('.') else {
