@@ -48,7 +48,9 @@ impl PageConfig {
         let deployment = Deployment::named(json.get_string("deployment").as_deref())
             .ok_or(ConfigError::Malformed("deployment"))?;
         let mut missing = Vec::new();
-        let iss = json.get_string("iss").filter(|iss| !iss.trim().is_empty());
+        let iss = json
+            .get_string("iss")
+            .filter(|iss| !iss.trim_ascii().is_empty());
         if iss.is_none() && deployment.brands_path.is_none() {
             missing.push("iss");
         }
@@ -171,10 +173,10 @@ fn read_object(json: &str) -> Result<Json<'_>, ConfigError> {
 
 /// The value `name`, noted as missing where it is empty. A number, as `dataSourceId` may be, is taken at its digits.
 fn need(json: Json<'_>, name: &'static str, missing: &mut Vec<&'static str>) -> String {
-    let text = json.get(name).map(|value| value.text().trim_matches('"'));
+    let text = json.get(name).map(Json::unquoted);
     let value = json.get_string(name).or(text.map(String::from));
     let value = value.unwrap_or_default();
-    if value.trim().is_empty() {
+    if value.trim_ascii().is_empty() {
         missing.push(name);
     }
     value

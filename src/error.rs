@@ -1,7 +1,7 @@
 //! Everything that can go wrong, one enum per phase, each case with a code that never changes its meaning.
 //!
 //! The code is for maintainers and for scripts, [`Error::detail`] for the study team, and
-//! [`remedy`](crate::remedy) has what the patient reads.
+//! [`remedy`] has what the patient reads.
 
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;

@@ -149,7 +149,7 @@ impl HttpResponse {
         let Ok(text) = core::str::from_utf8(&self.body) else {
             return "no text".into();
         };
-        let text = text.trim();
+        let text = text.trim_ascii();
         if contains(&self.content_type, "html") || text.starts_with('<') {
             return "a web page".into();
         }

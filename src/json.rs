@@ -8,7 +8,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::text::contains;
+use crate::text::{contains, whole_number};
 
 /// A well-formed JSON value.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -87,10 +87,15 @@ impl<'a> Json<'a> {
         self.get(name)?.string()
     }
 
+    /// The text without the quotes, if it is a string: for what is read alike in both forms.
+    pub(crate) fn unquoted(self) -> &'a str {
+        let inner = self.0.strip_prefix('"');
+        inner.and_then(|it| it.strip_suffix('"')).unwrap_or(self.0)
+    }
+
     /// The digits of a whole number, whether bare or in a string, as some servers write it.
     pub fn whole_number(self) -> Option<u64> {
-        let digits = self.0.trim_matches('"');
-        digits.split('.').next()?.parse().ok()
+        whole_number(self.unquoted().split('.').next()?)
     }
 }
 

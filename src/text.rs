@@ -23,6 +23,16 @@ pub fn number(value: u64) -> String {
     digits.into_iter().rev().collect()
 }
 
+/// The number that is written in decimal digits.
+pub fn whole_number(text: &str) -> Option<u64> {
+    let mut value: u64 = 0;
+    for digit in text.bytes() {
+        let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
+        value = value.checked_mul(10)?.checked_add(digit)?;
+    }
+    (!text.is_empty()).then_some(value)
+}
+
 /// Where `needle` stands in `text`. The standard library's search is made for long texts, and weighs 3 kB.
 pub fn find(text: &str, needle: &str) -> Option<usize> {
     let mut windows = text.as_bytes().windows(needle.len().max(1));
@@ -111,6 +121,11 @@ pub fn percent_encode(text: &str) -> String {
 
 /// Undoes percent-encoding. A `%` that no two digits follow stays as it is, and so does a text whose octets are no UTF-8.
 pub fn percent_decode(text: &str) -> String {
+    decode(text, b'+')
+}
+
+/// As [`percent_decode`], with `plus` in place of each `+`.
+fn decode(text: &str, plus: u8) -> String {
     let mut octets = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&byte, after)) = rest.split_first() {
@@ -122,7 +137,7 @@ pub fn percent_decode(text: &str) -> String {
             octets.push(high << 4 | low);
             rest = after;
         } else {
-            octets.push(byte);
+            octets.push(if byte == b'+' { plus } else { byte });
         }
     }
     String::from_utf8(octets).unwrap_or_else(|_| text.to_owned())
@@ -154,8 +169,7 @@ pub fn form_decode(query: &str) -> Vec<(String, String)> {
         .filter(|pair| !pair.is_empty())
         .map(|pair| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let decode = |text: &str| percent_decode(&text.replace('+', " "));
-            (decode(name), decode(value))
+            (decode(name, b' '), decode(value, b' '))
         })
         .collect()
 }
@@ -258,6 +272,13 @@ mod tests {
         #[test]
         fn numbers_read_as_the_standard_library_writes_them(value: u64) {
             prop_assert_eq!(number(value), value.to_string());
+            prop_assert_eq!(whole_number(&value.to_string()), Some(value));
+        }
+
+        #[test]
+        fn what_is_no_number_for_the_standard_library_is_none_here(text in "[-+ 0-9a]{0,21}") {
+            let text = text.trim_start_matches('+');
+            prop_assert_eq!(whole_number(text), text.parse().ok());
         }
 
         #[test]

@@ -13,6 +13,7 @@ use web_sys::{
 
 use crate::browser::platform::{Timer, is_offline, now};
 use crate::http::{Answer, Conversation, HttpRequest, HttpResponse, TransportError};
+use crate::text::whole_number;
 
 /// Sends a request and reads the whole answer.
 ///
@@ -44,9 +45,9 @@ pub(crate) async fn send(request: HttpRequest) -> Answer {
 
 /// Seconds, or a date: the browser knows the forms of HTTP's dates.
 fn retry_after_ms(field: &str) -> Option<u64> {
-    match field.trim().parse::<u32>() {
-        Ok(seconds) => Some(u64::from(seconds) * 1000),
-        Err(_) => {
+    match whole_number(field.trim_ascii()) {
+        Some(seconds) => Some(seconds.saturating_mul(1000)),
+        None => {
             let date = js_sys::Date::parse(field);
             (date > 0.0).then(|| (date as u64).saturating_sub(now()))
         }

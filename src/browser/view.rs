@@ -63,6 +63,8 @@ impl View {
         set(&steps, "aria-live", "polite");
         set(&result, "aria-live", "polite");
         root.set_text_content(None);
+        // Later pages of JHE keep the element hidden until there is something in it.
+        let _ = root.remove_attribute("hidden");
         root.class_list().add_1("jhe-connect").ok()?;
         for part in [&steps, &progress, &result] {
             root.append_child(part).ok()?;

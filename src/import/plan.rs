@@ -4,10 +4,11 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::exchange::deployment::{Deployment, Unit};
+use crate::fhir::search::PATIENT;
 use crate::import::progress::Tally;
 use crate::import::{PullPoint, Standing};
 use crate::json::Json;
-use crate::smart::context::{ContextError, LaunchContext, allows_pull};
+use crate::smart::context::{ContextError, LaunchContext, Right, grants};
 use crate::text::number;
 use crate::texts::digest;
 
@@ -131,7 +132,7 @@ impl Plan {
     /// [`ContextError::NotGranted`].
     pub fn require_grant(&self, ehr: &LaunchContext) -> Result<(), ContextError> {
         let mut searched = self.rows.iter().filter(|row| row.is_searched);
-        match searched.any(|row| ehr.grants(&row.resource_type)) {
+        match searched.any(|row| allows_pull(&ehr.scope, &row.resource_type)) {
             true => Ok(()),
             false => Err(ContextError::NotGranted(ehr.scope.clone())),
         }
@@ -224,6 +225,15 @@ fn weight(standing: &Standing) -> u8 {
         Standing::Open => 4,
         Standing::Failed(_) => 5,
     }
+}
+
+/// Does a scope allow to pull a type? The patient's own resource is read, all others are searched.
+pub(crate) fn allows_pull(scope: &str, resource_type: &str) -> bool {
+    let right = match resource_type {
+        PATIENT => Right::Read,
+        _ => Right::Search,
+    };
+    grants(scope, resource_type, right)
 }
 
 /// What the patient decides about, and what is about the form of the answer.

@@ -10,7 +10,7 @@ use crate::fhir::pager::{PageError, Pager};
 use crate::fhir::resource::Selection;
 use crate::fhir::search::Search;
 use crate::import::accounts::Accounts;
-use crate::import::plan::{Plan, Row};
+use crate::import::plan::{Plan, Row, allows_pull};
 use crate::import::progress::Tally;
 use crate::import::retry::Backoff;
 use crate::import::{PullError, TaskId};
@@ -115,7 +115,7 @@ impl Pull {
         let is_granted = plan
             .rows
             .get(row)
-            .is_some_and(|row| ehr.grants(&row.resource_type));
+            .is_some_and(|row| allows_pull(&ehr.scope, &row.resource_type));
         let standing = match point.standing {
             Standing::Open | Standing::NotGranted | Standing::Failed(_) => match is_granted {
                 true => Standing::Open,

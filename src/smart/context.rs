@@ -3,7 +3,6 @@
 use alloc::string::String;
 use core::fmt;
 
-use crate::fhir::search::PATIENT;
 use crate::http::HttpRequest;
 use crate::json::{Json, object};
 use crate::oauth::token::{AccessToken, RefreshToken, TokenResponse, refresh_request};
@@ -130,11 +129,6 @@ impl LaunchContext {
         })
     }
 
-    /// May a type be pulled?
-    pub fn grants(&self, resource_type: &str) -> bool {
-        allows_pull(&self.scope, resource_type)
-    }
-
     /// May the documents be read that records refer to?
     pub fn grants_documents(&self) -> bool {
         grants(&self.scope, "Binary", Right::Read)
@@ -160,15 +154,6 @@ impl fmt::Debug for LaunchContext {
     }
 }
 
-/// Does a scope allow to pull a type? The patient's own resource is read, all others are searched.
-pub(crate) fn allows_pull(scope: &str, resource_type: &str) -> bool {
-    let right = match resource_type {
-        PATIENT => Right::Read,
-        _ => Right::Search,
-    };
-    grants(scope, resource_type, right)
-}
-
 /// What a scope may allow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Right {
@@ -187,7 +172,8 @@ pub fn grants(scope: &str, resource_type: &str, right: Right) -> bool {
         Right::Read => ("read", "r"),
         Right::Search => ("search", "s"),
     };
-    scope.split_whitespace().any(|item| {
+    // RFC 6749 §3.3: a space stands between two.
+    scope.split(' ').any(|item| {
         let item = item.split('?').next().unwrap_or("");
         let item = item.rsplit_once('/').map_or(item, |(_, rest)| rest);
         let Some((granted_type, permissions)) = item.split_once('.') else {
@@ -307,9 +293,11 @@ mod tests {
     #[test]
     fn a_scope_that_is_left_out_is_the_one_that_was_asked() {
         let body = r#"{"access_token":"T","token_type":"Bearer","patient":"p"}"#;
-        assert!(context(body).unwrap().grants("Observation"));
+        let scope = context(body).unwrap().scope;
+        assert!(grants(&scope, "Observation", Right::Search));
         let body = r#"{"access_token":"T","token_type":"Bearer","patient":"p","scope":""}"#;
-        assert!(!context(body).unwrap().grants("Observation"));
+        let scope = context(body).unwrap().scope;
+        assert!(!grants(&scope, "Observation", Right::Search));
     }
 
     #[test]

@@ -226,7 +226,7 @@ pub enum LaunchError {
 }
 
 fn asks_for(scope: &str, wanted: &str) -> bool {
-    scope.split_whitespace().any(|item| item == wanted)
+    scope.split(' ').any(|item| item == wanted)
 }
 
 /// What may be unwise in a configured scope; it is sent as it is all the same. For the console of the study team.
@@ -250,7 +250,7 @@ pub fn scope_advice(scope: &str) -> Vec<&'static str> {
         "scope holds a wildcard: ask only for what is pulled",
     );
     advise(
-        scope.split_whitespace().any(has_unordered_permissions),
+        scope.split(' ').any(has_unordered_permissions),
         "SMART v2 permissions stand in the order c, r, u, d, s",
     );
     advice

@@ -11,6 +11,10 @@ use crate::workspace::{Result, Workspace, output_given, write};
 /// more when it was added.
 const WASM_OPT: &[&str] = &[
     "-Oz",
+    // The stack ends there; nobody has an address in it.
+    "--low-memory-unused",
+    // Rust looks before it indexes or divides, and traps by an instruction for that, which stays.
+    "--ignore-implicit-traps",
     // The size up to which a body is hardly longer than the call to it: 3 and 5 give more bytes.
     "--always-inline-max-function-size=4",
     // An expression that stands twice compresses better than the local that would keep its value.
