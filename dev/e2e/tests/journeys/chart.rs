@@ -317,12 +317,25 @@ async fn more_pages_than_the_plan_allows_are_told_as_more(journey: &Journey) -> 
 
 async fn a_reload_in_the_middle_of_several_kinds_goes_on(journey: &Journey) -> Result<()> {
     journey.has_a_short_chart();
-    journey.world().settings.jhe.time_per_record_ms = 30;
-    // What is read last is under way still.
-    journey.fail(searches("/ServiceRequest?"), Fault::Delay { millis: 500 });
+    {
+        let mut world = journey.world();
+        // More than one batch.
+        world.give_labs(CAMILA.user, 120);
+        world.settings.ehr.page_size = 50;
+        world.settings.jhe.time_per_record_ms = 30;
+    }
+    journey.fail(
+        searches("/ServiceRequest?"),
+        Fault::Delay { millis: 20_000 },
+    );
     journey.reach_login().await?;
     journey.agree_as(CAMILA).await?;
     journey.rows_reach(8).await?;
+    let orders = journey.requests(Server::Ehr, "GET", "/ServiceRequest?");
+    ensure!(
+        matches!(orders.as_slice(), [request] if request.status.is_none()),
+        "expected one kind to be on its way still, found {orders:?}"
+    );
     journey.browser.reload().await?;
     {
         let mut world = journey.world();
