@@ -17,6 +17,7 @@ mod flow {
     pub(crate) mod journey;
     pub(crate) mod pages;
     mod patient_access;
+    mod patient_portal;
     pub(crate) mod records;
     mod reload;
     pub(crate) mod tab;
