@@ -5,6 +5,7 @@ mod callback;
 mod chaos;
 mod config_and_discovery;
 mod confinement;
+mod drop_ins;
 mod ending;
 mod going_on;
 mod invitation;
