@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context, Result, bail, ensure};
 use sandbox::{EHR_ALLOWED_HEADERS, LoggedRequest, Server};
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::journey::{Journey, Page};
 
@@ -243,7 +244,10 @@ impl Storage {
     }
 
     fn is_run_unfinished(&self) -> bool {
-        (self.0.get("jhe-connect:3:run")).is_some_and(|run| !run.contains("\"is_finished\""))
+        self.0.get("jhe-connect:3:run").is_some_and(|run| {
+            let run: Value = serde_json::from_str(run).unwrap_or_default();
+            run["is_finished"] != true
+        })
     }
 
     fn is_sign_in_pending(&self) -> bool {

@@ -51,7 +51,7 @@ async fn the_whole_chart_arrives_each_record_once(journey: &Journey) -> Result<(
     )])?;
     for (label, records) in &chart {
         ensure!(!records.is_empty(), "the chart has no {label}");
-        let line = format!("{label}: {} records", records.len());
+        let line = line_of(label, records);
         ensure!(
             screen.text.lines().any(|it| it == line),
             "expected the line {line:?}, found {screen}"
@@ -146,7 +146,7 @@ async fn a_kind_that_is_forbidden_is_a_line_and_not_the_end(journey: &Journey) -
     let mut chart = journey.chart();
     chart.retain(|(label, _)| *label != "Immunizations");
     for (label, records) in &chart {
-        screen.expect_texts(&[&format!("{label}: {} records", records.len())])?;
+        screen.expect_texts(&[&line_of(label, records)])?;
     }
     let chart: Vec<_> = chart.into_iter().flat_map(|(_, records)| records).collect();
     expect_each_once(&journey.rows(), &chart)?;
@@ -181,7 +181,7 @@ async fn what_jhe_changes_and_what_it_refuses_is_told_with_its_kind(
     screen.expect_texts(&[
         "(3 records could not be saved)",
         "Labs: 3 records, 2 could not be saved",
-        "Questionnaires: 1 records, 1 could not be saved",
+        "Questionnaires: 1 record, 1 could not be saved",
         "1 × Questionnaires: ",
         "1 × Labs: ",
         "saved with a change by the study's server",
@@ -378,10 +378,10 @@ async fn a_slow_first_import_is_no_failure(journey: &Journey) -> Result<()> {
     journey.fail(batches().once(), Fault::Delay { millis: 8_000 });
     journey.reach_login().await?;
     journey.agree_as(CAMILA).await?;
-    let meanwhile = journey
-        .browser
-        .wait_for_text("Questionnaires: 1 record")
-        .await?;
+    let count = journey.whole_chart().len();
+    let found = format!("Your records: {count} records found so far, 0 saved");
+    let meanwhile = journey.browser.wait_for_text(&found).await?;
+    meanwhile.expect_texts(&["Questionnaires: 1 record"])?;
     ensure!(
         meanwhile.state == State::Working && !meanwhile.text.contains("not ready"),
         "expected the page to be at work, found {meanwhile}"
@@ -398,10 +398,20 @@ async fn a_slow_first_import_is_no_failure(journey: &Journey) -> Result<()> {
         records += entries(&batch.body)?;
     }
     ensure!(
-        records == journey.whole_chart().len(),
-        "{records} records were sent"
+        records == count,
+        "expected each of {count} records to be sent once, found {records}"
     );
     Ok(())
+}
+
+/// What the summary says of a kind.
+fn line_of(label: &str, records: &[String]) -> String {
+    let noun = if records.len() == 1 {
+        "record"
+    } else {
+        "records"
+    };
+    format!("{label}: {} {noun}", records.len())
 }
 
 /// This hospital's portal has another name.
