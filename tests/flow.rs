@@ -18,6 +18,7 @@ mod flow {
     pub(crate) mod journey;
     pub(crate) mod pages;
     pub(crate) mod patient_access;
+    mod patient_portal;
     mod picking;
     pub(crate) mod records;
     mod reload;

@@ -6,6 +6,7 @@ mod chaos;
 mod chart;
 mod config_and_discovery;
 mod confinement;
+mod drop_ins;
 mod ending;
 mod going_on;
 mod invitation;
