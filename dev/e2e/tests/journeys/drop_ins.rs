@@ -81,6 +81,7 @@ fn host(journey: &Journey, drop_in: &DropIn) -> Result<String> {
         "dataSourceId": "70006",
         "redirectUri": "callback.html",
         "pageUrl": "/clients/",
+        "plan": [{"label": "Labs", "type": "Observation", "parameters": {"category": "laboratory"}}],
     });
     let picker = drop_in.picker.map(|ids| {
         [
