@@ -27,7 +27,14 @@ fn a_source_is_registered_by_its_label_and_found_again_at_the_next_visit() {
         .collect();
     let label = format!("Epic / EHR Patient Portal — {}", journey.iss());
     assert_eq!(bodies, [json!({"label": label, "data_source": "70006"})]);
-    assert_eq!(journey.rows().len(), journey.labs().len());
+    // What the scope covers: the patient, 20 labs and the vital signs, each once.
+    let rows = journey.rows();
+    let labs = journey.labs();
+    assert!(
+        labs.iter()
+            .all(|lab| rows.iter().filter(|row| row.sent == *lab).count() == 1)
+    );
+    assert_eq!(rows.len() as u32, first.ending.tally.stored);
 }
 
 #[test]
