@@ -454,7 +454,12 @@ fn of_pull(error: &PullError) -> Remedy {
         ]
         .concat(),
     };
-    remedy("Not all records could be fetched", "", LATER).explained([reason, &missing].concat())
+    let next_step = match error.reason {
+        // Waiting changes nothing.
+        PageError::TooWide(_) => TELL_TEAM,
+        _ => LATER,
+    };
+    remedy("Not all records could be fetched", "", next_step).explained([reason, &missing].concat())
 }
 
 fn of_browser(error: BrowserError) -> Remedy {
