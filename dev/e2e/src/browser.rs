@@ -707,11 +707,12 @@ impl Browser {
         self.click(selector).await?;
         self.until("a saved file", async || {
             let mut saved = fs::read_dir(folder)?.filter_map(Result::ok);
-            // Chromium writes under another name until the file is complete.
+            // Chromium writes under another name until the file is complete; an empty file keeps the place meanwhile.
             let is_whole = |file: &fs::DirEntry| {
                 let name = file.file_name();
                 !name.to_string_lossy().ends_with(".crdownload")
                     && !name.to_string_lossy().starts_with('.')
+                    && file.metadata().is_ok_and(|file| file.len() > 0)
             };
             Ok(match saved.find(is_whole) {
                 Some(file) => Glance::Seen((
