@@ -125,11 +125,7 @@ pub struct Checkpoint {
 impl Checkpoint {
     /// The counts of all searches.
     pub fn tally(&self) -> Tally {
-        let mut tally = Tally::default();
-        for pull in &self.pulls {
-            tally.add(&pull.tally);
-        }
-        tally
+        Tally::sum(&mut self.pulls.iter().map(|pull| &pull.tally))
     }
 }
 
@@ -142,6 +138,8 @@ pub struct ImportRun {
     sources: Vec<SourceId>,
     deployment: &'static Deployment,
     plan: Plan,
+    /// What tells the plan from another one.
+    mark: u64,
     /// The types of which resources count that a search includes.
     included: Rc<[String]>,
     quiet_ms: u64,
@@ -289,22 +287,18 @@ impl ImportRun {
         let types = plan.types().into_iter().map(String::from);
         let included: Rc<[String]> = types.collect();
         let earlier = checkpoint.tally();
-        let points = match checkpoint.plan == plan.mark() && !checkpoint.pulls.is_empty() {
+        let mark = plan.mark();
+        let points = match checkpoint.plan == mark && !checkpoint.pulls.is_empty() {
             true => checkpoint.pulls,
             false => plan.points(),
         };
-        let mut pulls = Vec::new();
-        for point in points {
-            let backoff = backoff((1 << 20) + pulls.len() as u64);
-            pulls.push(Pull::new(point, &plan, &ehr, &included, backoff));
-        }
-        ImportRun {
+        let mut run = ImportRun {
             source: source.id,
             sources,
             quiet_ms: start.quiet_ms,
             seed: start.seed,
             last_task: 0,
-            pulls,
+            pulls: Vec::new(),
             renewing: None,
             is_refused: false,
             is_signed_out: false,
@@ -343,8 +337,13 @@ impl ImportRun {
             ehr,
             deployment,
             plan,
+            mark,
             included,
+        };
+        for point in points {
+            run.add_pull(point);
         }
+        run
     }
 
     /// What to do at the time `now`, in milliseconds since the Unix epoch.
@@ -382,16 +381,7 @@ impl ImportRun {
         }
     }
 
-    /// What has happened so far.
-    pub fn tally(&self) -> Tally {
-        let mut tally = Tally::default();
-        for pull in &self.pulls {
-            tally.add(&pull.accounts.total());
-        }
-        tally
-    }
-
-    /// The same for each row of the plan.
+    /// What has happened so far, for each row of the plan.
     pub fn rows(&self) -> Vec<RowTally> {
         let sums: Vec<PullPoint> = self.pulls.iter().map(Pull::sum).collect();
         self.plan.sums(&sums)
@@ -402,8 +392,10 @@ impl ImportRun {
         if !self.writing.is_empty() || self.under_way() > 0 {
             return None;
         }
+        if let Some(until) = self.ehr_time(now) {
+            return Some(Wait::Ehr(until));
+        }
         match &self.check {
-            _ if self.ehr_time(now).is_some() => self.ehr_time(now).map(Wait::Ehr),
             _ if self.hold > now => Some(Wait::Jhe(self.hold)),
             // What was read back was no answer.
             Check::Due(at) if *at > now && self.check_backoff.is_under_way() => {
@@ -444,7 +436,7 @@ impl ImportRun {
     pub fn checkpoint(&self) -> Checkpoint {
         Checkpoint {
             pulls: self.pulls.iter().map(Pull::point).collect(),
-            plan: self.plan.mark(),
+            plan: self.mark,
             held_before: self.held_before,
         }
     }
@@ -467,10 +459,7 @@ impl ImportRun {
             on_the_way(parcel, &|tally| tally.add_unsettled(&parcel.reason));
         }
         let rows = self.plan.sums(&sums);
-        let mut tally = Tally::default();
-        for row in &rows {
-            tally.add(&row.tally);
-        }
+        let tally = Tally::sum(&mut rows.iter().map(|row| &row.tally));
         let errors = self.pulls.iter().filter_map(|pull| {
             let row = self.plan.rows.get(pull.row)?;
             Some((row.label.clone(), pull.error.clone()?))

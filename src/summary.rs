@@ -70,11 +70,7 @@ impl Summary {
 }
 
 fn total(rows: &[RowTally]) -> Tally {
-    let mut tally = Tally::default();
-    for row in rows {
-        tally.add(&row.tally);
-    }
-    tally
+    Tally::sum(&mut rows.iter().map(|row| &row.tally))
 }
 
 /// A line for each kind of which something came, or that was not read wholly, and one for each of the reasons why nothing
@@ -175,26 +171,16 @@ fn notes(tally: &Tally, portal: &str) -> Vec<String> {
         &[" left out: of another kind."],
     );
     if tally.inlined > 0 {
-        let noun = if tally.inlined == 1 {
-            " document"
-        } else {
-            " documents"
-        };
-        notes.push([&count_text(tally.inlined), noun, " copied with the notes."].concat());
+        let copied = some(tally.inlined, " document");
+        notes.push([&copied, " copied with the notes."].concat());
     }
-    for reason in with_counts(&tally.documents, SHOWN) {
-        notes.push(["Documents that stay at ", portal, ": ", &reason].concat());
+    let mut kept = with_counts(&tally.documents, SHOWN);
+    // After a reload their number is known only.
+    if kept.is_empty() && tally.kept > 0 {
+        kept.push(count_text(tally.kept));
     }
-    if tally.documents.is_empty() && tally.kept > 0 {
-        notes.push(
-            [
-                "Documents that stay at ",
-                portal,
-                ": ",
-                &count_text(tally.kept),
-            ]
-            .concat(),
-        );
+    for kept in kept {
+        notes.push(["Documents that stay at ", portal, ": ", &kept].concat());
     }
     for (text, _) in tally.notices.iter().take(SHOWN) {
         notes.push([&capitalized(portal), " said: ", text].concat());
@@ -349,8 +335,13 @@ fn count_text(count: u32) -> String {
 
 /// `1 record`, `2 records`.
 fn some_records(count: u32) -> String {
-    let noun = if count == 1 { " record" } else { " records" };
-    [&count_text(count), noun].concat()
+    some(count, " record")
+}
+
+/// A count with its noun, which takes an `s`.
+fn some(count: u32, noun: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    [&count_text(count), noun, plural].concat()
 }
 
 /// Always in the plural, as JHE's own documentation words it: `(1 records could not be saved)`.

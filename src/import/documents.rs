@@ -72,8 +72,7 @@ impl ImportRun {
                     return Some((task, request));
                 }
                 Err(kept) => {
-                    errand.wanted.pop_front();
-                    self.keep_reference(&errand.parcel, &kept);
+                    self.give_up(&mut errand, &kept);
                     self.errands.push_front(errand);
                 }
             }

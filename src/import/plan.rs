@@ -23,7 +23,7 @@ pub struct Plan {
 }
 
 /// One search, or the read of the patient's own resource.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
     /// As in `Labs: 12 records`.
     pub label: String,
@@ -48,9 +48,8 @@ impl Plan {
             parameters: (pull.parameters.iter())
                 .map(|(name, value)| ((*name).into(), (*value).into()))
                 .collect(),
-            is_searched: true,
             attachments: pull.attachments,
-            pages: PAGES,
+            ..Row::default()
         });
         Plan {
             rows: rows.collect(),
@@ -80,11 +79,7 @@ impl Plan {
                 Some(row) => row.clone(),
                 None => Row {
                     label,
-                    resource_type: String::new(),
-                    parameters: Vec::new(),
-                    is_searched: true,
-                    attachments: false,
-                    pages: PAGES,
+                    ..Row::default()
                 },
             };
             for member in entry.members() {
@@ -239,6 +234,20 @@ const RESERVED: [&str; 7] = [
     "_elements",
     "_contained",
 ];
+
+impl Default for Row {
+    /// A row as it is where a configuration says nothing.
+    fn default() -> Self {
+        Row {
+            label: String::new(),
+            resource_type: String::new(),
+            parameters: Vec::new(),
+            is_searched: true,
+            attachments: false,
+            pages: PAGES,
+        }
+    }
+}
 
 impl Row {
     /// Takes over one member of a row of the configuration.

@@ -71,6 +71,15 @@ impl Tally {
         ]
     }
 
+    /// All of them together.
+    pub(crate) fn sum(tallies: &mut dyn Iterator<Item = &Tally>) -> Self {
+        let mut sum = Tally::default();
+        for tally in tallies {
+            sum.add(tally);
+        }
+        sum
+    }
+
     /// Adds another's counts.
     pub(crate) fn add(&mut self, other: &Tally) {
         self.pages += other.pages;

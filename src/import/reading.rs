@@ -271,15 +271,18 @@ impl ImportRun {
             pull.end(Standing::Divided);
         }
         for part in 0..values.len() {
-            let point = PullPoint {
+            self.add_pull(PullPoint {
                 row: number,
                 part: Some(part),
                 ..PullPoint::default()
-            };
-            let backoff = Backoff::new(self.seed ^ (1 << 20) ^ part as u64);
-            let pull = Pull::new(point, &self.plan, &self.ehr, &self.included, backoff);
-            self.pulls.push(pull);
+            });
         }
         true
+    }
+
+    pub(super) fn add_pull(&mut self, point: PullPoint) {
+        let backoff = Backoff::new(self.seed ^ ((1 << 20) + self.pulls.len() as u64));
+        let pull = Pull::new(point, &self.plan, &self.ehr, &self.included, backoff);
+        self.pulls.push(pull);
     }
 }

@@ -18,6 +18,13 @@ use crate::url::Url;
 
 mod model;
 
+impl ImportRun {
+    /// What has happened so far, of all rows.
+    fn tally(&self) -> Tally {
+        Tally::sum(&mut self.rows().iter().map(|row| &row.tally))
+    }
+}
+
 const BASE: &str = "https://ehr.example/R4";
 const NOW: u64 = 1_000_000;
 const QUIET: u64 = 35_000;

@@ -383,8 +383,6 @@ impl Scene {
             label: number.to_string(),
             resource_type: "Observation".into(),
             parameters: alloc::vec![("category".into(), number.to_string())],
-            is_searched: true,
-            pages: 2_000,
             ..Row::default()
         };
         Plan {
