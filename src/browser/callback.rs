@@ -6,7 +6,7 @@ use core::cell::Cell;
 
 use crate::browser::driver::perform;
 use crate::browser::fetch::{converse, send};
-use crate::browser::pages::{end, offer_another_try};
+use crate::browser::pages::{configuration, end, offer_another_try};
 use crate::browser::platform::Lock;
 use crate::browser::sign_in::{answered, complete_sign_in, page_url};
 use crate::browser::storage::TabStore;
@@ -25,7 +25,6 @@ use crate::remedy::GO_ON;
 use crate::session::{self, RunRecord, StoreError};
 use crate::smart::context::LaunchContext;
 use crate::summary::{Summary, progress_lines, report, waiting_line};
-use crate::url::Url;
 
 /// Goes through the page, and tells the patient how it ended.
 pub(crate) async fn run(view: View, config: String) {
@@ -40,14 +39,15 @@ async fn callback(view: &View, config: &str) -> Result<(), Failure> {
     platform::require_secure_context()?;
     let store = TabStore::open()?;
     let earlier = session::run(&store)?;
-    let known = known(view, &store, config, &page);
+    let config = configuration(view, config, &page);
     if !AuthorizationResponse::is_present(page.query()) {
         let run = earlier.ok_or(CallbackError::NothingPending)?;
         if run.is_finished {
-            return recall(view, &run, config, &page);
+            return recall(view, &run, config.ok());
         }
         let ehr = session::ehr(&store, &page)?.ok_or(CallbackError::Interrupted)?;
-        let (config, jhe) = known?;
+        let config = config?;
+        let jhe = jhe_session(&store, &config)?;
         if run.needs_sign_in {
             view.ask_for_sign_in();
             return Ok(());
@@ -56,7 +56,8 @@ async fn callback(view: &View, config: &str) -> Result<(), Failure> {
         return import(view, &store, config, jhe, ehr, run.checkpoint).await;
     }
     let (request, launched) = answered(&store, &page)?;
-    let (config, jhe) = known?;
+    let config = config?;
+    let jhe = jhe_session(&store, &config)?;
 
     let portal = config.deployment.portal;
     view.step(&["Completing your sign-in at ", portal].concat());
@@ -73,17 +74,9 @@ async fn callback(view: &View, config: &str) -> Result<(), Failure> {
     import(view, &store, config, jhe, ehr, checkpoint).await
 }
 
-/// The configuration and the JHE session.
-fn known(
-    view: &View,
-    store: &TabStore,
-    config: &str,
-    page: &Url,
-) -> Result<(PageConfig, JheSession), Failure> {
-    let config = PageConfig::parse(config, page)?;
-    view.names_portal(config.deployment.portal);
+fn jhe_session(store: &TabStore, config: &PageConfig) -> Result<JheSession, Failure> {
     let jhe = session::jhe(store, &config.jhe)?;
-    Ok((config, jhe.ok_or(CallbackError::NoJheSession)?))
+    Ok(jhe.ok_or(CallbackError::NoJheSession)?)
 }
 
 /// The line that tells how far the import is changes no more often, in milliseconds.
@@ -106,7 +99,7 @@ async fn import(
     let _asks = platform::ask_before_leaving();
     // From here on a reload goes on.
     session::keep_ehr(store, &ehr)?;
-    keep(store, &checkpoint)?;
+    keep(store, checkpoint.clone())?;
 
     let portal = config.deployment.portal;
     let mut identification = identification(&config, &jhe, &ehr);
@@ -150,7 +143,7 @@ async fn import(
                 revision = run.revision();
                 // If the tab is full, a reload goes on from an earlier page.
                 let _ = session::keep_ehr(store, run.ehr());
-                let _ = keep(store, &run.checkpoint());
+                let _ = keep(store, run.checkpoint());
             }
         },
         &|run| {
@@ -177,9 +170,9 @@ async fn import(
     Ok(())
 }
 
-fn keep(store: &TabStore, checkpoint: &Checkpoint) -> Result<(), StoreError> {
+fn keep(store: &TabStore, checkpoint: Checkpoint) -> Result<(), StoreError> {
     let record = RunRecord {
-        checkpoint: checkpoint.clone(),
+        checkpoint,
         ..RunRecord::default()
     };
     session::keep_run(store, &record)
@@ -233,11 +226,7 @@ async fn finish(
     let errors = ending.errors();
     let errors = errors.iter().flatten();
     for error in errors {
-        view.error(
-            error,
-            deployment.portal,
-            (way_on != WayOn::None).then_some(GO_ON),
-        );
+        view.error(error, (way_on != WayOn::None).then_some(GO_ON));
     }
     let servers = [&config.jhe.origin(), ehr.issuer.as_str()];
     let report = report(&ending.rows, &lines, servers);
@@ -288,11 +277,10 @@ async fn finish(
 }
 
 /// The callback page without an answer: a reload. A run that ended is told of again, and never repeated.
-fn recall(view: &View, run: &RunRecord, config: &str, page: &Url) -> Result<(), Failure> {
-    let config = PageConfig::parse(config, page);
+fn recall(view: &View, run: &RunRecord, config: Option<PageConfig>) -> Result<(), Failure> {
     let (deployment, plan) = match config {
-        Ok(config) => (config.deployment, config.plan),
-        Err(_) => (&MYCHART, Plan::of(&MYCHART)),
+        Some(config) => (config.deployment, config.plan),
+        None => (&MYCHART, Plan::of(&MYCHART)),
     };
     let rows = plan.sums(&run.checkpoint.pulls);
     let is_whole = run.is_whole();

@@ -5,7 +5,7 @@ use alloc::string::String;
 use wasm_bindgen::{JsCast, JsValue};
 
 use crate::browser::fetch::converse;
-use crate::browser::pages::end;
+use crate::browser::pages::{configuration, end};
 use crate::browser::picker::pick;
 use crate::browser::platform::Listener;
 use crate::browser::sign_in::{begin_sign_in, page_url};
@@ -33,8 +33,7 @@ async fn connect(view: &View, config: &str, picker: &JsValue) -> Result<(), Fail
     platform::require_secure_context()?;
     let store = TabStore::open()?;
     let page = page_url()?;
-    let config = PageConfig::parse(config, &page)?;
-    view.names_portal(config.deployment.portal);
+    let config = configuration(view, config, &page)?;
     if let Some(iss) = &config.iss {
         // Looked at before the invitation is used; the sign-in reads it again.
         Issuer::parse(iss, &page)?;
@@ -61,8 +60,7 @@ async fn connect(view: &View, config: &str, picker: &JsValue) -> Result<(), Fail
 async fn sign_in_again(view: &View, config: &str) -> Result<(), Failure> {
     let store = TabStore::open()?;
     let page = page_url()?;
-    let config = PageConfig::parse(config, &page)?;
-    view.names_portal(config.deployment.portal);
+    let config = configuration(view, config, &page)?;
     let ehr = session::ehr(&store, &page)?.ok_or(CallbackError::Interrupted)?;
     sign_in(view, &store, &config, ehr.issuer.as_str(), page).await
 }

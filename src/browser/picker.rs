@@ -297,8 +297,7 @@ impl Combobox<'_> {
         if let Some(error) = picker.failure() {
             let error = Error::from(error.clone());
             log(&error);
-            self.view
-                .explain(&self.trouble, &error, self.view.portal(), Some(ASK_AGAIN));
+            self.view.explain(&self.trouble, &error, Some(ASK_AGAIN));
             let button = self
                 .view
                 .add(&self.trouble, "button", "jc-action", "Try again");

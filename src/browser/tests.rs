@@ -191,7 +191,8 @@ fn text_of_servers_is_shown_as_text_only() {
         standing: Standing::Whole,
     };
     view.summary(&Summary::of(&[row], None, &MYCHART));
-    view.error(&SourceError::Refused(HOSTILE.into()).into(), HOSTILE, None);
+    view.names_portal(HOSTILE);
+    view.error(&SourceError::Refused(HOSTILE.into()).into(), None);
     for tag in ["img", "script"] {
         assert!(root.query_selector(tag).unwrap().is_none());
     }
@@ -207,7 +208,7 @@ fn the_view_says_where_the_journey_stands() {
     assert_eq!(stage(), "working");
     assert_eq!(root.get_attribute("aria-busy").unwrap(), "true");
     let error = Error::from(SourceError::SessionExpired);
-    view.error(&error, "MyChart", None);
+    view.error(&error, None);
     view.stage(Stage::Failed);
     assert_eq!(stage(), "failed");
     assert_eq!(root.get_attribute("aria-busy").unwrap(), "false");

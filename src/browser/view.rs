@@ -87,11 +87,6 @@ impl View {
         self.portal.set(portal);
     }
 
-    /// What the patient knows the hospital's portal as.
-    pub(crate) fn portal(&self) -> &'static str {
-        self.portal.get()
-    }
-
     /// Says where the journey stands.
     pub(crate) fn stage(&self, stage: Stage) {
         set(&self.root, "data-jhe-connect", stage.as_str());
@@ -152,21 +147,15 @@ impl View {
     }
 
     /// Shows what went wrong and what to do: what the remedy says, or `next_step`.
-    pub(crate) fn error(&self, error: &Error, portal: &str, next_step: Option<&str>) {
+    pub(crate) fn error(&self, error: &Error, next_step: Option<&str>) {
         self.progress(&[]);
         self.code(error.code());
-        self.explain(&self.result, error, portal, next_step);
+        self.explain(&self.result, error, next_step);
     }
 
     /// Explains inside `parent` what went wrong and what to do.
-    pub(crate) fn explain(
-        &self,
-        parent: &Element,
-        error: &Error,
-        portal: &str,
-        next_step: Option<&str>,
-    ) {
-        let remedy = Remedy::of(error, portal);
+    pub(crate) fn explain(&self, parent: &Element, error: &Error, next_step: Option<&str>) {
+        let remedy = Remedy::of(error, self.portal.get());
         let class = match error.is_patients_choice() {
             true => "jc-remedy jc-choice",
             false => "jc-remedy",
