@@ -9,6 +9,7 @@ use sandbox::{FIRST_PATIENT, Fault, Match, Peculiarity, Row, SECOND_PATIENT, Ser
 use serde_json::{Value, json};
 
 use crate::ending::saved_report;
+use crate::going_on::the_patient_signs_in_again;
 
 at_every_hospital!(
     the_whole_chart_arrives_each_record_once,
@@ -374,15 +375,8 @@ async fn a_session_at_the_hospital_that_ends_in_the_middle_goes_on_after_a_sign_
     }
     watch::check(journey).await?;
 
-    journey.browser.press_action().await?;
-    journey.browser.wait_for_login_form().await?;
-    watch::check(journey).await?;
-    journey.agree_as(CAMILA).await?;
-    let screen = journey.browser.wait_until_settled().await?;
-    every_record_arrived_once(journey, &screen)?;
-    let redeemed = journey.requests(Server::Jhe, "POST", "/o/token/").len();
-    ensure!(redeemed == 1, "the invitation was redeemed again");
-    Ok(())
+    let screen = the_patient_signs_in_again(journey).await?;
+    every_record_arrived_once(journey, &screen)
 }
 
 async fn a_slow_first_import_is_no_failure(journey: &Journey) -> Result<()> {

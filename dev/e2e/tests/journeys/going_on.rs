@@ -110,17 +110,20 @@ async fn a_session_at_the_hospital_that_ends_is_begun_again_and_the_run_goes_on(
     screen.expect_action("Sign in again and go on")?;
     watch::check(journey).await?;
 
+    let screen = the_patient_signs_in_again(journey).await?;
+    every_lab_arrived_once(journey, &screen)
+}
+
+/// Presses the button that offers it, signs in, and waits for the end; the invitation is not redeemed again.
+pub(crate) async fn the_patient_signs_in_again(journey: &Journey) -> Result<Screen> {
     journey.browser.press_action().await?;
     journey.browser.wait_for_login_form().await?;
     watch::check(journey).await?;
     journey.agree_as(CAMILA).await?;
     let screen = journey.browser.wait_until_settled().await?;
-    every_lab_arrived_once(journey, &screen)?;
-    ensure!(
-        journey.requests(Server::Jhe, "POST", "/o/token/").len() == 1,
-        "the invitation was redeemed again"
-    );
-    Ok(())
+    let redeemed = journey.requests(Server::Jhe, "POST", "/o/token/").len();
+    ensure!(redeemed == 1, "the invitation was redeemed again");
+    Ok(screen)
 }
 
 async fn a_no_at_the_second_sign_in_leaves_what_arrived_and_no_token(
