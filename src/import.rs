@@ -7,6 +7,9 @@
 //!
 //! Each search stands for itself: one that fails, or was not granted, ends no other.
 //!
+//! The patient may let it [pause](ImportRun::pause) or [end it](ImportRun::stop_here): nothing new is begun then, and what
+//! is under way is finished.
+//!
 //! [`ImportRun::checkpoint`] says at any time where a run that is cut off here can go on.
 
 use alloc::boxed::Box;
@@ -33,6 +36,7 @@ use crate::smart::context::{LaunchContext, PRACTICE};
 use crate::texts::Texts;
 
 mod accounts;
+mod advance;
 mod checking;
 mod documents;
 mod ending;
@@ -42,8 +46,10 @@ pub mod progress;
 mod pull;
 mod reading;
 mod retry;
+mod wish;
 mod writing;
 
+pub use advance::{Progress, RowProgress, RowState};
 pub use ending::{Ending, Verdict, WayOn};
 pub use pull::{PullPoint, Standing};
 
@@ -53,6 +59,7 @@ use plan::{Plan, RowTally};
 use progress::Tally;
 use pull::{Pull, Reading};
 use retry::Backoff;
+use wish::Wish;
 
 /// The next page is asked for when no more records than this wait to be written,
 const AHEAD_RECORDS: usize = 100;
@@ -79,11 +86,11 @@ pub enum Action {
     /// Send this and hand the answer to [`ImportRun::finish`], then ask again; do not wait for it before asking for
     /// further actions.
     Perform(TaskId, HttpRequest),
-    /// Nothing to do until a task under way is finished.
+    /// Nothing to do until a task under way is finished; while the run is paused, until the patient lets it go on.
     AwaitFinish,
     /// Nothing to do until this time, in milliseconds since the Unix epoch, or until a task under way is finished.
     AwaitTime(u64),
-    /// Nothing is left, nothing is under way.
+    /// Nothing is left, nothing is under way. Not while the run is paused.
     Complete,
 }
 
@@ -188,6 +195,12 @@ pub struct ImportRun {
 
     renewals: u32,
     stop: Option<Stop>,
+    /// What the patient wants of it.
+    wish: Wish,
+    /// So many records are done with, of so many.
+    whole: Option<(u32, u32)>,
+    /// Did that go back?
+    is_unsteady: bool,
 }
 
 /// A record on its way.
@@ -201,6 +214,8 @@ struct Parcel {
     tries: u32,
     /// Why it is unsettled.
     reason: String,
+    /// Is it in the queue again although it may have arrived? Only where JHE recognises it.
+    is_lost: bool,
 }
 
 /// A write under way.
@@ -333,6 +348,9 @@ impl ImportRun {
             new_rows: None,
             renewals: 0,
             stop: None,
+            wish: Wish::GoOn,
+            whole: None,
+            is_unsteady: false,
             jhe,
             ehr,
             deployment,
@@ -343,6 +361,7 @@ impl ImportRun {
         for point in points {
             run.add_pull(point);
         }
+        run.measure();
         run
     }
 
@@ -351,7 +370,9 @@ impl ImportRun {
         let action = self.read(now).or_else(|| self.check(now));
         let action = action.or_else(|| self.write(now));
         // Once more: if JHE holds all that waited, there is room for a further page.
-        match action.or_else(|| self.read(now)) {
+        let action = action.or_else(|| self.read(now));
+        self.measure();
+        match action {
             Some((task, request)) => Action::Perform(task, request),
             None => self.rest(now),
         }
@@ -359,6 +380,11 @@ impl ImportRun {
 
     /// Takes the outcome of a task. One that is not under way is not asked for any more and changes nothing.
     pub fn finish(&mut self, task: TaskId, answer: Answer, now: u64) {
+        self.take(task, answer, now);
+        self.measure();
+    }
+
+    fn take(&mut self, task: TaskId, answer: Answer, now: u64) {
         if let Some(index) = self.writing.iter().position(|flight| flight.task == task) {
             let flight = self.writing.swap_remove(index);
             return self.finish_write(flight, &answer, now);
@@ -387,9 +413,10 @@ impl ImportRun {
         self.plan.sums(&sums)
     }
 
-    /// Whom the run waits for and until when, if nothing else goes on at the time `now`.
+    /// Whom the run waits for and until when, if nothing else goes on at the time `now`; nobody where the patient let it
+    /// pause or end.
     pub fn wait(&self, now: u64) -> Option<Wait> {
-        if !self.writing.is_empty() || self.under_way() > 0 {
+        if !self.writing.is_empty() || self.under_way() > 0 || self.wish != Wish::GoOn {
             return None;
         }
         if let Some(until) = self.ehr_time(now) {
@@ -450,7 +477,13 @@ impl ImportRun {
             }
         };
         for parcel in &self.queue {
-            on_the_way(parcel, &|tally| tally.unsent += 1);
+            on_the_way(
+                parcel,
+                &|tally| match parcel.is_lost && self.wish == Wish::Stop {
+                    true => tally.unsettled += 1,
+                    false => tally.unsent += 1,
+                },
+            );
         }
         for errand in &self.errands {
             on_the_way(&errand.parcel, &|tally| tally.unsent += 1);
@@ -460,6 +493,8 @@ impl ImportRun {
         }
         let rows = self.plan.sums(&sums);
         let tally = Tally::sum(&mut rows.iter().map(|row| &row.tally));
+        let is_open = |point: &PullPoint| point.standing == Standing::Open;
+        let is_left = sums.iter().any(is_open) || tally.unsettled + tally.unsent > 0;
         let errors = self.pulls.iter().filter_map(|pull| {
             let row = self.plan.rows.get(pull.row)?;
             Some((row.label.clone(), pull.error.clone()?))
@@ -470,6 +505,7 @@ impl ImportRun {
             new_rows: self.new_rows,
             pull_errors: errors.collect(),
             stop: self.stop.clone(),
+            stopped_by_patient: self.wish == Wish::Stop && is_left,
             points: sums,
         }
     }
@@ -485,26 +521,25 @@ impl ImportRun {
 
     /// What there is to wait for.
     fn rest(&mut self, now: u64) -> Action {
-        let is_checking = matches!(self.check, Check::UnderWay(..));
+        let is_checking = matches!(self.check, Check::UnderWay(_, Some(_)));
         let is_asking = self.under_way() > 0 || self.renewing.is_some();
         let is_under_way = is_checking || is_asking || !self.writing.is_empty();
-        if self.stop.is_some() {
-            return match is_under_way {
-                true => Action::AwaitFinish,
-                false => Action::Complete,
-            };
-        }
-        let mut times: Vec<u64> = self.ehr_time(now).into_iter().collect();
-        if let Check::Due(at) = self.check {
+        let mut times: Vec<u64> = Vec::new();
+        if let Check::Due(at) = self.check
+            && self.may_check(now)
+        {
             times.push(at);
         }
-        if !self.queue.is_empty() {
-            times.push(self.hold);
+        if self.stop.is_none() && self.wish == Wish::GoOn {
+            times.extend(self.ehr_time(now));
+            if !self.queue.is_empty() {
+                times.push(self.hold);
+            }
         }
         times.retain(|time| *time > now);
         match times.into_iter().min() {
             Some(time) => Action::AwaitTime(time),
-            None if is_under_way => Action::AwaitFinish,
+            None if is_under_way || self.wish == Wish::Pause => Action::AwaitFinish,
             None => Action::Complete,
         }
     }

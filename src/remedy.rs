@@ -662,6 +662,7 @@ mod tests {
                 }
             )],
             stop: Some(Stop::JheUnreachable(offline)),
+            ..Ending::default()
         };
         let codes: Vec<_> = ending.errors().iter().flatten().map(Error::code).collect();
         assert_eq!(codes, ["browser.offline"]);

@@ -20,6 +20,8 @@ pub struct SearchPage {
     pub outcomes: Vec<OperationOutcome>,
     /// The link to the next page, as the server wrote it: not yet confined.
     pub next: Option<String>,
+    /// How many entries match on all pages, as the server says.
+    pub total: Option<u32>,
 }
 
 impl SearchPage {
@@ -46,6 +48,10 @@ impl SearchPage {
                     }
                 }
                 "link" => page.next = next_link(walk.value()).or(page.next),
+                "total" => {
+                    let total = walk.value().whole_number();
+                    page.total = total.and_then(|total| total.try_into().ok());
+                }
                 "entry" if walk.enter(b'[') => {
                     while walk.element() {
                         page.sort(&mut walk, text, selection);
@@ -159,6 +165,15 @@ mod tests {
             ]
         );
         assert_eq!(page.next.as_deref(), Some("n"));
+        assert_eq!(page.total, Some(1));
+    }
+
+    #[test]
+    fn a_total_that_is_no_number_is_none() {
+        for total in ["-1", "null", "{}", "\"many\"", "4294967296"] {
+            let body = [r#"{"resourceType":"Bundle","total":"#, total, "}"].concat();
+            assert_eq!(read(&body).unwrap().total, None, "{total}");
+        }
     }
 
     #[test]

@@ -86,11 +86,18 @@ impl Accounts {
 
     /// The counts of all pages.
     pub(super) fn total(&self) -> Tally {
-        let mut total = self.settled();
-        for open in &self.open {
-            total.add(&open.tally);
-        }
+        let mut total = Tally::default();
+        self.each(&mut |tally| total.add(tally));
         total
+    }
+
+    /// Shows all counts to `see`, piece by piece.
+    pub(super) fn each(&self, see: &mut dyn FnMut(&Tally)) {
+        see(&self.earlier);
+        see(&self.settled);
+        for open in &self.open {
+            see(&open.tally);
+        }
     }
 
     /// Forgets the counts of pages that were done with before the run was cut off, and gives them.

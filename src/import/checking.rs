@@ -4,7 +4,7 @@ use super::*;
 
 impl ImportRun {
     pub(super) fn check(&mut self, now: u64) -> Option<(TaskId, HttpRequest)> {
-        if self.stop.is_some() {
+        if !self.may_check(now) {
             return None;
         }
         let is_over = self.pulls.iter().all(Pull::has_ended)
@@ -15,7 +15,7 @@ impl ImportRun {
             && self.unsettled.is_empty();
         let is_last = is_over && self.is_checked && self.is_counting() && self.is_fruitful;
         match self.check {
-            Check::Idle if is_last => {}
+            Check::Idle if is_last && self.wish != Wish::Stop => {}
             Check::Due(at) if now >= at && self.writing.is_empty() => {}
             Check::UnderWay(..) => {}
             _ => return None,

@@ -9,7 +9,7 @@ use crate::import::progress::Tally;
 use crate::import::{PullError, PullPoint, Standing, Stop};
 
 /// How a run ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ending {
     /// The counts of each row of the plan that is searched.
     pub rows: Vec<RowTally>,
@@ -23,6 +23,8 @@ pub struct Ending {
     pub pull_errors: Vec<(String, PullError)>,
     /// Why the writing ended early, if it did.
     pub stop: Option<Stop>,
+    /// Did the patient end it, with something left to do?
+    pub stopped_by_patient: bool,
 }
 
 /// What an ending amounts to.
@@ -30,7 +32,7 @@ pub struct Ending {
 pub enum Verdict {
     /// Everything that was found is in JHE.
     Complete,
-    /// Something is, something is not.
+    /// Something is, something is not; or the patient ended it, which is no failure.
     Partly,
     /// Nothing arrived, and something went wrong.
     Failed,
@@ -41,7 +43,7 @@ pub enum Verdict {
 pub enum WayOn {
     /// Nothing.
     None,
-    /// Going on where it ended, once the trouble is over.
+    /// Going on where it ended, once the trouble is over, or the patient wants to.
     TryAgain,
     /// Signing in at the hospital once more, and then going on.
     SignIn,
@@ -52,14 +54,15 @@ impl Ending {
     pub fn verdict(&self) -> Verdict {
         let tally = &self.tally;
         let is_limited = |row: &RowTally| row.standing == Standing::Limited;
-        let is_whole = self.pull_errors.is_empty()
-            && self.stop.is_none()
+        let is_in_order = self.pull_errors.is_empty() && self.stop.is_none();
+        let is_whole = is_in_order
+            && !self.stopped_by_patient
             && tally.not_saved() == 0
             && !self.rows.iter().any(is_limited);
         let arrived = tally.stored + tally.already_there + tally.unsettled + tally.refused;
         match (is_whole, arrived) {
             (true, _) => Verdict::Complete,
-            (false, 0) => Verdict::Failed,
+            (false, 0) if !(is_in_order && self.stopped_by_patient) => Verdict::Failed,
             (false, _) => Verdict::Partly,
         }
     }
@@ -86,6 +89,7 @@ impl Ending {
             () if matches!(self.stop, Some(Stop::JheSessionExpired)) => WayOn::None,
             () if has(&|reason| *reason == PageError::SignedOut) => WayOn::SignIn,
             () if has(&PageError::is_transient) || self.stop.is_some() => WayOn::TryAgain,
+            () if self.stopped_by_patient => WayOn::TryAgain,
             () => WayOn::None,
         }
     }

@@ -10,6 +10,7 @@ use crate::fhir::pager::{PageError, Pager};
 use crate::fhir::resource::Selection;
 use crate::fhir::search::Search;
 use crate::import::accounts::Accounts;
+use crate::import::advance::Total;
 use crate::import::plan::{Plan, Row, allows_pull};
 use crate::import::progress::Tally;
 use crate::import::retry::Backoff;
@@ -86,6 +87,8 @@ pub(super) struct Pull {
     counted: Range<u32>,
     /// The page up to which the last pass through the search came, if there was one.
     pub(super) restarted_at: Option<u32>,
+    /// How many entries there are.
+    pub(super) total: Total,
     /// How it ended.
     pub(super) standing: Standing,
     pub(super) error: Option<PullError>,
@@ -141,6 +144,7 @@ impl Pull {
             counted: pager.pages()..pager.pages(),
             pager,
             restarted_at: None,
+            total: Total::Unsaid,
             standing,
             error: None,
         }

@@ -1,5 +1,6 @@
 //! Reading the EHR's pages: some searches side by side, in turns, and none before the patient's own resource.
 
+use super::advance::Total;
 use super::*;
 
 /// So many requests for pages and documents are under way at once.
@@ -11,12 +12,15 @@ impl ImportRun {
     pub(super) fn read(&mut self, now: u64) -> Option<(TaskId, HttpRequest)> {
         for pull in &mut self.pulls {
             match pull.reading {
-                Reading::Waiting(_) if self.stop.is_some() => pull.reading = Reading::Ended,
+                Reading::Waiting(_) if self.stop.is_some() || self.wish == Wish::Stop => {
+                    pull.reading = Reading::Ended;
+                }
                 Reading::Waiting(until) if now >= until => pull.reading = Reading::Ready,
                 _ => {}
             }
         }
         let is_wanted = self.stop.is_none()
+            && self.wish == Wish::GoOn
             && self.renewing.is_none()
             && self.queue.len() + self.errands.len() <= AHEAD_RECORDS
             && self.queue_octets <= AHEAD_OCTETS;
@@ -65,34 +69,47 @@ impl ImportRun {
     }
 
     fn ask(&mut self, index: usize, now: u64) -> Option<(TaskId, HttpRequest)> {
-        let pull = self.pulls.get_mut(index)?;
-        let is_more = pull.pager.address().is_some();
-        let limit = self.plan.rows.get(pull.row).map_or(0, |row| row.pages);
-        if is_more && pull.pager.pages() >= limit {
-            pull.end(Standing::Limited);
+        if !self.goes_on(index) {
             return None;
         }
-        if is_more
-            && !pull.is_renewed
+        let pull = self.pulls.get_mut(index)?;
+        if !pull.is_renewed
             && let Some(request) = self.ehr.renewal_request(now, self.is_refused)
         {
             // One renewal a page: what a fresh token does not help against, a further one does not either.
             pull.is_renewed = true;
             return Some(self.renew(request));
         }
-        match pull.pager.next_request(&self.ehr.access_token) {
-            Ok(Some(request)) => {
-                self.last_task += 1;
-                let task = TaskId(self.last_task);
-                pull.reading = Reading::UnderWay(task);
-                pull.asked_with = self.renewals;
-                pull.turns += 1;
-                return Some((task, request));
+        let Ok(Some(request)) = pull.pager.next_request(&self.ehr.access_token) else {
+            pull.end(Standing::Whole);
+            return None;
+        };
+        self.last_task += 1;
+        let task = TaskId(self.last_task);
+        pull.reading = Reading::UnderWay(task);
+        pull.asked_with = self.renewals;
+        pull.turns += 1;
+        Some((task, request))
+    }
+
+    /// Is there a further page of a search? If not, it ends: as soon as that is known, and not when it is its turn, so
+    /// that a run that pauses or ends there knows that it is whole.
+    fn goes_on(&mut self, index: usize) -> bool {
+        let Some(pull) = self.pulls.get_mut(index) else {
+            return false;
+        };
+        let limit = self.plan.rows.get(pull.row).map_or(0, |row| row.pages);
+        if pull.pager.address().is_none() {
+            match pull.pager.next_request(&self.ehr.access_token) {
+                Err(reason) => pull.fail(reason),
+                Ok(_) => pull.end(Standing::Whole),
             }
-            Ok(None) => pull.end(Standing::Whole),
-            Err(reason) => pull.fail(reason),
+        } else if pull.pager.pages() >= limit {
+            pull.end(Standing::Limited);
+        } else {
+            return true;
         }
-        None
+        false
     }
 
     pub(super) fn renew(&mut self, request: HttpRequest) -> (TaskId, HttpRequest) {
@@ -132,6 +149,7 @@ impl ImportRun {
         };
         pull.backoff.reset();
         pull.is_renewed = false;
+        pull.total.hear(found.total);
         let mut tally = Tally::default();
         if pull.is_first_time(before) {
             tally.pages = 1;
@@ -167,12 +185,14 @@ impl ImportRun {
                 page,
                 tries: 0,
                 reason: String::new(),
+                is_lost: false,
             };
             match has_documents && parcel.record.is_match() {
                 true => self.look_for_documents(parcel),
                 false => self.enqueue(parcel),
             }
         }
+        self.goes_on(index);
         self.forgive(task);
     }
 
@@ -238,6 +258,7 @@ impl ImportRun {
             return;
         };
         pull.restarted_at = Some(pages_read);
+        pull.total = Total::Unknown;
         pull.pager = pull::pager(
             &self.plan,
             pull.row,

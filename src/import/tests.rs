@@ -16,7 +16,9 @@ use crate::smart::discovery::Issuer;
 use crate::smart::launch::Launched;
 use crate::url::Url;
 
+mod advance;
 mod model;
+mod wishes;
 
 impl ImportRun {
     /// What has happened so far, of all rows.

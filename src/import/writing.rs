@@ -11,6 +11,7 @@ impl ImportRun {
         };
         let is_paused = !self.is_counting() && (self.failed_in_a_row >= LOST_IN_A_ROW);
         if self.stop.is_some()
+            || self.wish != Wish::GoOn
             || is_check_near
             || is_paused
             || now < self.hold
@@ -189,6 +190,7 @@ impl ImportRun {
         let is_alone = count == 1;
         let again = parcels.into_iter().map(|parcel| Parcel {
             tries: parcel.tries + u32::from(is_alone),
+            is_lost: true,
             ..parcel
         });
         self.requeue(again.collect());

@@ -1,5 +1,5 @@
 //! The import against two servers that do what servers do: answer late, not at all, with errors, or commit a request
-//! whose sender is gone; and in a tab that is reloaded or crashes at any moment.
+//! whose sender is gone; and in a tab that is reloaded or crashes at any moment, with a patient who lets it pause, go on and end.
 //!
 //! Whatever happens in whatever order: no record is lost, none is there twice, the counts add up, the limits are kept,
 //! and it ends.
@@ -56,6 +56,35 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
+fn wish() -> impl Strategy<Value = Option<Wish>> {
+    prop_oneof![
+        20 => Just(None),
+        2 => Just(Some(Wish::Pause)),
+        2 => Just(Some(Wish::GoOn)),
+        1 => Just(Some(Wish::Stop)),
+    ]
+}
+
+/// What the EHR says of how many records there are.
+#[derive(Debug, Clone, Copy)]
+enum Said {
+    Nothing,
+    AllOfThem,
+    ThoseOfThePage,
+    Anything(u32),
+    AnotherEachTime,
+}
+
+fn said() -> impl Strategy<Value = Said> {
+    prop_oneof![
+        2 => Just(Said::Nothing),
+        4 => Just(Said::AllOfThem),
+        1 => Just(Said::ThoseOfThePage),
+        1 => (0..100_u32).prop_map(Said::Anything),
+        1 => Just(Said::AnotherEachTime),
+    ]
+}
+
 #[derive(Debug, Clone)]
 struct Scene {
     unit: Unit,
@@ -73,6 +102,9 @@ struct Scene {
     events: Vec<Event>,
     /// Which task is finished first.
     order: Vec<u8>,
+    /// What the patient does, step by step.
+    wishes: Vec<Option<Wish>>,
+    said: Said,
 }
 
 fn scene(unit: Unit) -> impl Strategy<Value = Scene> {
@@ -85,10 +117,11 @@ fn scene(unit: Unit) -> impl Strategy<Value = Scene> {
         prop_oneof![2 => 2..9_usize, 1 => Just(1000)],
         prop::collection::vec(event(), 0..120),
         prop::collection::vec(any::<u8>(), 1..20),
+        prop_oneof![2 => prop::collection::vec(wish(), 0..200), 1 => Just(Vec::new())],
+        said(),
     )
         .prop_map(
-            move |(rows, records, repeats, page_size, held, refused, events, order)| Scene {
-                unit,
+            move |(
                 rows,
                 records,
                 repeats,
@@ -97,6 +130,22 @@ fn scene(unit: Unit) -> impl Strategy<Value = Scene> {
                 refused,
                 events,
                 order,
+                wishes,
+                said,
+            )| {
+                Scene {
+                    unit,
+                    rows,
+                    records,
+                    repeats,
+                    page_size,
+                    held,
+                    refused,
+                    events,
+                    order,
+                    wishes,
+                    said,
+                }
             },
         )
 }
@@ -105,6 +154,7 @@ struct World {
     scene: Scene,
     now: u64,
     events: alloc::vec::IntoIter<Event>,
+    wishes: alloc::vec::IntoIter<Option<Wish>>,
     steps: usize,
     /// Pages of ids, for each search.
     pages: Vec<Vec<Vec<usize>>>,
@@ -139,6 +189,7 @@ impl World {
         World {
             now: NOW,
             events: scene.events.clone().into_iter(),
+            wishes: scene.wishes.clone().into_iter(),
             steps: 0,
             pages: pages.collect(),
             session: 0,
@@ -261,18 +312,38 @@ impl World {
         let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
         let next = format!("?session={}&row={row}&page={}", self.session, number + 1);
         let is_last = number + 1 == pages.len();
-        Ok(json(200, &page(&ids, (!is_last).then_some(next.as_str()))))
+        let body = page(&ids, (!is_last).then_some(next.as_str()));
+        let said = match self.scene.said {
+            Said::Nothing => return Ok(json(200, &body)),
+            Said::AllOfThem => pages.iter().map(Vec::len).sum(),
+            Said::ThoseOfThePage => ids.len(),
+            Said::Anything(said) => said as usize,
+            Said::AnotherEachTime => self.steps,
+        };
+        let total = format!(r#"{{"total":{said},"#);
+        Ok(json(200, &body.replacen('{', &total, 1)))
     }
 
     /// One life of the tab: `Err` with what it left behind if it crashed.
     fn live(&mut self, mut run: ImportRun, kept: &mut Kept) -> Result<ImportRun, ()> {
         let mut under_way: Vec<(TaskId, HttpRequest)> = Vec::new();
         kept.checkpoint = run.checkpoint();
+        let mut whole = run.progress().whole;
         loop {
+            whole = advanced(whole, &run);
             self.steps += 1;
             assert!(self.steps < 20_000, "it does not end");
+            match self.wishes.next().flatten() {
+                Some(Wish::Pause) => run.pause(),
+                Some(Wish::GoOn) => run.resume(),
+                Some(Wish::Stop) => run.stop_here(),
+                None => {}
+            }
             match run.next_action(self.now) {
                 Action::Perform(task, request) => {
+                    let is_read_back =
+                        request.method == Method::Get && request.url.host() == "jhe.example";
+                    assert!(run.wish == Wish::GoOn || is_read_back);
                     if request.method == Method::Post {
                         kept.last_write = Some(self.now);
                     }
@@ -289,7 +360,13 @@ impl World {
                 }
                 Action::AwaitTime(until) if under_way.is_empty() => {
                     assert!(until > self.now);
+                    assert!(run.wish != Wish::Stop || until <= self.now + 5_000);
                     self.pass(until);
+                }
+                Action::AwaitFinish if under_way.is_empty() => {
+                    assert!(run.is_paused(), "nothing is left to be waited for");
+                    self.pass(self.now + 1_000);
+                    run.resume();
                 }
                 Action::AwaitFinish | Action::AwaitTime(_) => {
                     let turn = self.scene.order[self.steps % self.scene.order.len()] as usize;
@@ -307,7 +384,7 @@ impl World {
                     kept.checkpoint = run.checkpoint();
                 }
                 Action::Complete => {
-                    assert!(under_way.is_empty());
+                    assert!(under_way.is_empty() && !run.is_paused());
                     return Ok(run);
                 }
             }
@@ -368,6 +445,25 @@ impl World {
         }
         panic!("it does not come to an end");
     }
+}
+
+/// The bar of a run, which was at `before`: it does not go back.
+fn advanced(before: Option<(u32, u32)>, run: &ImportRun) -> Option<(u32, u32)> {
+    let progress = run.progress();
+    let tally = run.tally();
+    let sum = |of: fn(&RowProgress) -> u32| progress.rows.iter().map(of).sum::<u32>();
+    assert_eq!(sum(|row| row.found), tally.found - tally.repeated);
+    let done = tally.stored + tally.already_there + tally.refused;
+    assert_eq!(sum(|row| row.done), done);
+    for row in &progress.rows {
+        assert!(row.done <= row.found && row.all.is_none_or(|all| row.found <= all));
+    }
+    let after = progress.whole;
+    if let (Some((before, of)), Some((done, all))) = (before, after) {
+        assert!(done >= before && done <= all);
+        assert!(f64::from(done) * f64::from(of) >= f64::from(before) * f64::from(all));
+    }
+    after
 }
 
 /// What the tab's storage holds.
