@@ -7,6 +7,7 @@ pub mod bundle;
 pub(crate) mod divide;
 pub(crate) mod fingerprint;
 pub mod identity;
+pub mod mark;
 pub mod outcome;
 pub mod pager;
 pub mod resource;

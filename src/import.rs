@@ -40,6 +40,7 @@ mod advance;
 mod checking;
 mod documents;
 mod ending;
+pub mod findings;
 mod pace;
 pub mod plan;
 pub mod progress;
@@ -54,6 +55,7 @@ pub use ending::{Ending, Verdict, WayOn};
 pub use pull::{PullPoint, Standing};
 
 use documents::Errand;
+use findings::Findings;
 use pace::Pace;
 use plan::{Plan, RowTally};
 use progress::Tally;
@@ -177,6 +179,7 @@ pub struct ImportRun {
     batch_octets: usize,
     failed_in_a_row: u32,
     seen: Texts,
+    findings: Findings,
 
     unsettled: Vec<Parcel>,
     check: Check,
@@ -331,6 +334,7 @@ impl ImportRun {
             batch_octets: BATCH_OCTETS,
             failed_in_a_row: 0,
             seen: Texts::default(),
+            findings: Findings::of(&plan),
             unsettled: Vec::new(),
             check,
             check_backoff: backoff(1 << 60),
@@ -508,6 +512,11 @@ impl ImportRun {
             stopped_by_patient: self.wish == Wish::Stop && is_left,
             points: sums,
         }
+    }
+
+    /// What was found, for a chart.
+    pub fn findings(&self) -> &Findings {
+        &self.findings
     }
 
     fn closed(&self) -> u32 {

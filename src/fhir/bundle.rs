@@ -4,6 +4,7 @@ use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::fhir::mark::Mark;
 use crate::fhir::outcome::OperationOutcome;
 use crate::fhir::resource::{LeftOut, Look, Record, Selection};
 use crate::fhir::search::PATIENT;
@@ -14,6 +15,8 @@ use crate::json::{Json, Walk};
 pub struct SearchPage {
     /// The records that count.
     pub records: Vec<Record>,
+    /// What a chart tells of them, one by one.
+    pub marks: Vec<Mark>,
     /// Entries that do not count, and why.
     pub left_out: Vec<LeftOut>,
     /// OperationOutcomes in the page: Epic says there that a result may be incomplete.
@@ -102,8 +105,12 @@ impl SearchPage {
     }
 
     fn judge(&mut self, look: Look<'_>, page: &Rc<String>, selection: &Selection) {
+        let mark = look.mark();
         match selection.pick(look, page) {
-            Ok(record) => self.records.push(record),
+            Ok(record) => {
+                self.records.push(record);
+                self.marks.push(mark);
+            }
             Err(reason) => self.left_out.push(reason),
         }
     }

@@ -8,6 +8,7 @@ use alloc::string::String;
 use core::fmt;
 use core::ops::Range;
 
+use crate::fhir::mark::{self, Day, Mark};
 use crate::fhir::search::PATIENT;
 use crate::json::{Json, Walk};
 use crate::text::find;
@@ -120,6 +121,8 @@ pub(crate) struct Look<'a> {
     id: Option<Json<'a>>,
     subject: Option<Json<'a>>,
     patient: Option<Json<'a>>,
+    code: Option<Json<'a>>,
+    day: Option<Day>,
     is_repeated: bool,
     place: Range<usize>,
 }
@@ -129,6 +132,8 @@ impl<'a> Look<'a> {
     pub(crate) fn at(walk: &mut Walk<'a>, page: &'a str) -> Self {
         let start = walk.position();
         let (mut resource_type, mut id, mut subject, mut patient) = (None, None, None, None);
+        let (mut code, mut day) = (None, None);
+        let mut day_rank = u8::MAX;
         let mut is_repeated = false;
         if walk.enter(b'{') {
             while let Some(name) = walk.member() {
@@ -138,7 +143,20 @@ impl<'a> Look<'a> {
                     "id" => &mut id,
                     "subject" => &mut subject,
                     "patient" => &mut patient,
-                    _ => continue,
+                    "code" => {
+                        code = Some(value);
+                        continue;
+                    }
+                    // Most members are lists.
+                    _ if value.is_list() => continue,
+                    _ => {
+                        if let Some(rank) = mark::rank(name).filter(|rank| *rank < day_rank)
+                            && let Some(said) = mark::day(value)
+                        {
+                            (day, day_rank) = (Some(said), rank);
+                        }
+                        continue;
+                    }
                 };
                 is_repeated |= slot.replace(value).is_some();
             }
@@ -152,8 +170,22 @@ impl<'a> Look<'a> {
             id,
             subject,
             patient,
+            code,
+            day,
             is_repeated,
             place,
+        }
+    }
+
+    /// What a chart tells of it.
+    pub(crate) fn mark(&self) -> Mark {
+        let resource_type = self.resource_type.map(Json::text);
+        let code = self
+            .code
+            .filter(|_| resource_type == Some("\"Observation\""));
+        Mark {
+            day: self.day,
+            name: code.and_then(mark::name),
         }
     }
 

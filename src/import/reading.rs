@@ -161,10 +161,11 @@ impl ImportRun {
         let row = self.plan.rows.get(pull.row);
         let resource_type = row.map_or("", |row| &row.resource_type);
         let mut records = Vec::new();
-        for record in found.records {
+        for (record, mark) in found.records.into_iter().zip(found.marks) {
             match self.seen.add(record.key(resource_type)) {
                 true => {
                     tally.found += 1;
+                    self.findings.add(pull.row, mark, now);
                     records.push(record);
                 }
                 false if pull.restarted_at.is_none() => {

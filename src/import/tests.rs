@@ -17,6 +17,7 @@ use crate::smart::launch::Launched;
 use crate::url::Url;
 
 mod advance;
+mod findings;
 mod model;
 mod wishes;
 
