@@ -119,6 +119,40 @@ pub struct Start {
     pub seed: u64,
 }
 
+/// What a review begins with: a run that only reads.
+#[derive(Debug)]
+pub struct Review {
+    /// What the patient's sign-in gave.
+    pub ehr: LaunchContext,
+    /// The client whose plan it is.
+    pub deployment: &'static Deployment,
+    /// What is pulled.
+    pub plan: Plan,
+    /// Where an earlier review of this tab was cut off; that of a copy is none.
+    pub checkpoint: Checkpoint,
+    /// Any number but 0, for the jitter of waits.
+    pub seed: u64,
+}
+
+/// What a run is for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Purpose {
+    /// Records are copied into JHE.
+    #[default]
+    Copy,
+    /// They are counted: each is found, repeated or left out, and nothing else.
+    Review,
+}
+
+/// Where records are written.
+#[derive(Debug)]
+struct Target {
+    jhe: Rc<JheSession>,
+    source: SourceId,
+    /// It, and those that the hospital's records were filed under before.
+    sources: Vec<SourceId>,
+}
+
 /// Where a run goes on after a reload or a crash: each search at the earliest page of which a record was still on its way.
 /// No record and no list of ids is part of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -141,10 +175,9 @@ impl Checkpoint {
 /// What a plan pulls from one EHR into one source.
 #[derive(Debug)]
 pub struct ImportRun {
-    jhe: Rc<JheSession>,
+    /// Where it writes; a review has none.
+    target: Option<Target>,
     ehr: LaunchContext,
-    source: SourceId,
-    sources: Vec<SourceId>,
     deployment: &'static Deployment,
     plan: Plan,
     /// What tells the plan from another one.
@@ -282,39 +315,69 @@ pub fn pages(ehr: &LaunchContext, search: &Search<'_>) -> Pager {
 impl ImportRun {
     /// A run at the time `now`, in milliseconds since the Unix epoch. The tokens stay inside, each bound to its server.
     pub fn new(start: Start, now: u64) -> Self {
-        let Start {
-            jhe,
+        let is_new = start.source.earlier.is_empty();
+        let earlier = start.checkpoint.tally();
+        let held_before = start.checkpoint.held_before;
+        let mut sources = alloc::vec![start.source.id];
+        let earlier_ids = start.source.earlier.into_iter();
+        sources.extend(earlier_ids.filter(|id| *id != start.source.id));
+        let target = Target {
+            jhe: start.jhe,
+            source: start.source.id,
+            sources,
+        };
+        let review = Review {
+            ehr: start.ehr,
+            deployment: start.deployment,
+            plan: start.plan,
+            checkpoint: start.checkpoint,
+            seed: start.seed,
+        };
+        let mut run = ImportRun::begin(review, Some(target));
+        run.quiet_ms = start.quiet_ms;
+        // Where no source of this hospital was, there is nothing to be read back, and nothing to be counted.
+        run.is_checked = is_new;
+        if !is_new {
+            run.held_before = held_before;
+            run.check = Check::Due(match start.last_write {
+                None => now,
+                // Not later than now, whatever the device's clock said then.
+                Some(at) => at.min(now).saturating_add(start.quiet_ms),
+            });
+        }
+        // What was stored before the run was cut off is not counted yet.
+        run.is_fruitful = run.is_counting() && earlier.stored > 0;
+        run.there = earlier.already_there;
+        run
+    }
+
+    /// A run that reads all and writes nothing, so that the patient can see what there is before any of it leaves the
+    /// hospital for the study. It asks nothing of JHE.
+    pub fn review(review: Review) -> Self {
+        ImportRun::begin(review, None)
+    }
+
+    fn begin(review: Review, target: Option<Target>) -> Self {
+        let Review {
             ehr,
-            source,
             deployment,
             plan,
             checkpoint,
-            ..
-        } = start;
-        let is_new = source.earlier.is_empty();
-        let mut sources = alloc::vec![source.id];
-        sources.extend(source.earlier.iter().filter(|id| **id != source.id));
-        // Where no source of this hospital was, there is nothing to be read back, and nothing to be counted.
-        let check = match (is_new, start.last_write) {
-            (true, _) => Check::Idle,
-            (false, None) => Check::Due(now),
-            // Not later than now, whatever the device's clock said then.
-            (false, Some(at)) => Check::Due(at.min(now).saturating_add(start.quiet_ms)),
-        };
-        let backoff = |salt: u64| Backoff::new(start.seed ^ salt);
+            seed,
+        } = review;
+        let backoff = |salt: u64| Backoff::new(seed ^ salt);
         let types = plan.types().into_iter().map(String::from);
         let included: Rc<[String]> = types.collect();
-        let earlier = checkpoint.tally();
-        let mark = plan.mark();
+        // What a review noted is of no use to a copy, which has to read the same pages again.
+        let mark = plan.mark() ^ u64::from(target.is_none());
         let points = match checkpoint.plan == mark && !checkpoint.pulls.is_empty() {
             true => checkpoint.pulls,
             false => plan.points(),
         };
         let mut run = ImportRun {
-            source: source.id,
-            sources,
-            quiet_ms: start.quiet_ms,
-            seed: start.seed,
+            target,
+            quiet_ms: QUIET_MS,
+            seed,
             last_task: 0,
             pulls: Vec::new(),
             renewing: None,
@@ -336,26 +399,21 @@ impl ImportRun {
             seen: Texts::default(),
             findings: Findings::of(&plan),
             unsettled: Vec::new(),
-            check,
+            check: Check::Idle,
             check_backoff: backoff(1 << 60),
-            is_checked: is_new,
-            // What was stored before the run was cut off is not counted yet.
-            is_fruitful: deployment.writing.unit == Unit::Batch && earlier.stored > 0,
+            is_checked: true,
+            is_fruitful: false,
             fruitless_checks: 0,
             held: Held::default(),
-            held_before: match is_new {
-                true => Some(0),
-                false => checkpoint.held_before,
-            },
+            held_before: Some(0),
             credit: 0,
-            there: earlier.already_there,
+            there: 0,
             new_rows: None,
             renewals: 0,
             stop: None,
             wish: Wish::GoOn,
             whole: None,
             is_unsteady: false,
-            jhe,
             ehr,
             deployment,
             plan,
@@ -448,6 +506,19 @@ impl ImportRun {
         times.filter(|time| *time > now).min()
     }
 
+    /// What it is for.
+    pub fn purpose(&self) -> Purpose {
+        match self.target {
+            Some(_) => Purpose::Copy,
+            None => Purpose::Review,
+        }
+    }
+
+    /// The access to the EHR, for the run that comes next.
+    pub fn into_ehr(self) -> LaunchContext {
+        self.ehr
+    }
+
     /// The access to the EHR, as it was renewed last.
     pub fn ehr(&self) -> &LaunchContext {
         &self.ehr
@@ -504,6 +575,7 @@ impl ImportRun {
             Some((row.label.clone(), pull.error.clone()?))
         });
         Ending {
+            purpose: self.purpose(),
             rows,
             tally,
             new_rows: self.new_rows,

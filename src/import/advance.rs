@@ -21,7 +21,7 @@ pub struct RowProgress {
     pub state: RowState,
     /// Records found, each once.
     pub found: u32,
-    /// Those among them that wait for nothing more: stored, there before, or refused.
+    /// Those among them that wait for nothing more: stored, there before, or refused; in a review all.
     pub done: u32,
     /// How many there are, as far as known.
     pub all: Option<u32>,
@@ -99,7 +99,7 @@ impl ImportRun {
         // Of what was divided the parts are told.
         let is_told = |pull: &&Pull| pull.row == row && pull.standing != Standing::Divided;
         for pull in self.pulls.iter().filter(is_told) {
-            let part = part_progress(pull);
+            let part = self.part_progress(pull);
             sum = Some(match sum {
                 None => part,
                 Some(sum) => RowProgress {
@@ -129,7 +129,8 @@ impl ImportRun {
     /// small, would move the bar back: then there is none from there on.
     pub(super) fn measure(&mut self) {
         let mut whole = Some((0, 0));
-        for part in self.pulls.iter().map(part_progress) {
+        for pull in &self.pulls {
+            let part = self.part_progress(pull);
             let sum = whole.zip(part.all);
             whole = sum.map(|((done, all), of)| (done + part.done, all + of));
         }
@@ -139,33 +140,36 @@ impl ImportRun {
         }
         self.whole = whole.filter(|_| !self.is_unsteady);
     }
-}
 
-fn part_progress(pull: &Pull) -> RowProgress {
-    let (mut found, mut done, mut repeated, mut strange) = (0, 0, 0, 0);
-    pull.accounts.each(&mut |tally| {
-        found += tally.found;
-        done += tally.stored + tally.already_there + tally.refused;
-        repeated += tally.repeated;
-        strange += tally.of_other_subject + tally.malformed;
-    });
-    let own = found - repeated;
-    // FHIR R4, Bundle.total: how many match, those of other pages included. Some servers count the page instead; then
-    // there is a next page though nothing is left.
-    let listed = found + strange;
-    let has_next = pull.pager.address().is_some();
-    let all = match pull.total {
-        _ if pull.has_ended() => Some(own),
-        Total::Said(total) if total > listed || (total == listed && !has_next) => {
-            Some(total - strange - repeated)
+    fn part_progress(&self, pull: &Pull) -> RowProgress {
+        let (mut found, mut done, mut repeated, mut strange) = (0, 0, 0, 0);
+        pull.accounts.each(&mut |tally| {
+            found += tally.found;
+            done += tally.stored + tally.already_there + tally.refused;
+            repeated += tally.repeated;
+            strange += tally.of_other_subject + tally.malformed;
+        });
+        let own = found - repeated;
+        // FHIR R4, Bundle.total: how many match, those of other pages included. Some servers count the page instead; then
+        // there is a next page though nothing is left.
+        let listed = found + strange;
+        let has_next = pull.pager.address().is_some();
+        let all = match pull.total {
+            _ if pull.has_ended() => Some(own),
+            Total::Said(total) if total > listed || (total == listed && !has_next) => {
+                Some(total - strange - repeated)
+            }
+            _ => None,
+        };
+        RowProgress {
+            row: pull.row,
+            state: RowState::of(pull),
+            found: own,
+            done: match self.purpose() {
+                Purpose::Copy => done,
+                Purpose::Review => own,
+            },
+            all,
         }
-        _ => None,
-    };
-    RowProgress {
-        row: pull.row,
-        state: RowState::of(pull),
-        found: own,
-        done,
-        all,
     }
 }

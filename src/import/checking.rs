@@ -20,13 +20,14 @@ impl ImportRun {
             Check::UnderWay(..) => {}
             _ => return None,
         }
+        let target = self.target.as_ref()?;
         if !matches!(self.check, Check::UnderWay(..)) {
             let inventory = Inventory::new(
-                Rc::clone(&self.jhe),
+                Rc::clone(&target.jhe),
                 self.deployment.writing.unit,
                 Rc::clone(&self.included),
                 self.ehr.issuer.as_str().into(),
-                self.sources.clone(),
+                target.sources.clone(),
             );
             self.check = Check::UnderWay(Box::new(inventory), None);
         }

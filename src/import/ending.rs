@@ -6,11 +6,13 @@ use alloc::vec::Vec;
 use crate::fhir::pager::PageError;
 use crate::import::plan::RowTally;
 use crate::import::progress::Tally;
-use crate::import::{PullError, PullPoint, Standing, Stop};
+use crate::import::{PullError, PullPoint, Purpose, Standing, Stop};
 
 /// How a run ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ending {
+    /// What the run was for.
+    pub purpose: Purpose,
     /// The counts of each row of the plan that is searched.
     pub rows: Vec<RowTally>,
     /// The counts of all together.
@@ -30,7 +32,7 @@ pub struct Ending {
 /// What an ending amounts to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// Everything that was found is in JHE.
+    /// Everything that was found is in JHE; of a review, all was read.
     Complete,
     /// Something is, something is not; or the patient ended it, which is no failure.
     Partly,
@@ -59,7 +61,10 @@ impl Ending {
             && !self.stopped_by_patient
             && tally.not_saved() == 0
             && !self.rows.iter().any(is_limited);
-        let arrived = tally.stored + tally.already_there + tally.unsettled + tally.refused;
+        let arrived = match self.purpose {
+            Purpose::Copy => tally.stored + tally.already_there + tally.unsettled + tally.refused,
+            Purpose::Review => tally.found,
+        };
         match (is_whole, arrived) {
             (true, _) => Verdict::Complete,
             (false, 0) if !(is_in_order && self.stopped_by_patient) => Verdict::Failed,

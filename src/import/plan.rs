@@ -103,6 +103,15 @@ impl Plan {
         }
     }
 
+    /// The rows that are wanted, given with their places. One that is not searched stays: what is wanted may include it.
+    pub fn keep(&self, is_wanted: &dyn Fn(usize, &Row) -> bool) -> Self {
+        let rows = self.rows.iter().enumerate();
+        let kept = rows.filter(|(index, row)| !row.is_searched || is_wanted(*index, row));
+        Plan {
+            rows: kept.map(|(_, row)| row.clone()).collect(),
+        }
+    }
+
     /// The resource types, each once.
     pub fn types(&self) -> Vec<&str> {
         let mut types: Vec<&str> = Vec::new();
@@ -499,6 +508,22 @@ mod tests {
             error.as_str(),
             "plan: row 1 has a type that this deployment does not write"
         );
+    }
+
+    #[test]
+    fn a_patient_who_leaves_out_a_row_gets_a_plan_of_the_others() {
+        let plan = parse(
+            r#"[{"label":"Labs","type":"Observation"},{"label":"Drugs","type":"Medication","search":false},
+            {"label":"Goals","type":"Goal"},{"label":"Visits","type":"Encounter"}]"#,
+        )
+        .unwrap();
+        let kept = plan.keep(&|index, row| index != 0 && row.label != "Visits");
+        assert_eq!(labels(&kept), ["Drugs", "Goals"]);
+        // With the same choice it is the same plan, with another one it is not.
+        let again = plan.keep(&|index, _| index == 2);
+        assert_eq!(kept.mark(), again.mark());
+        assert_ne!(kept.mark(), plan.mark());
+        assert_eq!(plan.keep(&|_, _| true), plan);
     }
 
     #[test]

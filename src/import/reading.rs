@@ -135,6 +135,7 @@ impl ImportRun {
     }
 
     pub(super) fn finish_read(&mut self, index: usize, task: TaskId, answer: Answer, now: u64) {
+        let purpose = self.purpose();
         let Some(pull) = self.pulls.get_mut(index) else {
             return;
         };
@@ -166,7 +167,10 @@ impl ImportRun {
                 true => {
                     tally.found += 1;
                     self.findings.add(pull.row, mark, now);
-                    records.push(record);
+                    // In a review it is done with.
+                    if purpose == Purpose::Copy {
+                        records.push(record);
+                    }
                 }
                 false if pull.restarted_at.is_none() => {
                     tally.found += 1;

@@ -19,6 +19,7 @@ use crate::url::Url;
 mod advance;
 mod findings;
 mod model;
+mod review;
 mod wishes;
 
 impl ImportRun {

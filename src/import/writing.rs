@@ -23,6 +23,7 @@ impl ImportRun {
             true => self.next_batch()?,
             false => self.next_record()?,
         };
+        let target = self.target.as_ref()?;
         let identity = self.deployment.identity;
         let request = match (self.is_counting(), parcels.first()) {
             (false, Some(parcel)) => {
@@ -30,11 +31,11 @@ impl ImportRun {
                 let row = self.pulls.get(parcel.pull).map_or(0, |pull| pull.row);
                 let row = self.plan.rows.get(row);
                 let resource_type = row.map_or("", |row| &row.resource_type);
-                write_request(&self.jhe, resource_type, self.source, body)
+                write_request(&target.jhe, resource_type, target.source, body)
             }
             _ => {
                 let records = parcels.iter().map(|parcel| parcel.record.text());
-                batch_request(&self.jhe, self.source, records, octets)
+                batch_request(&target.jhe, target.source, records, octets)
             }
         };
         let task = self.new_task();

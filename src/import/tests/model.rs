@@ -12,6 +12,7 @@ use alloc::vec;
 use proptest::prelude::*;
 
 use super::*;
+use crate::import::findings::RowFindings;
 use crate::import::plan::Row;
 
 /// What happens to one request.
@@ -344,6 +345,8 @@ impl World {
                     let is_read_back =
                         request.method == Method::Get && request.url.host() == "jhe.example";
                     assert!(run.wish == Wish::GoOn || is_read_back);
+                    let is_of_jhe = request.url.host() == "jhe.example";
+                    assert!(run.purpose() == Purpose::Copy || !is_of_jhe);
                     if request.method == Method::Post {
                         kept.last_write = Some(self.now);
                     }
@@ -389,6 +392,38 @@ impl World {
                 }
             }
         }
+    }
+
+    /// The patient looks what there is.
+    fn look(&mut self) -> ImportRun {
+        let mut kept = Kept::default();
+        for _ in 0..400 {
+            let Start { ehr, seed, .. } = start();
+            let review = Review {
+                ehr,
+                deployment: &PATIENT_ACCESS,
+                plan: self.scene.plan(),
+                checkpoint: kept.checkpoint.clone(),
+                seed,
+            };
+            let run = ImportRun::review(review);
+            let Ok(run) = self.live(run, &mut kept) else {
+                self.has_gone_on = true;
+                continue;
+            };
+            let told = run.findings().rows.iter().map(RowFindings::count);
+            assert_eq!(run.seen.len(), told.sum::<u32>());
+            let ending = run.ending();
+            let tally = &ending.tally;
+            assert_eq!(tally.fetched(), tally.found);
+            assert_eq!((tally.stored, tally.not_saved()), (0, 0));
+            match ending.way_on() {
+                WayOn::None if ending.pull_errors.is_empty() => return run,
+                WayOn::None => kept.checkpoint = Checkpoint::default(),
+                WayOn::TryAgain | WayOn::SignIn => self.has_gone_on = true,
+            }
+        }
+        panic!("it does not come to an end");
     }
 
     /// The patient does not give up.
@@ -453,7 +488,10 @@ fn advanced(before: Option<(u32, u32)>, run: &ImportRun) -> Option<(u32, u32)> {
     let tally = run.tally();
     let sum = |of: fn(&RowProgress) -> u32| progress.rows.iter().map(of).sum::<u32>();
     assert_eq!(sum(|row| row.found), tally.found - tally.repeated);
-    let done = tally.stored + tally.already_there + tally.refused;
+    let done = match run.purpose() {
+        Purpose::Copy => tally.stored + tally.already_there + tally.refused,
+        Purpose::Review => tally.found - tally.repeated,
+    };
     assert_eq!(sum(|row| row.done), done);
     for row in &progress.rows {
         assert!(row.done <= row.found && row.all.is_none_or(|all| row.found <= all));
@@ -538,6 +576,21 @@ proptest! {
     #[test]
     fn one_by_one_every_record_arrives_once_whatever_happens(scene in scene(Unit::Record)) {
         check(scene);
+    }
+
+    #[test]
+    fn a_review_finds_every_record_and_sends_none_whatever_happens(scene in scene(Unit::Batch)) {
+        let mut world = World::new(scene.clone());
+        let before = world.rows.clone();
+        let run = world.look();
+        prop_assert_eq!(&world.rows, &before);
+        let ending = run.ending();
+        prop_assert_eq!(ending.verdict(), Verdict::Complete);
+        let found = ending.tally.found - ending.tally.repeated;
+        prop_assert!(found >= scene.records as u32);
+        if scene.repeats.is_none() || !world.has_gone_on {
+            prop_assert_eq!(found, scene.records as u32);
+        }
     }
 
     #[test]
