@@ -122,17 +122,17 @@ pub(crate) fn name(code: Json<'_>) -> Option<String> {
     })
 }
 
-fn shortened(mut name: String) -> Option<String> {
+fn shortened(name: String) -> Option<String> {
     let kept = name.trim();
-    if kept.len() < name.len() {
-        name = kept.into();
-    }
-    let mut end = name.len().min(NAME);
-    while !name.is_char_boundary(end) {
+    let mut end = kept.len().min(NAME);
+    while !kept.is_char_boundary(end) {
         end -= 1;
     }
-    name.truncate(end);
-    (!name.is_empty()).then_some(name)
+    match kept.get(..end)? {
+        "" => None,
+        all if all.len() == name.len() => Some(name),
+        cut => Some(cut.into()),
+    }
 }
 
 #[cfg(test)]
