@@ -32,6 +32,96 @@ pub struct PageConfig {
     pub quiet_ms: u64,
     /// What is pulled: the deployment's own plan, or the configured one.
     pub plan: Plan,
+    /// Who asks for the records.
+    pub study: Study,
+    /// Is the patient asked whose records these are before any is copied?
+    pub confirms_patient: bool,
+    /// Is the patient shown what was found before any of it is copied?
+    pub reviews: bool,
+    /// May the patient leave out kinds of records there?
+    pub offers_choice: bool,
+    /// The language of the texts, as a tag of BCP 47; `None`: the browser's.
+    pub language: Option<String>,
+}
+
+/// Who asks for the records, as far as the configuration says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Study {
+    /// The study's name.
+    pub name: Option<String>,
+    /// Whose study it is.
+    pub organization: Option<String>,
+    /// Who helps.
+    pub contact: Contact,
+    /// A picture: over https, or from the page's own origin.
+    pub logo: Option<Url>,
+    /// A colour, as `#rgb` or `#rrggbb`: it can be put into a style sheet as it is.
+    pub accent: Option<String>,
+}
+
+/// Who helps a patient.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Contact {
+    /// A person, or a desk.
+    pub name: Option<String>,
+    /// A mail address that needs no encoding in a link.
+    pub email: Option<String>,
+    /// A telephone number, as it is to be read.
+    pub phone: Option<String>,
+    /// A page.
+    pub url: Option<Url>,
+}
+
+impl Contact {
+    /// Is there nobody to turn to?
+    pub fn is_empty(&self) -> bool {
+        *self == Contact::default()
+    }
+
+    /// The link that writes to the mail address (RFC 6068 §2).
+    pub fn mail_link(&self) -> Option<String> {
+        Some(["mailto:", self.email.as_ref()?].concat())
+    }
+
+    /// The link that calls the number. RFC 3966 §3: a `+` and digits; what parts them for the eye is left away.
+    pub fn phone_link(&self) -> Option<String> {
+        let digits = |sign: &char| sign.is_ascii_digit() || *sign == '+';
+        let number: String = self.phone.as_ref()?.chars().filter(digits).collect();
+        Some(["tel:", &number].concat())
+    }
+}
+
+impl Study {
+    /// Reads the member `study`; `page` is the page's own URL, which its addresses may be relative to.
+    fn parse(study: Json<'_>, page: &Url) -> Result<Self, ConfigError> {
+        let contact = part(study, "contact", "study.contact")?;
+        Ok(Study {
+            name: text(study, "name", "study.name")?,
+            organization: text(study, "organization", "study.organization")?,
+            contact: match contact {
+                Some(contact) => Contact::parse(contact, page)?,
+                None => Contact::default(),
+            },
+            logo: address(study, "logo", "study.logo", page)?
+                .map(|logo| match is_safe_picture(&logo, page) {
+                    true => Ok(logo),
+                    false => Err(ConfigError::Malformed("study.logo")),
+                })
+                .transpose()?,
+            accent: checked(study, "accent", "study.accent", is_colour)?,
+        })
+    }
+}
+
+impl Contact {
+    fn parse(contact: Json<'_>, page: &Url) -> Result<Self, ConfigError> {
+        Ok(Contact {
+            name: text(contact, "name", "study.contact.name")?,
+            email: checked(contact, "email", "study.contact.email", is_mail_address)?,
+            phone: checked(contact, "phone", "study.contact.phone", is_phone_number)?,
+            url: address(contact, "url", "study.contact.url", page)?,
+        })
+    }
 }
 
 impl PageConfig {
@@ -94,6 +184,14 @@ impl PageConfig {
                 Some(plan) => Plan::parse(plan, deployment).map_err(ConfigError::Plan)?,
                 None => Plan::of(deployment),
             },
+            study: match part(json, "study", "study")? {
+                Some(study) => Study::parse(study, page)?,
+                None => Study::default(),
+            },
+            confirms_patient: flag(json, "confirmPatient", true)?,
+            reviews: flag(json, "review", false)?,
+            offers_choice: flag(json, "reviewChoice", false)?,
+            language: checked(json, "language", "language", is_language)?,
         })
     }
 
@@ -180,6 +278,101 @@ fn need(json: Json<'_>, name: &'static str, missing: &mut Vec<&'static str>) -> 
         missing.push(name);
     }
     value
+}
+
+/// The object `name`, where there is one; `path` names it in the error.
+fn part<'a>(
+    json: Json<'a>,
+    name: &str,
+    path: &'static str,
+) -> Result<Option<Json<'a>>, ConfigError> {
+    match json.get(name) {
+        Some(part) if !part.is_object() => Err(ConfigError::Malformed(path)),
+        part => Ok(part),
+    }
+}
+
+/// The text `name`; one without a visible character counts as missing, as a template's empty field.
+fn text(json: Json<'_>, name: &str, path: &'static str) -> Result<Option<String>, ConfigError> {
+    let Some(value) = json.get(name) else {
+        return Ok(None);
+    };
+    let text = value.string().ok_or(ConfigError::Malformed(path))?;
+    let text = text.trim_ascii();
+    Ok((!text.is_empty()).then(|| text.into()))
+}
+
+/// The text `name`, if it is of the expected form.
+fn checked(
+    json: Json<'_>,
+    name: &str,
+    path: &'static str,
+    is_right: fn(&str) -> bool,
+) -> Result<Option<String>, ConfigError> {
+    match text(json, name, path)? {
+        Some(text) if !is_right(&text) => Err(ConfigError::Malformed(path)),
+        text => Ok(text),
+    }
+}
+
+/// The address `name`, which may be relative to the page: no `javascript:`, and no user information.
+fn address(
+    json: Json<'_>,
+    name: &str,
+    path: &'static str,
+    page: &Url,
+) -> Result<Option<Url>, ConfigError> {
+    let address = text(json, name, path)?.map(|text| page.join(&text));
+    address
+        .transpose()
+        .map_err(|_| ConfigError::Malformed(path))
+}
+
+/// The yes or no `name`, also as text, as templates write it.
+fn flag(json: Json<'_>, name: &'static str, otherwise: bool) -> Result<bool, ConfigError> {
+    match json.get(name).map_or("", Json::unquoted) {
+        "" => Ok(otherwise),
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(ConfigError::Malformed(name)),
+    }
+}
+
+/// A picture over plain http from elsewhere would be seen, and could be replaced, on its way.
+fn is_safe_picture(picture: &Url, page: &Url) -> bool {
+    picture.as_str().starts_with("https:") || picture.origin() == page.origin()
+}
+
+/// `#rgb` or `#rrggbb`, and nothing that could end a declaration.
+fn is_colour(text: &str) -> bool {
+    let digits = text.strip_prefix('#').unwrap_or_default();
+    matches!(digits.len(), 3 | 6) && digits.bytes().all(|digit| digit.is_ascii_hexdigit())
+}
+
+/// Only signs that stand for themselves in a link (RFC 6068 §2): no `?` or `&`, which would add fields, no `,`, which
+/// would add a recipient.
+fn is_mail_address(text: &str) -> bool {
+    let are = |part: &str, signs: &[u8]| {
+        let is = |byte: u8| byte.is_ascii_alphanumeric() || signs.contains(&byte);
+        !part.is_empty() && part.bytes().all(is)
+    };
+    let parts = text.split_once('@');
+    parts.is_some_and(|(local, domain)| are(local, b"._+-") && are(domain, b".-"))
+}
+
+/// Digits, and what parts them for the eye (RFC 3966 §5.1.1, and the space).
+fn is_phone_number(text: &str) -> bool {
+    let number = text.strip_prefix('+').unwrap_or(text);
+    let is = |byte: u8| byte.is_ascii_digit() || b" -.()/".contains(&byte);
+    number.bytes().all(is) && number.bytes().any(|byte| byte.is_ascii_digit())
+}
+
+/// A tag of BCP 47, as far as its form goes.
+fn is_language(text: &str) -> bool {
+    let is_subtag = |part: &str| {
+        matches!(part.len(), 1..=8) && part.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    };
+    text.split('-').all(is_subtag)
 }
 
 /// What is wrong with a page configuration.
@@ -287,6 +480,128 @@ mod tests {
             config.redirect_uri,
             "https://jhe.example/clients/ehr-patient-portal/callback"
         );
+    }
+
+    fn with(member: &str) -> Result<PageConfig, ConfigError> {
+        parse(&FULL.replacen('{', &["{", member, ","].concat(), 1))
+    }
+
+    #[test]
+    fn a_study_says_who_it_is_and_who_helps() {
+        let study = with(
+            r##""study":{"name":" Heart Study ","organization":"Canal Side","logo":"logo.svg","accent":"#0a7",
+            "contact":{"name":"Help desk","email":"help+heart@study.example","phone":"+1 (555) 010-0100","url":"/help"}}"##,
+        )
+        .unwrap()
+        .study;
+        assert_eq!(study.name.as_deref(), Some("Heart Study"));
+        assert_eq!(study.organization.as_deref(), Some("Canal Side"));
+        assert_eq!(study.accent.as_deref(), Some("#0a7"));
+        assert_eq!(
+            study.logo.unwrap().as_str(),
+            "https://jhe.example/static/connect/logo.svg"
+        );
+        let contact = study.contact;
+        assert_eq!(contact.name.as_deref(), Some("Help desk"));
+        assert_eq!(
+            contact.url.as_ref().unwrap().as_str(),
+            "https://jhe.example/help"
+        );
+        assert_eq!(
+            contact.mail_link().as_deref(),
+            Some("mailto:help+heart@study.example")
+        );
+        assert_eq!(contact.phone_link().as_deref(), Some("tel:+15550100100"));
+    }
+
+    #[test]
+    fn without_a_study_nothing_is_made_up() {
+        let empty = r#""study":{"name":"","contact":{"email":null,"phone":" "}}"#;
+        for config in [parse(FULL).unwrap(), with(empty).unwrap()] {
+            assert_eq!(config.study, Study::default());
+            assert!(config.study.contact.is_empty());
+            assert_eq!(config.study.contact.mail_link(), None);
+        }
+    }
+
+    #[test]
+    fn what_could_break_out_of_a_link_or_a_style_is_malformed() {
+        for (path, values) in [
+            ("study", &[r#""Heart""#, "[]"][..]),
+            ("study.name", &["7"]),
+            (
+                "study.logo",
+                &[
+                    r#""http://elsewhere.example/a.png""#,
+                    r#""javascript:alert(1)""#,
+                    "1",
+                ],
+            ),
+            (
+                "study.accent",
+                &[r#""red""#, r##""#12""##, r##""#12345g""##, r##""#fff;}""##],
+            ),
+            ("study.contact", &[r#""help""#]),
+            (
+                "study.contact.email",
+                &[
+                    r#""help""#,
+                    r#""a@b?cc=c""#,
+                    r#""a b@c""#,
+                    r#""a@b,c@d""#,
+                    r#""a@b\nc""#,
+                    r#""@b""#,
+                    r#""a%0A@b""#,
+                ],
+            ),
+            (
+                "study.contact.phone",
+                &[
+                    r#""+""#,
+                    r#""call me""#,
+                    r#""1;2""#,
+                    r#""1\n2""#,
+                    "15550100",
+                ],
+            ),
+            (
+                "study.contact.url",
+                &[r#""javascript:alert(1)""#, r#""https://u:p@a.example/""#],
+            ),
+        ] {
+            for value in values {
+                let mut member = String::from(*value);
+                for name in path.split('.').rev() {
+                    member = ["\"", name, "\":", &member].concat();
+                    if name != "study" {
+                        member = ["{", &member, "}"].concat();
+                    }
+                }
+                let found = with(&member).unwrap_err();
+                assert_eq!(found, ConfigError::Malformed(path), "{member}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_patient_confirms_and_reviews_nothing_unless_configured() {
+        let config = parse(FULL).unwrap();
+        assert!(config.confirms_patient && !config.reviews && !config.offers_choice);
+        assert_eq!(config.language, None);
+        let config = with(
+            r#""confirmPatient":false,"review":"true","reviewChoice":true,"language":"es-419""#,
+        );
+        let config = config.unwrap();
+        assert!(!config.confirms_patient && config.reviews && config.offers_choice);
+        assert_eq!(config.language.as_deref(), Some("es-419"));
+        for (name, member) in [
+            ("review", r#""review":1"#),
+            ("confirmPatient", r#""confirmPatient":"no""#),
+            ("language", r#""language":"en us""#),
+            ("language", r#""language":"en\"><b""#),
+        ] {
+            assert_eq!(with(member).unwrap_err(), ConfigError::Malformed(name));
+        }
     }
 
     #[test]

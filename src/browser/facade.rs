@@ -36,6 +36,38 @@ export interface PageConfig {
   revokeToken?: boolean;
   /** How long a worker of JHE may take for one request. */
   workerTimeoutSeconds?: number;
+  /** Who asks for the records, as the patient is to read it. */
+  study?: Study;
+  /** Is the patient asked whose records these are before any is copied? Yes, if left out. */
+  confirmPatient?: boolean;
+  /** Is the patient shown what was found before any of it is copied? No, if left out. */
+  review?: boolean;
+  /** May the patient leave out kinds of records there? No, if left out. */
+  reviewChoice?: boolean;
+  /** The language of the texts, as a tag of BCP 47; the browser's, if left out. */
+  language?: string;
+}
+
+/** Who asks for the records. */
+export interface Study {
+  /** The study's name. */
+  name?: string;
+  /** Whose study it is. */
+  organization?: string;
+  /** Who helps the patient. */
+  contact?: {
+    name?: string;
+    /** Letters, digits and `.`, `_`, `+`, `-`. */
+    email?: string;
+    /** Digits, spaces and `+`, `-`, `.`, `/`, brackets. */
+    phone?: string;
+    /** A page; a relative one is completed by the page's address. */
+    url?: string;
+  };
+  /** Address of a picture, over https or on the page's own origin. */
+  logo?: string;
+  /** A colour, as `#rgb` or `#rrggbb`. */
+  accent?: string;
 }
 
 /** Where the patient picks a hospital. What is missing or of another kind is made by the page's own means. */
