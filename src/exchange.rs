@@ -7,5 +7,6 @@ pub mod inventory;
 pub mod invitation;
 pub mod jhe;
 pub mod patient;
+pub mod profile;
 pub mod source;
 pub mod write;

@@ -4,6 +4,7 @@
 
 pub(crate) mod attachment;
 pub mod bundle;
+pub mod date;
 pub(crate) mod divide;
 pub(crate) mod fingerprint;
 pub mod identity;

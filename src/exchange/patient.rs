@@ -4,6 +4,7 @@ use alloc::string::String;
 
 use crate::exchange::deployment::Deployment;
 use crate::exchange::jhe::JheSession;
+use crate::exchange::profile::{Profile, profile_request};
 use crate::http::{Answer, Conversation, HttpRequest, HttpResponse, TransportError};
 use crate::json::object;
 use crate::text::contains;
@@ -25,11 +26,6 @@ pub fn identifier_request(
 ) -> HttpRequest {
     let body = object(&[("system", &identifier.system), ("value", &identifier.value)]);
     jhe.post(deployment.identifier_path, body)
-}
-
-/// The request for the signed-in patient's profile.
-pub fn profile_request(jhe: &JheSession) -> HttpRequest {
-    jhe.get("api/v1/users/profile")
 }
 
 /// Judges the answer to [`identifier_request`].
@@ -57,19 +53,8 @@ pub fn identifier_owned(
     response: &HttpResponse,
     identifier: &PatientIdentifier,
 ) -> Result<(), IdentifierError> {
-    if response.status == 401 {
-        return Err(IdentifierError::SessionExpired);
-    }
-    let profile = response.json().filter(|profile| profile.is_object());
-    let Some(profile) = profile.filter(|_| response.is_success()) else {
-        return Err(IdentifierError::Refused(response.describe()));
-    };
-    let patient = profile.get("patient").ok_or(IdentifierError::NotAPatient)?;
-    let is_owned = patient.list("identifiers").any(|owned| {
-        owned.get_string("system").as_ref() == Some(&identifier.system)
-            && owned.get_string("value").as_ref() == Some(&identifier.value)
-    });
-    match is_owned {
+    let profile = Profile::from_response(response)?;
+    match profile.identifiers.contains(identifier) {
         true => Ok(()),
         false => Err(IdentifierError::Conflict),
     }

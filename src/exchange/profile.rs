@@ -1,0 +1,177 @@
+//! Who the participant is at JHE: what is compared before anything is written, and who asks for the records.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use crate::exchange::jhe::JheSession;
+use crate::exchange::patient::{IdentifierError, PatientIdentifier};
+use crate::fhir::date::Date;
+use crate::http::{HttpRequest, HttpResponse};
+use crate::json::Json;
+
+/// The request for the signed-in patient's profile.
+pub fn profile_request(jhe: &JheSession) -> HttpRequest {
+    jhe.get("api/v1/users/profile")
+}
+
+/// The signed-in patient, as far as JHE says.
+pub struct Profile {
+    /// The patient's ids elsewhere, those at hospitals among them.
+    pub identifiers: Vec<PatientIdentifier>,
+    /// The name. No JHE that was seen at work says it, earlier ones did.
+    pub name: Option<String>,
+    /// The birth date, as the name.
+    pub birth_date: Option<Date>,
+    /// The names of the organizations that the patient belongs to.
+    pub organizations: Vec<String>,
+}
+
+impl Profile {
+    /// Reads the answer to [`profile_request`]. Only a patient has to be there; everything about one may be missing.
+    ///
+    /// # Errors
+    /// [`IdentifierError`].
+    pub fn from_response(response: &HttpResponse) -> Result<Self, IdentifierError> {
+        if response.status == 401 {
+            return Err(IdentifierError::SessionExpired);
+        }
+        let profile = response.json().filter(|profile| profile.is_object());
+        let Some(profile) = profile.filter(|_| response.is_success()) else {
+            return Err(IdentifierError::Refused(response.describe()));
+        };
+        let patient = profile.get("patient").ok_or(IdentifierError::NotAPatient)?;
+        let name = full_name(patient, "nameGiven", "nameFamily");
+        let birth_date = patient.get_string("birthDate");
+        let mut organizations = Vec::new();
+        for organization in patient.list("organizations") {
+            let name = organization.get_string("name");
+            organizations
+                .extend(name.filter(|name| !name.is_empty() && !organizations.contains(name)));
+        }
+        Ok(Profile {
+            identifiers: patient.list("identifiers").filter_map(identifier).collect(),
+            name: name.or_else(|| full_name(profile, "firstName", "lastName")),
+            birth_date: birth_date.and_then(|date| Date::parse(&date)),
+            organizations,
+        })
+    }
+
+    /// With whom the records are shared. `None` if it is several: which of them sent the invitation is not said.
+    pub fn organization(&self) -> Option<&str> {
+        match self.organizations.as_slice() {
+            [organization] => Some(organization),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Debug for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Profile(..)")
+    }
+}
+
+fn identifier(identifier: Json<'_>) -> Option<PatientIdentifier> {
+    Some(PatientIdentifier {
+        system: identifier.get_string("system")?,
+        value: identifier.get_string("value")?,
+    })
+}
+
+fn full_name(of: Json<'_>, given: &str, family: &str) -> Option<String> {
+    let mut name = of.get_string(given).unwrap_or_default();
+    let family = of.get_string(family).unwrap_or_default();
+    if !name.is_empty() && !family.is_empty() {
+        name.push(' ');
+    }
+    name.push_str(&family);
+    (!name.is_empty()).then_some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exchange::jhe::testing::jhe;
+    use crate::http::testing::{answer, header, json};
+
+    /// As both JHE v0.0.11 and v0.0.13 answered.
+    const RECORDED: &str = r#"{"id":10006,"patient":{"id":40001,"jheUserId":10006,"identifiers":[
+        {"id":2,"system":"urn:oid:1.2.3.4","value":"E1234"},
+        {"id":3,"system":"https://ehr.example/R4","value":"e1"}],
+        "organizations":[{"id":20003,"name":"Lifespan Lab","type":"laboratory","partOf":20002,
+        "currentUserRole":null,"children":[]}]},"userType":"patient","isSuperuser":false}"#;
+
+    fn profile(body: &str) -> Profile {
+        Profile::from_response(&json(200, body)).unwrap()
+    }
+
+    #[test]
+    fn the_profile_is_asked_for_with_jhes_token() {
+        let request = profile_request(&jhe());
+        assert_eq!(
+            request.url.as_str(),
+            "https://jhe.example/api/v1/users/profile"
+        );
+        assert_eq!(header(&request, "Authorization"), Some("Bearer J"));
+    }
+
+    #[test]
+    fn a_recorded_profile_has_identifiers_and_the_organization_but_no_person() {
+        let profile = profile(RECORDED);
+        assert_eq!(profile.identifiers.len(), 2);
+        assert_eq!(profile.identifiers[1].system, "https://ehr.example/R4");
+        assert_eq!(profile.identifiers[1].value, "e1");
+        assert_eq!(profile.organization(), Some("Lifespan Lab"));
+        assert_eq!((profile.name, profile.birth_date), (None, None));
+    }
+
+    #[test]
+    fn name_and_birth_date_are_taken_from_a_jhe_that_says_them() {
+        let body = RECORDED.replace(
+            r#""jheUserId""#,
+            r#""nameGiven":"Camila","nameFamily":"Lopez","birthDate":"1987-09-12","jheUserId""#,
+        );
+        let profile = profile(&body);
+        assert_eq!(profile.name.as_deref(), Some("Camila Lopez"));
+        assert_eq!(profile.birth_date, Date::parse("1987-09-12"));
+        assert_eq!(alloc::format!("{profile:?}"), "Profile(..)");
+    }
+
+    #[test]
+    fn the_name_of_the_login_will_do_and_half_a_name_too() {
+        let body = RECORDED.replacen('{', r#"{"firstName":"","lastName":"Lopez","#, 1);
+        assert_eq!(profile(&body).name.as_deref(), Some("Lopez"));
+    }
+
+    #[test]
+    fn which_of_several_organizations_it_is_is_not_guessed() {
+        let body = RECORDED.replace(
+            r#""organizations":["#,
+            r#""organizations":[{"name":"Canal Side"},{"name":"Lifespan Lab"},{"name":null},"#,
+        );
+        let profile = profile(&body);
+        assert_eq!(profile.organizations, ["Canal Side", "Lifespan Lab"]);
+        assert_eq!(profile.organization(), None);
+    }
+
+    #[test]
+    fn a_profile_may_lack_everything_but_the_patient() {
+        let bare = profile(r#"{"patient":{"identifiers":[{"system":"s"},7],"birthDate":"?"}}"#);
+        assert!(bare.identifiers.is_empty());
+        assert_eq!(
+            (bare.birth_date.as_ref(), bare.organization()),
+            (None, None)
+        );
+        let refused = |response| Profile::from_response(&response).unwrap_err();
+        assert_eq!(
+            refused(json(200, r#"{"patient":null}"#)),
+            IdentifierError::NotAPatient
+        );
+        assert_eq!(refused(json(401, "{}")), IdentifierError::SessionExpired);
+        assert!(matches!(
+            refused(answer(200, "text/html", "<html>")),
+            IdentifierError::Refused(_)
+        ));
+    }
+}
