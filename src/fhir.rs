@@ -11,5 +11,6 @@ pub mod identity;
 pub mod mark;
 pub mod outcome;
 pub mod pager;
+pub mod person;
 pub mod resource;
 pub mod search;
