@@ -27,6 +27,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod config;
+pub mod confirmation;
 pub mod error;
 pub mod exchange;
 pub mod fhir;

@@ -5,3 +5,4 @@
 pub mod context;
 pub mod discovery;
 pub mod launch;
+pub mod user;

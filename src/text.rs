@@ -94,6 +94,30 @@ pub(crate) fn base64_of(octets: &[u8]) -> String {
     String::from_utf8(characters).unwrap_or_default()
 }
 
+/// The octets of a text in base64 with the URL-safe alphabet and without padding (RFC 7515 §2). `None` for any other text.
+pub(crate) fn base64url_decode(text: &str) -> Option<Vec<u8>> {
+    let mut octets = Vec::with_capacity(text.len() / 4 * 3 + 2);
+    for four in text.as_bytes().chunks(4) {
+        let mut bits: u32 = 0;
+        for character in four {
+            let six = match character {
+                b'A'..=b'Z' => character - b'A',
+                b'a'..=b'z' => character - b'a' + 26,
+                b'0'..=b'9' => character - b'0' + 52,
+                b'-' => 62,
+                b'_' => 63,
+                _ => return None,
+            };
+            bits = bits << 6 | u32::from(six);
+        }
+        // One character alone holds no octet.
+        let count = four.len().checked_sub(1).filter(|count| *count > 0)?;
+        let bytes = (bits << (6 * (4 - four.len()))).to_be_bytes();
+        octets.extend(bytes.iter().skip(1).take(count));
+    }
+    Some(octets)
+}
+
 /// Into a buffer of the right length: base64's own `encode` brings 2 kB of error texts along for a case that can't be.
 fn encode(engine: &impl Engine, octets: &[u8; 32]) -> String {
     let mut characters = [0; 43];
@@ -247,6 +271,18 @@ mod tests {
     }
 
     #[test]
+    fn the_parts_of_a_token_are_decoded_as_rfc7515_has_them() {
+        // RFC 7515 appendix C.
+        assert_eq!(
+            base64url_decode("A-z_4ME"),
+            Some(alloc::vec![3, 236, 255, 224, 193])
+        );
+        for text in ["A", "AAAAA", "A+z/", "AA==", "A A", "é"] {
+            assert_eq!(base64url_decode(text), None, "{text}");
+        }
+    }
+
+    #[test]
     fn a_stray_percent_sign_stays_as_it_is() {
         assert_eq!(percent_decode("100%"), "100%");
         assert_eq!(percent_decode("%zz%4"), "%zz%4");
@@ -267,6 +303,12 @@ mod tests {
         fn documents_are_encoded_as_the_crate_does(octets: Vec<u8>) {
             let expected = base64::engine::general_purpose::STANDARD.encode(&octets);
             prop_assert_eq!(base64_of(&octets), expected);
+        }
+
+        #[test]
+        fn what_the_crate_encodes_for_a_token_is_decoded(octets: Vec<u8>) {
+            let encoded = URL_SAFE_NO_PAD.encode(&octets);
+            prop_assert_eq!(base64url_decode(&encoded), Some(octets));
         }
 
         #[test]

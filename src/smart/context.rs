@@ -8,6 +8,7 @@ use crate::json::{Json, object};
 use crate::oauth::token::{AccessToken, RefreshToken, TokenResponse, refresh_request};
 use crate::smart::discovery::Issuer;
 use crate::smart::launch::Launched;
+use crate::smart::user::FhirUser;
 use crate::text::{contains, number};
 use crate::url::Url;
 
@@ -26,6 +27,8 @@ pub struct LaunchContext {
     pub expires_at: u64,
     /// OpenID Connect's identity token, not verified: not to be used as identity.
     pub id_token: Option<String>,
+    /// Who signed in, as far as the identity token says. For a question to the patient only: it was not verified.
+    pub fhir_user: Option<FhirUser>,
     /// For a new access token, where the EHR gives one.
     pub refresh_token: Option<RefreshToken>,
     /// Where tokens come from.
@@ -52,7 +55,10 @@ impl LaunchContext {
     ) -> Result<Self, ContextError> {
         let patient = response.patient.ok_or(ContextError::NoPatient)?;
         let lifetime_s = response.expires_in.unwrap_or(UNKNOWN_LIFETIME_S);
+        let id_token = response.id_token.as_deref();
+        let fhir_user = id_token.and_then(|token| FhirUser::from_id_token(token, &launched.issuer));
         Ok(LaunchContext {
+            fhir_user,
             issuer: launched.issuer,
             access_token: response.access_token,
             patient,
@@ -95,6 +101,7 @@ impl LaunchContext {
     /// The form in which it is stored, for a reload: an object of strings. The identity token is not part of it.
     pub(crate) fn to_stored(&self) -> String {
         let expires_at = number(self.expires_at);
+        let fhir_user = self.fhir_user.as_ref().map(FhirUser::reference);
         let mut members = alloc::vec![
             ("issuer", self.issuer.as_str()),
             ("token", self.access_token.secret()),
@@ -110,13 +117,19 @@ impl LaunchContext {
         if let Some(practice) = &self.practice {
             members.push(("practice", practice));
         }
+        if let Some(fhir_user) = &fhir_user {
+            members.push(("fhir_user", fhir_user));
+        }
         object(&members)
     }
 
     /// Reads what [`LaunchContext::to_stored`] wrote; `page` is the page's own URL.
     pub(crate) fn from_stored(stored: Json<'_>, page: &Url) -> Option<Self> {
+        let issuer = Issuer::parse(&stored.get_string("issuer")?, page).ok()?;
+        let fhir_user = stored.get_string("fhir_user");
         Some(LaunchContext {
-            issuer: Issuer::parse(&stored.get_string("issuer")?, page).ok()?,
+            fhir_user: fhir_user.and_then(|user| FhirUser::from_reference(&user, issuer.base())),
+            issuer,
             access_token: AccessToken::new(stored.get_string("token")?),
             patient: stored.get_string("patient")?,
             scope: stored.get_string("scope")?,
@@ -202,6 +215,7 @@ pub enum ContextError {
 mod tests {
     use super::*;
     use crate::http::testing::json;
+    use crate::smart::user::testing::id_token;
 
     fn context(body: &str) -> Result<LaunchContext, ContextError> {
         let page = Url::parse("https://jhe.example/").unwrap();
@@ -288,6 +302,30 @@ mod tests {
             .replace("https://ehr.example/R4", "http://ehr.example/R4");
         let insecure = Json::parse(stored.as_bytes()).unwrap();
         assert!(LaunchContext::from_stored(insecure, &page).is_none());
+    }
+
+    #[test]
+    fn who_signed_in_is_kept_over_a_reload_and_a_renewal() {
+        let token = id_token(r#"{"fhirUser":"https://ehr.example/R4/RelatedPerson/r1"}"#);
+        let body = [
+            r#"{"access_token":"T","token_type":"Bearer","patient":"p","id_token":""#,
+            &token,
+            r#""}"#,
+        ]
+        .concat();
+        let stored = context(&body).unwrap().to_stored();
+        assert!(!contains(&stored, &token));
+        let page = Url::parse("https://jhe.example/").unwrap();
+        let stored = Json::parse(stored.as_bytes()).unwrap();
+        let mut access = LaunchContext::from_stored(stored, &page).unwrap();
+        // SMART: an answer to a refresh need not carry the launch context again.
+        let renewed = r#"{"access_token":"T2","token_type":"Bearer"}"#;
+        access.renew(
+            TokenResponse::from_response(&json(200, renewed)).unwrap(),
+            0,
+        );
+        let user = access.fhir_user.unwrap();
+        assert_eq!(user.reference(), "RelatedPerson/r1");
     }
 
     #[test]
