@@ -434,6 +434,7 @@ impl ConnectError for DiscoveryError {
             DiscoveryError::Incomplete(_) => "discovery.incomplete",
             DiscoveryError::InsecureEndpoint(_) => "discovery.insecure_endpoint",
             DiscoveryError::NoS256(_) => "discovery.no_s256",
+            DiscoveryError::NotReadable => "discovery.not_readable",
         }
     }
 
@@ -458,6 +459,10 @@ impl ConnectError for DiscoveryError {
                 methods,
             ]
             .concat(),
+            DiscoveryError::NotReadable => {
+                "discovery worked, but GET metadata gave no readable answer: CORS on the FHIR server?"
+                    .into()
+            }
         }
     }
 

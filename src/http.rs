@@ -54,6 +54,8 @@ pub struct HttpRequest {
     pub limit_ms: u32,
     /// An answer that announces more octets is not read.
     pub limit_octets: u32,
+    /// Is the answer's body to be left where it is? Then it is empty here.
+    pub is_head_only: bool,
 }
 
 impl HttpRequest {
@@ -66,6 +68,7 @@ impl HttpRequest {
             body: None,
             limit_ms: STEP_LIMIT_MS,
             limit_octets: u32::MAX,
+            is_head_only: false,
         }
     }
 
@@ -78,6 +81,7 @@ impl HttpRequest {
             body: None,
             limit_ms: STEP_LIMIT_MS,
             limit_octets: u32::MAX,
+            is_head_only: false,
         }
     }
 
@@ -101,6 +105,22 @@ impl HttpRequest {
     pub fn with_octets(mut self, limit: usize) -> Self {
         self.limit_octets = u32::try_from(limit).unwrap_or(u32::MAX);
         self
+    }
+
+    /// Reads no more than the head of the answer. HEAD would say the same, but few FHIR servers know it.
+    #[must_use]
+    pub fn with_head_only(mut self) -> Self {
+        self.is_head_only = true;
+        self
+    }
+
+    /// May a redirect be followed? Where nothing is read and no token goes along: then the question is only who answers.
+    pub fn may_be_redirected(&self) -> bool {
+        let has_token = self
+            .headers
+            .iter()
+            .any(|(name, _)| *name == "Authorization");
+        self.is_head_only && !has_token
     }
 
     /// Waits as long as records may take.
@@ -256,6 +276,7 @@ pub(crate) mod testing {
 mod tests {
     use super::testing::answer;
     use super::*;
+    use crate::oauth::token::AccessToken;
 
     #[test]
     fn debug_of_a_request_shows_neither_query_nor_headers_nor_body() {
@@ -270,6 +291,17 @@ mod tests {
             alloc::format!("{request:?}"),
             "POST https://jhe.example/o/token/"
         );
+    }
+
+    #[test]
+    fn no_token_follows_a_redirect() {
+        let url = Url::parse("https://ehr.example/R4/metadata").unwrap();
+        let get = |url: &Url| HttpRequest::get(url.clone(), "application/fhir+json");
+        assert!(!get(&url).may_be_redirected());
+        assert!(get(&url).with_head_only().may_be_redirected());
+        let token = AccessToken::new("T".into());
+        let with_token = token.authorize(get(&url).with_head_only());
+        assert!(!with_token.may_be_redirected());
     }
 
     #[test]

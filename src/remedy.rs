@@ -284,6 +284,9 @@ pub(crate) fn of_discovery(error: &DiscoveryError) -> Remedy {
         DiscoveryError::NoS256(_) => {
             "The hospital's sign-in does not support the protection (S256) that this page insists on."
         }
+        DiscoveryError::NotReadable => {
+            "The hospital's server does not let this page read any record, so that signing in there would be in vain."
+        }
     };
     remedy(
         "This hospital's sign-in can't be used yet",

@@ -5,4 +5,5 @@
 pub mod context;
 pub mod discovery;
 pub mod launch;
+pub mod preflight;
 pub mod user;

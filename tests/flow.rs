@@ -1006,6 +1006,7 @@ provoked!(ON_THE_CONNECT_PAGE, the_connect_page_stops, {
     };
     an_endpoint_that_is_not_https_is_refused: "discovery.insecure_endpoint", |j| announce(j, "token_endpoint", json!("http://ehr.example/token"));
     a_hospital_without_s256_is_refused: "discovery.no_s256", |j| announce(j, "code_challenge_methods_supported", json!(["plain"]));
+    a_hospital_whose_records_cannot_be_read_is_told: "discovery.not_readable", |j| j.fail(Match::on(Server::Ehr).path("metadata"), Fault::DropConnection);
 });
 
 provoked!(IN_THE_LIST, the_list_is_missing, {

@@ -3,6 +3,7 @@
 use core::cell::Cell;
 
 use alloc::rc::Rc;
+use alloc::vec::Vec;
 
 use gloo_net::http::Request;
 use js_sys::Uint8Array;
@@ -15,13 +16,14 @@ use crate::browser::platform::{Timer, is_offline, now};
 use crate::http::{Answer, Conversation, HttpRequest, HttpResponse, TransportError};
 use crate::text::whole_number;
 
-/// Sends a request and reads the whole answer.
+/// Sends a request and reads the whole answer, or its head, where no more is wanted.
 ///
-/// No cookies, no redirects (a token must not follow one), no referrer, and nothing kept in the HTTP cache.
+/// No cookies, no redirects (a token must not follow one; only who has an answer at all may be asked by way of one), no
+/// referrer, and nothing kept in the HTTP cache.
 pub(crate) async fn send(request: HttpRequest) -> Answer {
     // What can't be built has an invalid header value, or there is no page: nothing was sent.
     let limit = Limit::new(request.limit_ms).ok_or(TransportError::Unreachable)?;
-    let limit_octets = request.limit_octets;
+    let (limit_octets, is_head_only) = (request.limit_octets, request.is_head_only);
     let request = build(&request, &limit.signal).ok_or(TransportError::Unreachable)?;
     let response = request.send().await;
     let response = response.map_err(|_| limit.failure(TransportError::Unreachable))?;
@@ -30,8 +32,14 @@ pub(crate) async fn send(request: HttpRequest) -> Answer {
     if announced.is_some_and(|octets| octets > limit_octets) {
         return Err(TransportError::TooLong);
     }
-    let body = response.binary().await;
-    let body = body.map_err(|_| limit.failure(TransportError::CutOff))?;
+    let body = match is_head_only {
+        // The limit, when it is dropped, ends the request with what is still on its way.
+        true => Vec::new(),
+        false => {
+            let body = response.binary().await;
+            body.map_err(|_| limit.failure(TransportError::CutOff))?
+        }
+    };
     Ok(HttpResponse {
         status: response.status(),
         content_type: response.headers().get("Content-Type").unwrap_or_default(),
@@ -74,7 +82,10 @@ fn build(request: &HttpRequest, signal: &AbortSignal) -> Option<Request> {
     init.set_headers(&headers);
     init.set_cache(RequestCache::NoStore);
     init.set_credentials(RequestCredentials::Omit);
-    init.set_redirect(RequestRedirect::Error);
+    init.set_redirect(match request.may_be_redirected() {
+        true => RequestRedirect::Follow,
+        false => RequestRedirect::Error,
+    });
     init.set_referrer_policy(ReferrerPolicy::NoReferrer);
     init.set_signal(Some(signal));
     if let Some(body) = &request.body {

@@ -1,19 +1,100 @@
 //! The two halves of the hospital's sign-in, before and after the redirect: the same for our pages and for others'.
 
-use crate::browser::fetch::{converse, send};
+use core::future::{Future, poll_fn};
+use core::pin::Pin;
+use core::task::{Context, Poll};
+
+use alloc::boxed::Box;
+use alloc::string::String;
+
+use crate::browser::fetch::send;
 use crate::browser::storage::TabStore;
 use crate::browser::{location, platform};
 use crate::config::{AuthorizeOptions, ConfigError};
 use crate::error::{Failure, SignInError};
-use crate::http::HttpRequest;
+use crate::http::{Answer, HttpRequest};
 use crate::oauth::token::TokenResponse;
 use crate::session;
 use crate::smart::context::LaunchContext;
-use crate::smart::discovery::{Discovery, Issuer};
+use crate::smart::discovery::{Issuer, SmartConfiguration};
 use crate::smart::launch::{LaunchRequest, Launched, redeem, scope_advice};
+use crate::smart::preflight::{GRACE_MS, Preflight};
 use crate::url::Url;
 
-use alloc::string::String;
+/// A hospital that answered as one must, where the patient may be sent.
+pub(crate) struct Prepared {
+    options: AuthorizeOptions,
+    issuer: Issuer,
+    configuration: SmartConfiguration,
+}
+
+/// Discovers the hospital's sign-in, and looks whether it can work. Nothing is kept.
+pub(crate) async fn preflight(options: &AuthorizeOptions, page: Url) -> Result<Prepared, Failure> {
+    let issuer = Issuer::parse(&options.iss, &page)?;
+    let mut preflight = Preflight::new(issuer, page, platform::now());
+    let mut look = Box::pin(send(preflight.look_request()?));
+    let mut seen = None;
+    while let Some(request) = preflight.next_request(platform::now()) {
+        let mut answer = Box::pin(send(request));
+        let answer = poll_fn(|context| {
+            let polled = answer.as_mut().poll(context);
+            look_on(&mut look, &mut seen, context);
+            polled
+        });
+        preflight.receive(answer.await);
+    }
+    if seen.is_none() && preflight.awaits_look() {
+        let mut grace = platform::pause(GRACE_MS);
+        poll_fn(|context| {
+            look_on(&mut look, &mut seen, context);
+            match seen {
+                Some(_) => Poll::Ready(()),
+                None => Pin::new(&mut grace).poll(context).map(drop),
+            }
+        })
+        .await;
+    }
+    let (issuer, configuration) = preflight.finish(seen)?;
+    for advice in scope_advice(&options.scope) {
+        platform::log_advice(&["jhe-connect: ", advice].concat());
+    }
+    Ok(Prepared {
+        options: options.clone(),
+        issuer,
+        configuration,
+    })
+}
+
+/// Lets what goes on beside the rest go on.
+fn look_on(
+    look: &mut Pin<Box<impl Future<Output = Answer>>>,
+    seen: &mut Option<Answer>,
+    context: &mut Context<'_>,
+) {
+    if seen.is_none()
+        && let Poll::Ready(answer) = look.as_mut().poll(context)
+    {
+        *seen = Some(answer);
+    }
+}
+
+impl Prepared {
+    /// Remembers that a sign-in is pending, and gives the URL to go to. Each time it is another sign-in.
+    pub(crate) fn leave(&self, store: &TabStore) -> Result<String, Failure> {
+        let (url, pending) = LaunchRequest {
+            issuer: &self.issuer,
+            configuration: &self.configuration,
+            client_id: &self.options.client_id,
+            scope: &self.options.scope,
+            redirect_uri: &self.options.redirect_uri,
+            entropy: &platform::entropy()?,
+            now: platform::now(),
+        }
+        .begin();
+        session::keep_launch(store, &pending)?;
+        Ok(url)
+    }
+}
 
 /// Discovers the hospital's sign-in, remembers that one is pending, and gives the URL to go to.
 pub(crate) async fn begin_sign_in(
@@ -21,25 +102,7 @@ pub(crate) async fn begin_sign_in(
     options: &AuthorizeOptions,
     page: Url,
 ) -> Result<String, Failure> {
-    let issuer = Issuer::parse(&options.iss, &page)?;
-    let mut discovery = Discovery::new(issuer, page);
-    converse(&mut discovery).await;
-    let (issuer, configuration) = discovery.finish()?;
-    for advice in scope_advice(&options.scope) {
-        platform::log_advice(&["jhe-connect: ", advice].concat());
-    }
-    let (url, pending) = LaunchRequest {
-        issuer: &issuer,
-        configuration: &configuration,
-        client_id: &options.client_id,
-        scope: &options.scope,
-        redirect_uri: &options.redirect_uri,
-        entropy: &platform::entropy()?,
-        now: platform::now(),
-    }
-    .begin();
-    session::keep_launch(store, &pending)?;
-    Ok(url)
+    preflight(options, page).await?.leave(store)
 }
 
 /// Takes the pending sign-in out of storage and judges the answer in the page's query with it.

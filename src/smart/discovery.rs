@@ -184,6 +184,7 @@ pub struct Discovery {
     issuer: Issuer,
     page: Url,
     step: Step,
+    has_fallen_back: bool,
 }
 
 enum Step {
@@ -201,7 +202,14 @@ impl Discovery {
             issuer,
             page,
             step: Step::Configuration,
+            has_fallen_back: false,
         }
+    }
+
+    /// Is it over, and did the SMART configuration have all that is needed?
+    pub(crate) fn is_found_in_configuration(&self) -> bool {
+        let is_found = matches!(&self.step, Step::End(found) if found.is_ok());
+        is_found && !self.has_fallen_back
     }
 
     /// The result, with the issuer that it belongs to.
@@ -242,6 +250,7 @@ impl Conversation for Discovery {
             }
             Step::Metadata(first) => {
                 let awaiting = Step::AwaitMetadata(first.clone());
+                self.has_fallen_back = true;
                 let request = metadata_request(&self.issuer);
                 self.begin(request, awaiting)
             }
@@ -285,14 +294,18 @@ pub enum DiscoveryError {
     InsecureEndpoint(&'static str),
     /// The methods that the server lists, without S256 among them.
     NoS256(String),
+    /// The sign-in can be found, but the FHIR server gives the page no readable answer.
+    NotReadable,
 }
 
 impl DiscoveryError {
     /// Was nothing usable found, so that the CapabilityStatement may have it?
     fn is_absence(&self) -> bool {
         match self {
-            DiscoveryError::Transport(TransportError::Offline)
+            // A server that did not answer in time has had its time.
+            DiscoveryError::Transport(TransportError::Offline | TransportError::TimedOut)
             | DiscoveryError::InsecureIssuer(_)
+            | DiscoveryError::NotReadable
             | DiscoveryError::InsecureEndpoint(_)
             | DiscoveryError::NoS256(_) => false,
             DiscoveryError::Transport(_)

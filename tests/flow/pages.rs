@@ -18,8 +18,9 @@ use jhe_connect::oauth::token::TokenResponse;
 use jhe_connect::picker::{self, Picker};
 use jhe_connect::session::{self, RunRecord, SessionStore, StoreError};
 use jhe_connect::smart::context::LaunchContext;
-use jhe_connect::smart::discovery::{Discovery, Issuer};
+use jhe_connect::smart::discovery::Issuer;
 use jhe_connect::smart::launch::{LaunchRequest, Launched, redeem};
+use jhe_connect::smart::preflight::Preflight;
 use jhe_connect::url::Url;
 
 use super::tab::Tab;
@@ -227,9 +228,13 @@ fn keep(tab: &Tab, checkpoint: &Checkpoint) -> Result<(), StoreError> {
 
 fn begin_sign_in(tab: &Tab, options: &AuthorizeOptions, page: Url) -> Result<String, Error> {
     let issuer = Issuer::parse(&options.iss, &page)?;
-    let mut discovery = Discovery::new(issuer, page);
-    tab.converse(&mut discovery);
-    let (issuer, configuration) = discovery.finish()?;
+    let mut preflight = Preflight::new(issuer, page, tab.now());
+    // The page does both at once.
+    let look = tab.send(preflight.look_request()?);
+    while let Some(request) = preflight.next_request(tab.now()) {
+        preflight.receive(tab.send(request));
+    }
+    let (issuer, configuration) = preflight.finish(Some(look))?;
     let (url, pending) = LaunchRequest {
         issuer: &issuer,
         configuration: &configuration,
