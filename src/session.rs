@@ -13,7 +13,7 @@ use crate::import::progress::Tally;
 use crate::import::{Checkpoint, PullPoint, Standing};
 use crate::json::{Json, quoted};
 use crate::smart::context::LaunchContext;
-use crate::smart::launch::PendingLaunch;
+use crate::smart::launch::{PENDING_LIMIT_MS, PendingLaunch};
 use crate::text::number;
 use crate::url::Url;
 
@@ -59,6 +59,10 @@ pub struct RunRecord {
     pub new_rows: Option<u32>,
     /// The code of the error that ended it early, if one did.
     pub code: Option<String>,
+    /// Did the patient say that it is their record? Then a reload does not ask again.
+    pub is_confirmed: bool,
+    /// The labels of the rows that the patient left out.
+    pub unticked: Vec<String>,
 }
 
 impl RunRecord {
@@ -120,6 +124,41 @@ pub fn keep_launch(store: &impl SessionStore, launch: &PendingLaunch) -> Result<
     store.write(LAUNCH, &launch.to_stored())
 }
 
+/// A patient who left for the hospital, and has not come back to this tab.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Departure {
+    /// The hospital's FHIR base URL, verbatim.
+    pub issuer: String,
+    /// When they left, in milliseconds since the Unix epoch.
+    pub begun_at: u64,
+}
+
+impl Departure {
+    /// May they still come back with an answer that counts?
+    pub fn is_recent(&self, now: u64) -> bool {
+        now.saturating_sub(self.begun_at) <= PENDING_LIMIT_MS
+    }
+}
+
+/// The launch that is pending in this tab; it stays where it is. There is one where the hospital showed an error of its own
+/// and sent nobody back.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn pending_launch(store: &impl SessionStore) -> Result<Option<Departure>, StoreError> {
+    read(store, LAUNCH, |stored| {
+        Some(Departure {
+            issuer: stored.get_string("issuer")?,
+            begun_at: stored.get("begun_at")?.whole_number()?,
+        })
+    })
+}
+
+/// Forgets the pending launch: an answer to it is not believed any more.
+pub fn forget_launch(store: &impl SessionStore) {
+    store.remove(LAUNCH);
+}
+
 /// Takes the pending launch out of storage: it is used once, whatever comes of it.
 ///
 /// # Errors
@@ -155,6 +194,8 @@ pub fn keep_run(store: &impl SessionStore, run: &RunRecord) -> Result<(), StoreE
     push("code", run.code.as_deref().map(quoted).as_deref());
     push("is_finished", run.is_finished.then_some(TRUE));
     push("needs_sign_in", run.needs_sign_in.then_some(TRUE));
+    push("is_confirmed", run.is_confirmed.then_some(TRUE));
+    push("unticked", Some(&quoted_list(&run.unticked)));
     text.push('}');
     store.write(RUN, &text)
 }
@@ -178,12 +219,26 @@ pub fn run(store: &impl SessionStore) -> Result<Option<RunRecord>, StoreError> {
             },
             new_rows: count("new_rows"),
             code: stored.get_string("code"),
+            is_confirmed: is_so("is_confirmed"),
+            unticked: stored.list("unticked").filter_map(Json::string).collect(),
         })
     })
 }
 
 const NULL: &str = "null";
 const TRUE: &str = "true";
+
+fn quoted_list(texts: &[String]) -> String {
+    let mut list = String::from("[");
+    for text in texts {
+        if !list.ends_with('[') {
+            list.push(',');
+        }
+        list.push_str(&quoted(text));
+    }
+    list.push(']');
+    list
+}
 
 /// One search as a list: its row, its part, how it stands, the page, its counts.
 fn push_pull(text: &mut String, pull: &PullPoint) {
@@ -348,6 +403,32 @@ mod tests {
     }
 
     #[test]
+    fn a_patient_who_has_not_come_back_is_seen_without_taking_the_launch() {
+        let store = MemoryStore::default();
+        assert_eq!(pending_launch(&store), Ok(None));
+        let text = r#"{"begun_at":"1000","state":"s","verifier":"v","issuer":"https://ehr.example/R4","token_endpoint":"t","client_id":"c","redirect_uri":"r","scope":"s"}"#;
+        store.write(LAUNCH, text).unwrap();
+        let departure = pending_launch(&store).unwrap().unwrap();
+        assert_eq!(departure.issuer, "https://ehr.example/R4");
+        assert!(departure.is_recent(1_000 + PENDING_LIMIT_MS) && departure.is_recent(0));
+        assert!(!departure.is_recent(1_001 + PENDING_LIMIT_MS));
+        assert!(take_launch(&store).unwrap().is_some());
+        assert_eq!(pending_launch(&store), Ok(None));
+        store.write(LAUNCH, text).unwrap();
+        forget_launch(&store);
+        assert!(take_launch(&store).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_run_of_which_nothing_was_said_is_not_confirmed() {
+        let store = MemoryStore::default();
+        let text = r#"{"pulls":[],"plan":11,"is_finished":null,"needs_sign_in":null}"#;
+        store.write(RUN, text).unwrap();
+        let run = super::run(&store).unwrap().unwrap();
+        assert!(!run.is_confirmed && run.unticked.is_empty());
+    }
+
+    #[test]
     fn the_jhe_session_survives_and_is_forgotten() {
         let store = MemoryStore::default();
         let base = Url::parse("https://jhe.example/").unwrap();
@@ -389,12 +470,14 @@ mod tests {
                 held_before: Some(3),
             },
             new_rows: Some(4),
+            is_confirmed: true,
+            unticked: ["Labs", r#""Care" plans, ["#].map(String::from).into(),
             ..RunRecord::default()
         };
         keep_run(&store, &run).unwrap();
         assert_eq!(
             store.read(RUN).unwrap().unwrap(),
-            r#"{"pulls":[[0,2,"pull.forbidden",null,0,0,0,0,0,0,0,0,0,0,0,0,0,0],[3,null,"open","https://ehr.example/R4?page=2",0,0,0,0,7,0,0,0,0,0,0,0,0,1]],"plan":11,"held_before":3,"new_rows":4,"code":null,"is_finished":true,"needs_sign_in":null}"#
+            r#"{"pulls":[[0,2,"pull.forbidden",null,0,0,0,0,0,0,0,0,0,0,0,0,0,0],[3,null,"open","https://ehr.example/R4?page=2",0,0,0,0,7,0,0,0,0,0,0,0,0,1]],"plan":11,"held_before":3,"new_rows":4,"code":null,"is_finished":true,"needs_sign_in":null,"is_confirmed":true,"unticked":["Labs","\"Care\" plans, ["]}"#
         );
         let mut without_reasons = run.clone();
         without_reasons.checkpoint.pulls[1].tally.reasons.clear();
