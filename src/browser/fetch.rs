@@ -13,7 +13,9 @@ use web_sys::{
 };
 
 use crate::browser::platform::{Timer, is_offline, now};
-use crate::http::{Answer, Conversation, HttpRequest, HttpResponse, TransportError};
+#[cfg(any(feature = "connect", feature = "callback"))]
+use crate::http::Conversation;
+use crate::http::{Answer, HttpRequest, HttpResponse, TransportError};
 use crate::text::whole_number;
 
 /// Sends a request and reads the whole answer, or its head, where no more is wanted.
@@ -63,6 +65,7 @@ fn retry_after_ms(field: &str) -> Option<u64> {
 }
 
 /// Performs a conversation to its end.
+#[cfg(any(feature = "connect", feature = "callback"))]
 pub(crate) async fn converse(conversation: &mut dyn Conversation) {
     while let Some(request) = conversation.next_request() {
         let answer = send(request).await;
