@@ -104,6 +104,7 @@ mod tests {
             issuer: Issuer::parse("https://ehr.example/R4", &page).unwrap(),
             scope: scope.into(),
             token_endpoint: Url::parse("https://ehr.example/token").unwrap(),
+            revocation_endpoint: None,
             client_id: "client".into(),
         };
         let claims = [r#"{"fhirUser":""#, user, r#""}"#].concat();

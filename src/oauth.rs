@@ -4,4 +4,5 @@
 
 pub mod authorization;
 pub mod pkce;
+pub mod revocation;
 pub mod token;

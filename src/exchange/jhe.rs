@@ -6,7 +6,8 @@ use core::fmt;
 
 use crate::http::HttpRequest;
 use crate::json::{Json, object};
-use crate::oauth::token::{AccessToken, revocation_request};
+use crate::oauth::revocation::{Token, revocation_request};
+use crate::oauth::token::AccessToken;
 use crate::url::Url;
 
 /// A token for JHE, bound to the server that issued it.
@@ -48,7 +49,7 @@ impl JheSession {
         revocation_request(
             &at(&self.base, "o/revoke_token/"),
             &self.client_id,
-            &self.token,
+            Token::Access(&self.token),
         )
     }
 

@@ -43,6 +43,7 @@ fn access(token: &str) -> LaunchContext {
         issuer: Issuer::parse(BASE, &page).unwrap(),
         scope: "patient/Observation.read".into(),
         token_endpoint: Url::parse("https://ehr.example/token").unwrap(),
+        revocation_endpoint: None,
         client_id: "client".into(),
     };
     let token = TokenResponse::from_response(&json(200, token)).unwrap();

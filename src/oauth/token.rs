@@ -77,13 +77,7 @@ pub fn refresh_request(
     HttpRequest::post(endpoint.clone()).with_body(FORM, form_encode(&pairs))
 }
 
-/// The request that ends a token (RFC 7009 §2.1).
-pub fn revocation_request(endpoint: &Url, client_id: &str, token: &AccessToken) -> HttpRequest {
-    let body = form_encode(&[("token", token.secret()), ("client_id", client_id)]);
-    HttpRequest::post(endpoint.clone()).with_body(FORM, body)
-}
-
-const FORM: &str = "application/x-www-form-urlencoded";
+pub(crate) const FORM: &str = "application/x-www-form-urlencoded";
 
 /// The request that exchanges a code for a token (RFC 6749 §4.1.3, RFC 7636 §4.5).
 ///
@@ -174,7 +168,7 @@ pub enum TokenError {
 }
 
 impl TokenError {
-    fn from_refusal(response: &HttpResponse) -> Self {
+    pub(crate) fn from_refusal(response: &HttpResponse) -> Self {
         let body = response.json();
         match body.and_then(|body| Some((body, body.get_string("error")?))) {
             Some((body, error)) => TokenError::Refused(ServerError {

@@ -5,6 +5,7 @@ use core::fmt;
 
 use crate::http::HttpRequest;
 use crate::json::{Json, object};
+use crate::oauth::revocation::{Token, revocation_request};
 use crate::oauth::token::{AccessToken, RefreshToken, TokenResponse, refresh_request};
 use crate::smart::discovery::Issuer;
 use crate::smart::launch::Launched;
@@ -33,6 +34,8 @@ pub struct LaunchContext {
     pub refresh_token: Option<RefreshToken>,
     /// Where tokens come from.
     pub token_endpoint: Url,
+    /// Where they can be ended, if anywhere.
+    pub revocation_endpoint: Option<Url>,
     /// This app's client id at the EHR.
     pub client_id: String,
     /// athenahealth serves many practices under one base: that of the patient.
@@ -67,6 +70,7 @@ impl LaunchContext {
             id_token: response.id_token,
             refresh_token: response.refresh_token,
             token_endpoint: launched.token_endpoint,
+            revocation_endpoint: launched.revocation_endpoint,
             client_id: launched.client_id,
             practice: response.practice,
         })
@@ -93,6 +97,13 @@ impl LaunchContext {
         }
     }
 
+    /// The request that ends this access at the EHR, where it can be ended.
+    pub fn revocation_request(&self) -> Option<HttpRequest> {
+        let endpoint = self.revocation_endpoint.as_ref()?;
+        let token = Token::to_end(&self.access_token, self.refresh_token.as_ref());
+        Some(revocation_request(endpoint, &self.client_id, token))
+    }
+
     /// Is it about the same patient of the same EHR?
     pub fn is_of_same_patient(&self, other: &LaunchContext) -> bool {
         self.patient == other.patient && self.issuer.as_str() == other.issuer.as_str()
@@ -114,6 +125,9 @@ impl LaunchContext {
         if let Some(refresh_token) = &self.refresh_token {
             members.push(("refresh_token", refresh_token.secret()));
         }
+        if let Some(endpoint) = &self.revocation_endpoint {
+            members.push(("revocation_endpoint", endpoint.as_str()));
+        }
         if let Some(practice) = &self.practice {
             members.push(("practice", practice));
         }
@@ -127,6 +141,7 @@ impl LaunchContext {
     pub(crate) fn from_stored(stored: Json<'_>, page: &Url) -> Option<Self> {
         let issuer = Issuer::parse(&stored.get_string("issuer")?, page).ok()?;
         let fhir_user = stored.get_string("fhir_user");
+        let revocation_endpoint = stored.get_string("revocation_endpoint");
         Some(LaunchContext {
             fhir_user: fhir_user.and_then(|user| FhirUser::from_reference(&user, issuer.base())),
             issuer,
@@ -137,6 +152,7 @@ impl LaunchContext {
             id_token: None,
             refresh_token: stored.get_string("refresh_token").map(RefreshToken::new),
             token_endpoint: Url::parse(&stored.get_string("token_endpoint")?).ok()?,
+            revocation_endpoint: revocation_endpoint.and_then(|it| Url::parse(&it).ok()),
             client_id: stored.get_string("client_id")?,
             practice: stored.get_string("practice"),
         })
@@ -223,6 +239,7 @@ mod tests {
             issuer: Issuer::parse("https://ehr.example/R4", &page).unwrap(),
             scope: "launch/patient patient/Observation.read".into(),
             token_endpoint: Url::parse("https://ehr.example/token").unwrap(),
+            revocation_endpoint: Some(Url::parse("https://ehr.example/revoke").unwrap()),
             client_id: "client".into(),
         };
         let response = TokenResponse::from_response(&json(200, body)).unwrap();
@@ -285,6 +302,24 @@ mod tests {
                 .renewal_request(9_000, true)
                 .is_none()
         );
+    }
+
+    #[test]
+    fn access_is_ended_where_the_ehr_says_so_also_after_a_reload() {
+        let body =
+            r#"{"access_token":"T","token_type":"Bearer","patient":"p","refresh_token":"R"}"#;
+        let stored = context(body).unwrap().to_stored();
+        let page = Url::parse("https://jhe.example/").unwrap();
+        let stored = Json::parse(stored.as_bytes()).unwrap();
+        let mut access = LaunchContext::from_stored(stored, &page).unwrap();
+        let request = access.revocation_request().unwrap();
+        assert_eq!(request.url.as_str(), "https://ehr.example/revoke");
+        assert_eq!(request.body.as_deref(), Some("token=R&client_id=client"));
+        access.refresh_token = None;
+        let request = access.revocation_request().unwrap();
+        assert_eq!(request.body.as_deref(), Some("token=T&client_id=client"));
+        access.revocation_endpoint = None;
+        assert!(access.revocation_request().is_none());
     }
 
     #[test]

@@ -55,6 +55,8 @@ pub struct SmartConfiguration {
     pub authorization_endpoint: Url,
     /// Where the code is exchanged.
     pub token_endpoint: Url,
+    /// Where a token can be ended, if anywhere (RFC 7009).
+    pub revocation_endpoint: Option<Url>,
     /// For the check of the answer's `iss` (RFC 9207).
     pub issuer: ExpectedIssuer,
 }
@@ -109,6 +111,8 @@ impl SmartConfiguration {
         Ok(SmartConfiguration {
             authorization_endpoint: endpoint("authorization_endpoint")?,
             token_endpoint: endpoint("token_endpoint")?,
+            // Nobody can do without the other two; one of these that can't be used is as good as none.
+            revocation_endpoint: endpoint("revocation_endpoint").ok(),
             issuer: ExpectedIssuer {
                 advertised: body.get_string("issuer"),
                 required: iss_is_promised.is_some_and(|value| value.text() == "true"),
@@ -145,6 +149,7 @@ impl SmartConfiguration {
         Ok(SmartConfiguration {
             authorization_endpoint: endpoint("authorize", uri("authorize"), issuer, page)?,
             token_endpoint: endpoint("token", uri("token"), issuer, page)?,
+            revocation_endpoint: endpoint("revoke", uri("revoke"), issuer, page).ok(),
             issuer: ExpectedIssuer::default(),
         })
     }
@@ -385,6 +390,22 @@ mod tests {
             found.issuer.advertised.as_deref(),
             Some("https://ehr.example")
         );
+    }
+
+    #[test]
+    fn a_revocation_endpoint_is_taken_if_it_can_be_used_and_not_missed() {
+        let revocation = |value: &str| {
+            let body = [r#"{"revocation_endpoint":""#, value, r#"","#].concat();
+            let found = configuration(&GOOD.replacen('{', &body, 1)).unwrap();
+            found.revocation_endpoint.map(String::from)
+        };
+        assert_eq!(
+            revocation("oauth2/revoke").as_deref(),
+            Some("https://ehr.example/api/R4/oauth2/revoke")
+        );
+        assert_eq!(revocation("http://ehr.example/revoke"), None);
+        assert_eq!(revocation(""), None);
+        assert!(configuration(GOOD).unwrap().revocation_endpoint.is_none());
     }
 
     #[test]

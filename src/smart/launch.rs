@@ -77,6 +77,11 @@ impl LaunchRequest<'_> {
             advertised_issuer: self.configuration.issuer.advertised.clone(),
             issuer_required: self.configuration.issuer.required,
             token_endpoint: self.configuration.token_endpoint.as_str().to_owned(),
+            revocation_endpoint: self
+                .configuration
+                .revocation_endpoint
+                .clone()
+                .map(String::from),
             client_id: self.client_id.to_owned(),
             redirect_uri: self.redirect_uri.to_owned(),
             scope: self.scope.to_owned(),
@@ -96,6 +101,7 @@ pub struct PendingLaunch {
     advertised_issuer: Option<String>,
     issuer_required: bool,
     token_endpoint: String,
+    revocation_endpoint: Option<String>,
     client_id: String,
     redirect_uri: String,
     scope: String,
@@ -118,6 +124,9 @@ impl PendingLaunch {
         if let Some(advertised) = &self.advertised_issuer {
             members.push(("advertised_issuer", advertised));
         }
+        if let Some(endpoint) = &self.revocation_endpoint {
+            members.push(("revocation_endpoint", endpoint));
+        }
         if self.issuer_required {
             members.push(("issuer_required", "true"));
         }
@@ -135,6 +144,7 @@ impl PendingLaunch {
             client_id: stored.get_string("client_id")?,
             redirect_uri: stored.get_string("redirect_uri")?,
             scope: stored.get_string("scope")?,
+            revocation_endpoint: stored.get_string("revocation_endpoint"),
             advertised_issuer: stored.get_string("advertised_issuer"),
             issuer_required: stored.get("issuer_required").is_some(),
         })
@@ -169,6 +179,7 @@ impl PendingLaunch {
             issuer,
             scope: self.scope,
             token_endpoint: endpoint,
+            revocation_endpoint: self.revocation_endpoint.and_then(|it| Url::parse(&it).ok()),
             client_id: self.client_id,
         };
         Ok((request, launched))
@@ -210,6 +221,8 @@ pub struct Launched {
     pub scope: String,
     /// Where tokens come from.
     pub token_endpoint: Url,
+    /// Where a token can be ended, if anywhere.
+    pub revocation_endpoint: Option<Url>,
     /// This app's client id at the EHR.
     pub client_id: String,
 }
@@ -290,7 +303,7 @@ mod tests {
         let body = [
             r#"{"authorization_endpoint":""#,
             endpoint,
-            r#"","token_endpoint":"https://ehr.example/token"}"#,
+            r#"","token_endpoint":"https://ehr.example/token","revocation_endpoint":"https://ehr.example/revoke"}"#,
         ]
         .concat();
         let configuration =
@@ -396,7 +409,12 @@ mod tests {
         let stored = Json::parse(stored.as_bytes()).unwrap();
         let restored = PendingLaunch::from_stored(stored).unwrap();
         assert_eq!(alloc::format!("{restored:?}"), "PendingLaunch(..)");
-        assert!(redeem(restored, "?code=c&state=STATE", 1_000).is_ok());
+        let query = "?code=c&state=STATE".replace("STATE", &base64url(&[1; 32]));
+        let (_, launched) = super::redeem(Some(restored), &query, &page(), 1_000).unwrap();
+        assert_eq!(
+            launched.revocation_endpoint.unwrap().as_str(),
+            "https://ehr.example/revoke"
+        );
     }
 
     #[test]
