@@ -28,6 +28,7 @@ use crate::url::Url;
 wasm_bindgen_test_configure!(run_in_browser);
 
 mod picker;
+mod sign_in;
 
 fn window() -> web_sys::Window {
     web_sys::window().unwrap()
@@ -99,6 +100,15 @@ async fn an_answer_is_read_with_status_and_body() {
     assert_eq!(answer.status, 200);
     assert!(answer.content_type.contains("html"));
     assert!(!answer.body.is_empty());
+}
+
+#[wasm_bindgen_test]
+async fn of_an_answer_whose_head_is_enough_no_body_is_read() {
+    let page = location::page_url().unwrap();
+    let request = HttpRequest::get(page, "text/html").with_head_only();
+    let answer = fetch::send(request).await.unwrap();
+    assert_eq!(answer.status, 200);
+    assert!(answer.body.is_empty());
 }
 
 #[wasm_bindgen_test]
