@@ -92,35 +92,27 @@ impl Contact {
 }
 
 impl Study {
-    /// Reads the member `study`; `page` is the page's own URL, which its addresses may be relative to.
-    fn parse(study: Json<'_>, page: &Url) -> Result<Self, ConfigError> {
-        let contact = part(study, "contact", "study.contact")?;
-        Ok(Study {
-            name: text(study, "name", "study.name")?,
-            organization: text(study, "organization", "study.organization")?,
-            contact: match contact {
-                Some(contact) => Contact::parse(contact, page)?,
-                None => Contact::default(),
+    /// Reads the member `study`.
+    fn read(members: &mut Members<'_>) -> Self {
+        let logo = members.address("study.logo");
+        if logo
+            .as_ref()
+            .is_some_and(|logo| !is_safe_picture(logo, members.page))
+        {
+            members.refuse("study.logo");
+        }
+        Study {
+            name: members.text("study.name", |_| true),
+            organization: members.text("study.organization", |_| true),
+            contact: Contact {
+                name: members.text("study.contact.name", |_| true),
+                email: members.text("study.contact.email", is_mail_address),
+                phone: members.text("study.contact.phone", is_phone_number),
+                url: members.address("study.contact.url"),
             },
-            logo: address(study, "logo", "study.logo", page)?
-                .map(|logo| match is_safe_picture(&logo, page) {
-                    true => Ok(logo),
-                    false => Err(ConfigError::Malformed("study.logo")),
-                })
-                .transpose()?,
-            accent: checked(study, "accent", "study.accent", is_colour)?,
-        })
-    }
-}
-
-impl Contact {
-    fn parse(contact: Json<'_>, page: &Url) -> Result<Self, ConfigError> {
-        Ok(Contact {
-            name: text(contact, "name", "study.contact.name")?,
-            email: checked(contact, "email", "study.contact.email", is_mail_address)?,
-            phone: checked(contact, "phone", "study.contact.phone", is_phone_number)?,
-            url: address(contact, "url", "study.contact.url", page)?,
-        })
+            logo,
+            accent: members.text("study.accent", is_colour),
+        }
     }
 }
 
@@ -164,7 +156,12 @@ impl PageConfig {
             None => jhe.below(deployment.callback_path).map(String::from),
         };
         let redirect_uri = redirect_uri.map_err(|_| ConfigError::Malformed("redirectUri"))?;
-        Ok(PageConfig {
+        let mut members = Members {
+            json,
+            page,
+            refused: None,
+        };
+        let config = PageConfig {
             deployment,
             iss,
             client_id,
@@ -184,15 +181,16 @@ impl PageConfig {
                 Some(plan) => Plan::parse(plan, deployment).map_err(ConfigError::Plan)?,
                 None => Plan::of(deployment),
             },
-            study: match part(json, "study", "study")? {
-                Some(study) => Study::parse(study, page)?,
-                None => Study::default(),
-            },
-            confirms_patient: flag(json, "confirmPatient", true)?,
-            reviews: flag(json, "review", false)?,
-            offers_choice: flag(json, "reviewChoice", false)?,
-            language: checked(json, "language", "language", is_language)?,
-        })
+            study: Study::read(&mut members),
+            confirms_patient: members.flag("confirmPatient", true),
+            reviews: members.flag("review", false),
+            offers_choice: members.flag("reviewChoice", false),
+            language: members.text("language", is_language),
+        };
+        match members.refused {
+            Some(path) => Err(ConfigError::Malformed(path)),
+            None => Ok(config),
+        }
     }
 
     /// What the sign-in at the hospital whose FHIR base URL is `iss` needs of it.
@@ -280,61 +278,64 @@ fn need(json: Json<'_>, name: &'static str, missing: &mut Vec<&'static str>) -> 
     value
 }
 
-/// The object `name`, where there is one; `path` names it in the error.
-fn part<'a>(
+/// Members that need not be there. What can't be used is noted, and told when all are read.
+struct Members<'a> {
     json: Json<'a>,
-    name: &str,
-    path: &'static str,
-) -> Result<Option<Json<'a>>, ConfigError> {
-    match json.get(name) {
-        Some(part) if !part.is_object() => Err(ConfigError::Malformed(path)),
-        part => Ok(part),
+    page: &'a Url,
+    /// The path of the first one that can't be used.
+    refused: Option<&'static str>,
+}
+
+impl<'a> Members<'a> {
+    fn refuse(&mut self, path: &'static str) {
+        self.refused = self.refused.or(Some(path));
     }
-}
 
-/// The text `name`; one without a visible character counts as missing, as a template's empty field.
-fn text(json: Json<'_>, name: &str, path: &'static str) -> Result<Option<String>, ConfigError> {
-    let Some(value) = json.get(name) else {
-        return Ok(None);
-    };
-    let text = value.string().ok_or(ConfigError::Malformed(path))?;
-    let text = text.trim_ascii();
-    Ok((!text.is_empty()).then(|| text.into()))
-}
-
-/// The text `name`, if it is of the expected form.
-fn checked(
-    json: Json<'_>,
-    name: &str,
-    path: &'static str,
-    is_right: fn(&str) -> bool,
-) -> Result<Option<String>, ConfigError> {
-    match text(json, name, path)? {
-        Some(text) if !is_right(&text) => Err(ConfigError::Malformed(path)),
-        text => Ok(text),
+    /// The member at `path`.
+    fn at(&mut self, path: &'static str) -> Option<Json<'a>> {
+        let (mut member, mut end) = (self.json, 0_usize);
+        for name in path.split('.') {
+            if !member.is_object() {
+                self.refuse(path.get(..end.saturating_sub(1)).unwrap_or(path));
+                return None;
+            }
+            end += name.len() + 1;
+            member = member.get(name)?;
+        }
+        Some(member)
     }
-}
 
-/// The address `name`, which may be relative to the page: no `javascript:`, and no user information.
-fn address(
-    json: Json<'_>,
-    name: &str,
-    path: &'static str,
-    page: &Url,
-) -> Result<Option<Url>, ConfigError> {
-    let address = text(json, name, path)?.map(|text| page.join(&text));
-    address
-        .transpose()
-        .map_err(|_| ConfigError::Malformed(path))
-}
+    /// The text at `path`, if it is of the expected form; one without a visible character counts as missing, as a
+    /// template's empty field.
+    fn text(&mut self, path: &'static str, is_right: fn(&str) -> bool) -> Option<String> {
+        let text = self.at(path)?.string();
+        let text = text.as_deref().map(str::trim_ascii);
+        if !text.is_some_and(|text| text.is_empty() || is_right(text)) {
+            self.refuse(path);
+        }
+        Some(text.filter(|text| !text.is_empty())?.into())
+    }
 
-/// The yes or no `name`, also as text, as templates write it.
-fn flag(json: Json<'_>, name: &'static str, otherwise: bool) -> Result<bool, ConfigError> {
-    match json.get(name).map_or("", Json::unquoted) {
-        "" => Ok(otherwise),
-        "true" => Ok(true),
-        "false" => Ok(false),
-        _ => Err(ConfigError::Malformed(name)),
+    /// The address at `path`, which may be relative to the page: no `javascript:`, and no user information.
+    fn address(&mut self, path: &'static str) -> Option<Url> {
+        let address = self.page.join(&self.text(path, |_| true)?);
+        if address.is_err() {
+            self.refuse(path);
+        }
+        address.ok()
+    }
+
+    /// The yes or no at `path`, also as text, as templates write it.
+    fn flag(&mut self, path: &'static str, otherwise: bool) -> bool {
+        match self.at(path).map_or("", Json::unquoted) {
+            "" => otherwise,
+            "true" => true,
+            "false" => false,
+            _ => {
+                self.refuse(path);
+                otherwise
+            }
+        }
     }
 }
 
@@ -352,27 +353,25 @@ fn is_colour(text: &str) -> bool {
 /// Only signs that stand for themselves in a link (RFC 6068 §2): no `?` or `&`, which would add fields, no `,`, which
 /// would add a recipient.
 fn is_mail_address(text: &str) -> bool {
-    let are = |part: &str, signs: &[u8]| {
-        let is = |byte: u8| byte.is_ascii_alphanumeric() || signs.contains(&byte);
-        !part.is_empty() && part.bytes().all(is)
-    };
     let parts = text.split_once('@');
-    parts.is_some_and(|(local, domain)| are(local, b"._+-") && are(domain, b".-"))
+    parts.is_some_and(|(local, domain)| is_made_of(local, b"._+-") && is_made_of(domain, b".-"))
 }
 
 /// Digits, and what parts them for the eye (RFC 3966 §5.1.1, and the space).
 fn is_phone_number(text: &str) -> bool {
-    let number = text.strip_prefix('+').unwrap_or(text);
-    let is = |byte: u8| byte.is_ascii_digit() || b" -.()/".contains(&byte);
-    number.bytes().all(is) && number.bytes().any(|byte| byte.is_ascii_digit())
+    let is = |byte: u8| byte.is_ascii_digit() || b"+ -.()/".contains(&byte);
+    text.bytes().all(is) && text.bytes().any(|byte| byte.is_ascii_digit())
 }
 
-/// A tag of BCP 47, as far as its form goes.
+/// A tag of BCP 47, as far as its signs go.
 fn is_language(text: &str) -> bool {
-    let is_subtag = |part: &str| {
-        matches!(part.len(), 1..=8) && part.bytes().all(|byte| byte.is_ascii_alphanumeric())
-    };
-    text.split('-').all(is_subtag)
+    is_made_of(text, b"-")
+}
+
+/// Is it letters and digits of ASCII, and these signs?
+fn is_made_of(text: &str, signs: &[u8]) -> bool {
+    let is = |byte: u8| byte.is_ascii_alphanumeric() || signs.contains(&byte);
+    !text.is_empty() && text.bytes().all(is)
 }
 
 /// What is wrong with a page configuration.

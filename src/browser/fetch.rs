@@ -1,7 +1,10 @@
 //! The network.
 
 use core::cell::Cell;
+use core::future::Future;
+use core::pin::Pin;
 
+use alloc::boxed::Box;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 
@@ -22,7 +25,16 @@ use crate::text::whole_number;
 ///
 /// No cookies, no redirects (a token must not follow one; only who has an answer at all may be asked by way of one), no
 /// referrer, and nothing kept in the HTTP cache.
-pub(crate) async fn send(request: HttpRequest) -> Answer {
+///
+/// Behind a pointer: what holds many of these, or waits for one in many places, holds their size and their end only once.
+pub(crate) fn send(request: HttpRequest) -> Sending {
+    Box::pin(carry(request))
+}
+
+/// A request under way. It is ended when this is dropped.
+pub(crate) type Sending = Pin<Box<dyn Future<Output = Answer>>>;
+
+async fn carry(request: HttpRequest) -> Answer {
     // What can't be built has an invalid header value, or there is no page: nothing was sent.
     let limit = Limit::new(request.limit_ms).ok_or(TransportError::Unreachable)?;
     let (limit_octets, is_head_only) = (request.limit_octets, request.is_head_only);

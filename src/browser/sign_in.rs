@@ -4,10 +4,9 @@ use core::future::{Future, poll_fn};
 use core::pin::Pin;
 use core::task::{Context, Poll};
 
-use alloc::boxed::Box;
 use alloc::string::String;
 
-use crate::browser::fetch::send;
+use crate::browser::fetch::{Sending, send};
 use crate::browser::storage::TabStore;
 use crate::browser::{location, platform};
 use crate::config::{AuthorizeOptions, ConfigError};
@@ -32,10 +31,10 @@ pub(crate) struct Prepared {
 pub(crate) async fn preflight(options: &AuthorizeOptions, page: Url) -> Result<Prepared, Failure> {
     let issuer = Issuer::parse(&options.iss, &page)?;
     let mut preflight = Preflight::new(issuer, page, platform::now());
-    let mut look = Box::pin(send(preflight.look_request()?));
+    let mut look = send(preflight.look_request()?);
     let mut seen = None;
     while let Some(request) = preflight.next_request(platform::now()) {
-        let mut answer = Box::pin(send(request));
+        let mut answer = send(request);
         let answer = poll_fn(|context| {
             let polled = answer.as_mut().poll(context);
             look_on(&mut look, &mut seen, context);
@@ -66,11 +65,7 @@ pub(crate) async fn preflight(options: &AuthorizeOptions, page: Url) -> Result<P
 }
 
 /// Lets what goes on beside the rest go on.
-fn look_on(
-    look: &mut Pin<Box<impl Future<Output = Answer>>>,
-    seen: &mut Option<Answer>,
-    context: &mut Context<'_>,
-) {
+fn look_on(look: &mut Sending, seen: &mut Option<Answer>, context: &mut Context<'_>) {
     if seen.is_none()
         && let Poll::Ready(answer) = look.as_mut().poll(context)
     {

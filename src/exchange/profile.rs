@@ -41,7 +41,6 @@ impl Profile {
             return Err(IdentifierError::Refused(response.describe()));
         };
         let patient = profile.get("patient").ok_or(IdentifierError::NotAPatient)?;
-        let name = full_name(patient, "nameGiven", "nameFamily");
         let birth_date = patient.get_string("birthDate");
         let mut organizations = Vec::new();
         for organization in patient.list("organizations") {
@@ -51,7 +50,7 @@ impl Profile {
         }
         Ok(Profile {
             identifiers: patient.list("identifiers").filter_map(identifier).collect(),
-            name: name.or_else(|| full_name(profile, "firstName", "lastName")),
+            name: full_name(patient),
             birth_date: birth_date.and_then(|date| Date::parse(&date)),
             organizations,
         })
@@ -79,9 +78,9 @@ fn identifier(identifier: Json<'_>) -> Option<PatientIdentifier> {
     })
 }
 
-fn full_name(of: Json<'_>, given: &str, family: &str) -> Option<String> {
-    let mut name = of.get_string(given).unwrap_or_default();
-    let family = of.get_string(family).unwrap_or_default();
+fn full_name(patient: Json<'_>) -> Option<String> {
+    let mut name = patient.get_string("nameGiven").unwrap_or_default();
+    let family = patient.get_string("nameFamily").unwrap_or_default();
     if !name.is_empty() && !family.is_empty() {
         name.push(' ');
     }
@@ -139,8 +138,11 @@ mod tests {
     }
 
     #[test]
-    fn the_name_of_the_login_will_do_and_half_a_name_too() {
-        let body = RECORDED.replacen('{', r#"{"firstName":"","lastName":"Lopez","#, 1);
+    fn half_a_name_is_a_name() {
+        let body = RECORDED.replace(
+            r#""jheUserId""#,
+            r#""nameGiven":"","nameFamily":"Lopez","x""#,
+        );
         assert_eq!(profile(&body).name.as_deref(), Some("Lopez"));
     }
 
