@@ -19,6 +19,8 @@ use crate::side::Side;
 use crate::world::{Run, World};
 
 const PROBE: &str = include_str!("../pages/probe.js");
+/// Presses what our pages ask a patient to press, so that no person's time is in a measurement.
+const YES: &str = include_str!("../pages/yes.js");
 const BINDING: &str = "benchSettled";
 /// Whether the sign-in's page is there, and not only its address.
 const AT_SIGN_IN: &str = "typeof benchBack === 'function' && document.readyState === 'complete'";
@@ -75,6 +77,13 @@ async fn observe(
         json!({ "source": PROBE }),
     )
     .await?;
+    if side == Side::Ours {
+        page.call(
+            "Page.addScriptToEvaluateOnNewDocument",
+            json!({ "source": YES }),
+        )
+        .await?;
+    }
     page.open(&connect_page(
         side,
         import.task,

@@ -6,7 +6,7 @@
 use std::fmt::{self, Write as _};
 use std::fs;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -40,8 +40,11 @@ const READ_SCREEN: &str = "
     const root = document.querySelector('[data-jhe-connect]');
     if (!root) return null;
     const remedy = root.querySelector('.jc-remedy');
+    const buttons = [...root.querySelectorAll('[data-jc-action]')].filter((it) => it.getClientRects().length);
     return {
         state: root.dataset.jheConnect,
+        name: root.dataset.jheConnectScreen ?? null,
+        actions: buttons.map((it) => it.dataset.jcAction),
         code: root.dataset.jheConnectCode ?? null,
         text: root.innerText,
         heading: remedy?.querySelector('h2')?.innerText ?? null,
@@ -58,6 +61,24 @@ const TRY_TO_LEAVE: &str = "
 /// Puts every violation of a Content-Security-Policy into the console, also those that a page catches as exceptions.
 const TELL_VIOLATIONS: &str = "addEventListener('securitypolicyviolation', (event) =>
     console.error('policy violated:', event.effectiveDirective, event.blockedURI, event.sourceFile));";
+
+/// Answers every question that our pages ask as who only wants to go on does, at once and once each. The button's own script
+/// comes to its end first.
+const SAY_YES: &str = "(() => {
+    if (window.isSayingYes) return;
+    window.isSayingYes = true;
+    const yes = ['continue', 'yes-me', 'go-on', 'send'].map((name) => `[data-jc-action=${name}]`).join();
+    const pressed = new WeakSet();
+    const answer = () => {
+        for (const button of document.querySelectorAll(yes)) {
+            if (pressed.has(button) || button.disabled || !button.getClientRects().length) continue;
+            pressed.add(button);
+            setTimeout(() => button.click());
+        }
+    };
+    new MutationObserver(answer).observe(document, { subtree: true, childList: true, attributes: true });
+    answer();
+})();";
 
 /// What differs between browsers. Today there is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,6 +156,9 @@ pub enum State {
     Partly,
     /// Nothing can be done any more, and the page says why.
     Failed,
+    /// Something else: which of the screens it is says their name.
+    #[serde(other)]
+    Another,
 }
 
 impl State {
@@ -149,6 +173,10 @@ impl State {
 pub struct Screen {
     /// How far it is.
     pub state: State,
+    /// The name of the screen (`data-jhe-connect-screen`), if the page gives it one.
+    pub name: Option<String>,
+    /// What can be pressed (`data-jc-action`), in the order in which it is read.
+    pub actions: Vec<String>,
     /// The error code, if it failed in whole or in part.
     pub code: Option<String>,
     /// All visible text.
@@ -189,6 +217,20 @@ impl Screen {
         Ok(())
     }
 
+    /// This screen is shown.
+    pub fn expect_screen(&self, name: &str) -> Result<()> {
+        ensure!(
+            self.name.as_deref() == Some(name),
+            "expected the screen {name}, found {self}"
+        );
+        Ok(())
+    }
+
+    /// Is there a button of this name?
+    pub fn offers(&self, action: &str) -> bool {
+        self.actions.iter().any(|offered| offered == action)
+    }
+
     /// The page says all of this, upper or lower case.
     pub fn expect_texts(&self, texts: &[&str]) -> Result<()> {
         let (told, technical) = (self.text.to_lowercase(), self.technical.to_lowercase());
@@ -206,6 +248,9 @@ impl Screen {
 impl fmt::Display for Screen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}", self.state)?;
+        if let Some(name) = &self.name {
+            write!(f, ", the screen {name}")?;
+        }
         if let Some(code) = &self.code {
             write!(f, " ({code})")?;
         }
@@ -256,6 +301,8 @@ pub struct Browser {
     /// The session that the journey is made with: another one after a crash.
     current: Mutex<Client>,
     console: Mutex<Vec<ConsoleLine>>,
+    /// By which name the browser knows [`SAY_YES`], while it answers for the patient.
+    yes: Mutex<Option<String>>,
     driver: Arc<Driver>,
     _seat: SemaphorePermit<'static>,
 }
@@ -272,11 +319,43 @@ impl Browser {
             first: client.clone(),
             current: Mutex::new(client),
             console: Mutex::default(),
+            yes: Mutex::default(),
             driver,
             _seat: seat,
         };
         browser.prepare_pages(TELL_VIOLATIONS).await?;
+        browser.say_yes().await?;
         Ok(browser)
+    }
+
+    /// From the next page on, the questions of our pages wait for the journey to answer them. Without this, each is answered
+    /// in the page as soon as it is asked, so that a journey about something else does not have to know of it.
+    pub async fn answer_by_hand(&self) -> Result<()> {
+        let yes = self.yes_script().take();
+        if let Some(identifier) = yes {
+            self.devtools(
+                "Page.removeScriptToEvaluateOnNewDocument",
+                json!({ "identifier": identifier }),
+            )
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// Does the journey have to answer our pages' questions?
+    pub fn answers_by_hand(&self) -> bool {
+        self.yes_script().is_none()
+    }
+
+    /// Has the questions of the pages to come answered, in the tab that is looked at.
+    async fn say_yes(&self) -> Result<()> {
+        let prepared = self.prepare_pages(SAY_YES).await?;
+        *self.yes_script() = Some(prepared);
+        Ok(())
+    }
+
+    fn yes_script(&self) -> MutexGuard<'_, Option<String>> {
+        self.yes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends the browser. A journey does so however it went.
@@ -314,7 +393,19 @@ impl Browser {
     /// Opens another tab and looks at it.
     pub async fn open_tab(&self) -> Result<()> {
         let tab = self.client().new_window(true).await?;
-        Ok(self.client().switch_to_window(tab.handle).await?)
+        self.client().switch_to_window(tab.handle).await?;
+        self.prepare_tab().await
+    }
+
+    /// What is prepared for pages is prepared for those of one tab.
+    async fn prepare_tab(&self) -> Result<()> {
+        self.prepare_pages(TELL_VIOLATIONS).await?;
+        if self.answers_by_hand() {
+            return Ok(());
+        }
+        self.say_yes().await?;
+        // The page that is here already was there before.
+        self.evaluate(SAY_YES).await
     }
 
     /// Duplicates the tab, with its storage, at this address, and looks at it.
@@ -334,7 +425,8 @@ impl Browser {
                 })
             })
             .await?;
-        Ok(client.switch_to_window(opened).await?)
+        client.switch_to_window(opened).await?;
+        self.prepare_tab().await
     }
 
     /// Looks at the tab that was opened so many tabs after the first one.
@@ -355,6 +447,36 @@ impl Browser {
     pub async fn press_action(&self) -> Result<()> {
         self.leaves_by(async || self.click(".jc-action").await)
             .await
+    }
+
+    /// Presses the button of this name (`data-jc-action`), as soon as it can be pressed. Fails at once if our page stopped without it.
+    pub async fn press_named(&self, action: &str) -> Result<()> {
+        let button = format!("[data-jc-action=\"{action}\"]");
+        self.until(&format!("the button {action:?}"), async || {
+            let screen = self.screen_now().await?;
+            if let Some(screen) = screen.filter(|it| it.state.is_final() && !it.offers(action)) {
+                return Ok(Glance::Never(format!("our page stopped: {screen}")));
+            }
+            let Some(found) = self.visible(&button).await? else {
+                return Ok(Glance::NotYet);
+            };
+            match found.click().await {
+                // The click has begun a navigation before the driver could answer.
+                Ok(()) | Err(CmdError::NotW3C(_)) => Ok(Glance::Seen(())),
+                Err(error) => Err(error.into()),
+            }
+        })
+        .await
+    }
+
+    /// The first element for a selector that is drawn and not disabled.
+    async fn visible(&self, selector: &str) -> Result<Option<Element>> {
+        for element in self.client().find_all(Locator::Css(selector)).await? {
+            if element.is_displayed().await? && element.is_enabled().await? {
+                return Ok(Some(element));
+            }
+        }
+        Ok(None)
     }
 
     /// Does something that makes the page go, and returns when it is gone.
@@ -429,10 +551,41 @@ impl Browser {
                 Some(screen) if screen.state.is_final() => {
                     Glance::Never(format!("our page stopped: {screen}"))
                 }
+                // Nobody comes to the hospital without having agreed to what will be shared.
+                Some(screen) if self.answers_by_hand() && screen.offers("continue") => {
+                    self.click("[data-jc-action=continue]").await?;
+                    Glance::NotYet
+                }
                 _ => Glance::NotYet,
             })
         })
         .await
+    }
+
+    /// Our page shows this screen (`data-jhe-connect-screen`). Fails at once if it comes to rest with another one.
+    pub async fn wait_for_screen(&self, name: &str) -> Result<Screen> {
+        self.wait_for_one_of(&[name]).await
+    }
+
+    /// The same for whichever of these comes first.
+    pub async fn wait_for_one_of(&self, names: &[&str]) -> Result<Screen> {
+        self.until(&format!("the screen {}", names.join(" or ")), async || {
+            Ok(match self.screen_now().await? {
+                Some(screen) if screen.name.as_deref().is_some_and(|it| names.contains(&it)) => {
+                    Glance::Seen(screen)
+                }
+                Some(screen) if screen.state.is_final() => {
+                    Glance::Never(format!("our page came to rest: {screen}"))
+                }
+                _ => Glance::NotYet,
+            })
+        })
+        .await
+    }
+
+    /// Is the hospital's login form on the screen?
+    pub async fn is_at_login_form(&self) -> Result<bool> {
+        self.present("#username").await
     }
 
     /// The hospital's consent page is on the screen.
@@ -648,13 +801,16 @@ impl Browser {
     }
 
     /// Runs a script at the start of every page from now on, before the page's own: a browser that lacks something.
-    pub async fn prepare_pages(&self, script: &str) -> Result<()> {
-        self.devtools(
-            "Page.addScriptToEvaluateOnNewDocument",
-            json!({ "source": script }),
-        )
-        .await
-        .map(drop)
+    /// Gives the name that DevTools have for it.
+    pub async fn prepare_pages(&self, script: &str) -> Result<String> {
+        let prepared = self
+            .devtools(
+                "Page.addScriptToEvaluateOnNewDocument",
+                json!({ "source": script }),
+            )
+            .await?;
+        let identifier = prepared["identifier"].as_str();
+        Ok(identifier.context("a script without a name")?.to_owned())
     }
 
     /// Takes the network away.
@@ -694,7 +850,7 @@ impl Browser {
             .await
             .context("a new session after the crash")?;
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = client;
-        self.prepare_pages(TELL_VIOLATIONS).await?;
+        self.prepare_tab().await?;
         self.open(address).await
     }
 

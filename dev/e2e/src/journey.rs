@@ -253,10 +253,36 @@ impl Journey {
         self.browser.wait_for_login_form().await
     }
 
-    /// Signs in at the hospital and agrees: our callback page is next.
+    /// Signs in at the hospital and agrees: our callback page is next, and if it asks whether this is the patient, it is.
     pub async fn agree_as(&self, login: Login) -> Result<()> {
+        self.return_as(login).await?;
+        if self.browser.answers_by_hand() && self.is_asked("yes-me").await? {
+            self.browser.press_named("yes-me").await?;
+        }
+        Ok(())
+    }
+
+    /// Signs in at the hospital and agrees, and answers nothing that our callback page may ask.
+    pub async fn return_as(&self, login: Login) -> Result<()> {
         self.browser.sign_in(login.user, login.password).await?;
         self.browser.allow().await
+    }
+
+    /// Waits until our page offers this button, and tells whether it does: it may have gone beyond, or be one that never asks.
+    pub async fn is_asked(&self, action: &str) -> Result<bool> {
+        let expected = format!("our page to ask for {action:?}, or to go on");
+        self.browser
+            .until(&expected, async || {
+                Ok(match self.browser.screen_now().await? {
+                    Some(screen) if screen.offers(action) => Glance::Seen(true),
+                    Some(screen) if screen.state.is_final() || is_under_way(&screen) => {
+                        Glance::Seen(false)
+                    }
+                    None if self.browser.is_at_login_form().await? => Glance::Seen(false),
+                    _ => Glance::NotYet,
+                })
+            })
+            .await
     }
 
     /// From the invitation link to the end, as this person.
@@ -346,6 +372,11 @@ impl Journey {
     /// The rows that JHE holds.
     pub fn rows(&self) -> Vec<Row> {
         self.world().rows().to_vec()
+    }
+
+    /// From here on the journey answers each question of our pages itself, and can look at it first.
+    pub async fn answer_by_hand(&self) -> Result<()> {
+        self.browser.answer_by_hand().await
     }
 
     /// Waits until JHE holds this many rows.
@@ -441,6 +472,15 @@ impl Journey {
             self.browser.describe().await,
             requests.join("\n")
         )
+    }
+}
+
+/// Is nothing asked any more before records move?
+fn is_under_way(screen: &Screen) -> bool {
+    match screen.name.as_deref() {
+        Some(name) => ["importing", "leaving"].contains(&name),
+        // A page without names for its screens asks nothing.
+        None => matches!(screen.state, State::Working | State::Redirecting),
     }
 }
 

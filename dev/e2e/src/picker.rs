@@ -133,7 +133,7 @@ impl Browser {
     pub async fn pick_by_keys(&self, name: &str) -> Result<()> {
         self.search_for(name).await?;
         self.mark_hospital(name).await?;
-        self.leaves_by(async || self.press(&[Key::Enter]).await)
+        self.goes_on_by(async || self.press(&[Key::Enter]).await)
             .await
     }
 
@@ -142,6 +142,24 @@ impl Browser {
         let listed = self.hospital_is_listed(name).await?;
         let place = listed.place_of(name).context("a row")?;
         let row = format!("#jc-option-{place}");
-        self.leaves_by(async || self.click(&row).await).await
+        self.goes_on_by(async || self.click(&row).await).await
+    }
+
+    /// Does what picks a hospital. Who answers by hand is asked first whether to go there.
+    async fn goes_on_by(&self, act: impl AsyncFnOnce() -> Result<()>) -> Result<()> {
+        if !self.answers_by_hand() {
+            return self.leaves_by(act).await;
+        }
+        act().await?;
+        self.until("another page, or another screen", async || {
+            if self.screen_now().await?.is_none() {
+                return Ok(Glance::Seen(()));
+            }
+            Ok(match self.hospitals_now().await? {
+                Some(hospitals) if !hospitals.is_closed => Glance::NotYet,
+                _ => Glance::Seen(()),
+            })
+        })
+        .await
     }
 }

@@ -63,10 +63,16 @@ async fn travel(journey: &Journey, album: &mut Album) -> Result<()> {
         world.settings.jhe.time_per_record_ms = TIME_PER_RECORD_MS;
     }
     let browser = &journey.browser;
+    // Each screen stays until its picture is taken.
+    journey.answer_by_hand().await?;
     println!("The invitation link: {}\n", journey.link());
     journey.open_invitation().await?;
-    browser.wait_for_text("JHE access token received").await?;
-    album.keep(journey, "the connect page").await?;
+    if journey.is_asked("continue").await? {
+        album.keep(journey, "what will be shared").await?;
+        browser.press_named("continue").await?;
+    } else {
+        album.keep(journey, "the connect page").await?;
+    }
 
     browser.wait_for_login_form().await?;
     album.keep(journey, "the hospital's login form").await?;
@@ -75,6 +81,17 @@ async fn travel(journey: &Journey, album: &mut Album) -> Result<()> {
     browser.wait_for_consent_page().await?;
     album.keep(journey, "the hospital's consent page").await?;
     browser.allow().await?;
+
+    for (action, question) in [
+        ("yes-me", "is this you?"),
+        ("go-on", "what was not granted"),
+        ("send", "what would be sent"),
+    ] {
+        if journey.is_asked(action).await? {
+            album.keep(journey, question).await?;
+            browser.press_named(action).await?;
+        }
+    }
 
     journey.rows_reach(1).await?;
     album
