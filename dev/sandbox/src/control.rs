@@ -32,6 +32,7 @@ pub(crate) fn router() -> Router<Shared> {
         .route("/_sandbox/clock", post(advance_clock))
         .route("/_sandbox/labs", post(give_labs))
         .route("/_sandbox/chart", post(fill_chart))
+        .route("/_sandbox/identity", post(identify))
         .route("/_sandbox/brands", get(brands).post(add_brand))
         .route("/_sandbox/identifiers", post(attach_identifier))
         .route("/_sandbox/sessions/jhe", delete(end_jhe_sessions))
@@ -242,6 +243,31 @@ async fn fill_chart(State(shared): State<Shared>, request: Incoming) -> Response
         }
         for kind in wish.add_notes {
             world.give_note(&wish.login, kind);
+        }
+        Ok(Value::Null)
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Identity {
+    login: String,
+    /// A day, a month or a year; `""` for none.
+    birth_date: Option<String>,
+    /// The HumanNames that the Patient resource has.
+    names: Option<Vec<Value>>,
+}
+
+async fn identify(State(shared): State<Shared>, request: Incoming) -> Response {
+    with(&shared, &request, |world, wish: Identity| {
+        known_login(world, &wish.login)?;
+        if let Some(patient) = world.ehr.patient_mut(&wish.login) {
+            if let Some(birth_date) = wish.birth_date {
+                patient.birth_date = birth_date;
+            }
+            if let Some(names) = wish.names {
+                patient.names = names.iter().map(Value::to_string).collect();
+            }
         }
         Ok(Value::Null)
     })

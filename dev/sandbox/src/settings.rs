@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::ehr::Vendor;
 use crate::world::{Layout, Origins};
@@ -60,6 +60,9 @@ pub struct JheSettings {
     pub token_seconds: i64,
     /// Host and port of the configured site URL: the first part of an invitation's `code`.
     pub site_host: String,
+    /// Whether the profile tells the patient's `nameGiven`, `nameFamily` and `birthDate`. That of neither
+    /// recorded version does.
+    pub profile_names: bool,
     /// Ids of the DataSources that exist.
     pub data_sources: Vec<u64>,
     /// The values that the pages are given.
@@ -97,6 +100,17 @@ pub struct PageConfig {
     pub worker_timeout_seconds: Option<u64>,
     /// What is to be imported, if the pages are to say so.
     pub plan: Option<Value>,
+    /// The study that invites, as the pages tell of it: `name`, `organization`, `contact`, `logo`, `accent`.
+    pub study: Option<Value>,
+    /// Whether the pages are to ask the patient whether the chart is theirs. This and what follows is any
+    /// JSON, so that a test can put there what a deployer gets wrong.
+    pub confirm_patient: Option<Value>,
+    /// Whether the patient is to see what was found before it is sent.
+    pub review: Option<Value>,
+    /// Whether the patient may leave some of it out.
+    pub review_choice: Option<Value>,
+    /// The language of the pages, if they are not to follow the browser's.
+    pub language: Option<Value>,
 }
 
 impl PageConfig {
@@ -110,6 +124,11 @@ impl PageConfig {
                 self.worker_timeout_seconds.map(Value::from),
             ),
             ("plan", self.plan.clone()),
+            ("study", self.study.clone()),
+            ("confirmPatient", self.confirm_patient.clone()),
+            ("review", self.review.clone()),
+            ("reviewChoice", self.review_choice.clone()),
+            ("language", self.language.clone()),
         ];
         members
             .into_iter()
@@ -278,6 +297,7 @@ impl Settings {
                 code_seconds: 60,
                 token_seconds: 1_209_600,
                 site_host: origins.jhe.trim_start_matches("http://").to_owned(),
+                profile_names: false,
                 data_sources: vec![70_005, 70_006],
                 page: PageConfig {
                     iss: origins.iss(),
@@ -288,6 +308,11 @@ impl Settings {
                     revoke_token: None,
                     worker_timeout_seconds: None,
                     plan: None,
+                    study: Some(heart_study()),
+                    confirm_patient: None,
+                    review: None,
+                    review_choice: None,
+                    language: None,
                 },
             },
             ehr: EhrSettings {
@@ -340,6 +365,19 @@ impl Settings {
     }
 }
 
+/// The study of the stand-in. Nobody has its address and number: they are reserved for examples.
+fn heart_study() -> Value {
+    json!({
+        "name": "Heart Study",
+        "organization": "Example University",
+        "contact": {
+            "name": "Heart Study team",
+            "email": "study@jhe.example",
+            "phone": "+1 510 555 0142",
+        },
+    })
+}
+
 /// Members whose keys are data, replaced as a whole.
 const FREE_FORM: [&str; 4] = ["overrides", "token_response", "next_link", "plan"];
 
@@ -361,8 +399,6 @@ fn merge(target: &mut Value, patch: &Value) {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn settings() -> Settings {
@@ -378,6 +414,20 @@ mod tests {
         assert_eq!(settings.ehr.page_size, 3);
         assert_eq!(settings.ehr.next_link, NextLink::OtherOrigin);
         assert_eq!(settings.ehr.code_seconds, 300);
+    }
+
+    #[test]
+    fn a_part_of_the_study_can_be_changed_or_taken_out() {
+        let mut settings = settings();
+        let patch = json!({"jhe": {"page": {"study": {"name": "Sleep Study", "contact": null}}}});
+        settings.patch(&patch).expect("a good patch");
+        let study =
+            json!({"name": "Sleep Study", "organization": "Example University", "contact": null});
+        assert_eq!(settings.jhe.page.study, Some(study));
+
+        let patch = json!({"jhe": {"page": {"study": null}}});
+        settings.patch(&patch).expect("a good patch");
+        assert_eq!(settings.jhe.page.study, None);
     }
 
     #[test]

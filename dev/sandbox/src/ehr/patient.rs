@@ -62,8 +62,11 @@ pub struct EhrPatient {
     pub family: String,
     /// Given name.
     pub given: String,
-    /// Date of birth.
+    /// Date of birth, as FHIR writes it: a day, a month or a year; none if empty.
     pub birth_date: String,
+    /// What the Patient resource has as `name`, each as the JSON text of a HumanName. If there is none it
+    /// is made of the two names.
+    pub names: Vec<String>,
     /// The labs, each as the JSON text that goes over the wire.
     pub records: Vec<String>,
     /// The other records by type, each as JSON text. Observations that are no labs are here, and the
@@ -149,6 +152,19 @@ impl EhrPatient {
     }
 }
 
+/// As Epic gives names: the official one twice, and what the patient was called before.
+const CAMILAS_NAMES: [&str; 3] = [
+    r#"{"use":"official","text":"Camila Maria Lopez","family":"Lopez","given":["Camila","Maria"]}"#,
+    r#"{"use":"usual","text":"Camila Maria Lopez","family":"Lopez","given":["Camila","Maria"]}"#,
+    r#"{"use":"old","text":"Camila Maria Moreno","family":"Moreno","given":["Camila","Maria"],"period":{"end":"2012-06-30"}}"#,
+];
+/// In no order that a client could rely on: the first is a name that is not used any more.
+const DERRICKS_NAMES: [&str; 3] = [
+    r#"{"use":"old","text":"Derrick Sandberg","family":"Sandberg","given":["Derrick"],"period":{"end":"1999-05-01"}}"#,
+    r#"{"use":"nickname","text":"Rick"}"#,
+    r#"{"use":"official","family":"Lin","given":["Derrick","Jun"],"prefix":["Mr."],"suffix":["Jr."]}"#,
+];
+
 /// The patients that are there at the start.
 pub(super) fn seeded(origins: &Origins) -> Vec<EhrPatient> {
     let patient = |login: &str, id: &str, given: &str, family: &str, birth_date: &str| EhrPatient {
@@ -167,6 +183,7 @@ pub(super) fn seeded(origins: &Origins) -> Vec<EhrPatient> {
         "Lopez",
         "1987-09-12",
     );
+    camila.names = CAMILAS_NAMES.map(str::to_owned).to_vec();
     camila.give(OBSERVATION, 30, origins);
     // In the middle, so that what follows shows whether a client stumbled.
     let peculiar = |n, peculiarity| sample::peculiar_lab(&camila, n, peculiarity);
@@ -179,13 +196,14 @@ pub(super) fn seeded(origins: &Origins) -> Vec<EhrPatient> {
     }
     camila.give_observations("vital-signs", 4, sample::vital_sign);
     camila.give_observations("social-history", 2, sample::social_history);
-    let derrick = patient(
+    let mut derrick = patient(
         "fhirderrick",
         "eq081-VQEgP8drUUqCWzHfw3",
         "Derrick",
         "Lin",
         "1973-06-03",
     );
+    derrick.names = DERRICKS_NAMES.map(str::to_owned).to_vec();
     let mut desiree = patient(
         "fhirdesiree",
         "eAB3mDIBBcyUKviyzrxsnAw3",

@@ -116,6 +116,8 @@ pub struct JhePatient {
     pub id: u64,
     /// Given and family name.
     pub full_name: String,
+    /// Date of birth, if the study has entered one.
+    pub birth_date: Option<String>,
     /// The login, if there is one.
     pub user: Option<User>,
     /// Ids that the patient has elsewhere.
@@ -218,9 +220,10 @@ impl JheState {
                 email: email.to_owned(),
             })
         };
-        let patient = |id, full_name: &str, user| JhePatient {
+        let patient = |id, full_name: &str, birth_date: &str, user| JhePatient {
             id,
             full_name: full_name.to_owned(),
+            birth_date: Some(birth_date.to_owned()),
             user,
             identifiers: Vec::new(),
         };
@@ -229,14 +232,16 @@ impl JheState {
                 patient(
                     FIRST_PATIENT,
                     "Camila Lopez",
+                    "1987-09-12",
                     user(10_006, "camila@example.com"),
                 ),
                 patient(
                     SECOND_PATIENT,
                     "Derrick Lin",
+                    "1973-06-03",
                     user(10_007, "derrick@example.com"),
                 ),
-                patient(PATIENT_WITHOUT_LOGIN, "Jason Argonaut", None),
+                patient(PATIENT_WITHOUT_LOGIN, "Jason Argonaut", "1985-08-01", None),
             ],
             practitioner: User {
                 id: 10_001,

@@ -287,6 +287,11 @@ mod tests {
             revoke_token: None,
             worker_timeout_seconds: None,
             plan: None,
+            study: None,
+            confirm_patient: None,
+            review: None,
+            review_choice: None,
+            language: None,
         };
         let filled = configured(page, &config).expect("a block");
         assert_eq!(
@@ -296,10 +301,19 @@ mod tests {
 
         config.worker_timeout_seconds = Some(0);
         config.revoke_token = Some(true);
+        config.study = Some(json!({"name": "</script>"}));
+        config.confirm_patient = Some(json!(false));
+        config.review = Some(json!(true));
+        config.review_choice = Some(json!("often"));
+        config.language = Some(json!("es"));
         let filled = configured(page, &config).expect("a block");
         assert!(
             filled.contains(r#""revokeToken":true"#)
                 && filled.contains(r#""workerTimeoutSeconds":0"#)
+                && filled.contains(r#""study":{"name":"\u003c/script>"}"#)
+                && filled.contains(r#""confirmPatient":false"#)
+                && filled.contains(r#""review":true,"reviewChoice":"often""#)
+                && filled.contains(r#""language":"es""#)
                 && !filled.contains("deployment"),
             "{filled}"
         );

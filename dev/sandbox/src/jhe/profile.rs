@@ -29,7 +29,7 @@ fn answer(world: &World, request: &Incoming) -> Result<Response, Response> {
         Caller::Patient { id, user } => (user, "patient", world.jhe.patient(id)),
     };
     let patient = patient.map(|patient| {
-        json!({
+        let mut told = json!({
             "id": patient.id,
             "jheUserId": user,
             "identifiers": patient.identifiers,
@@ -41,7 +41,15 @@ fn answer(world: &World, request: &Incoming) -> Result<Response, Response> {
                 "currentUserRole": null,
                 "children": [],
             }],
-        })
+        });
+        if world.settings.jhe.profile_names {
+            // DIFFERENCE: the recorded profiles have none of these.
+            let (given, family) = (patient.full_name.rsplit_once(' ')).unwrap_or_default();
+            told["nameGiven"] = json!(given);
+            told["nameFamily"] = json!(family);
+            told["birthDate"] = json!(patient.birth_date);
+        }
+        told
     });
     let body = json!({"id": user, "patient": patient, "userType": user_type, "isSuperuser": false});
     Ok(VIEW.reply(StatusCode::OK, &body))

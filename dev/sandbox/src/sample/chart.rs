@@ -51,20 +51,27 @@ pub(crate) fn patient(patient: &EhrPatient) -> String {
             )),
         ),
     ]);
-    let name = object(&[
-        ("use", text("official")),
-        ("family", text(&patient.family)),
-        ("given", array(&[text(&patient.given)])),
-    ]);
-    object(&[
+    let names = if patient.names.is_empty() {
+        vec![object(&[
+            ("use", text("official")),
+            ("family", text(&patient.family)),
+            ("given", array(&[text(&patient.given)])),
+        ])]
+    } else {
+        patient.names.clone()
+    };
+    let mut members = vec![
         ("resourceType", text("Patient")),
         ("id", text(&patient.id)),
         ("identifier", array(&[identifier])),
         ("active", "true".to_owned()),
-        ("name", array(&[name])),
-        ("birthDate", text(&patient.birth_date)),
-        ("generalPractitioner", array(&[clinician()])),
-    ])
+        ("name", array(&names)),
+    ];
+    if !patient.birth_date.is_empty() {
+        members.push(("birthDate", text(&patient.birth_date)));
+    }
+    members.push(("generalPractitioner", array(&[clinician()])));
+    object(&members)
 }
 
 /// Who has recorded a record: what `_revinclude=Provenance:target` adds.

@@ -135,7 +135,11 @@ async fn the_later_versions_pages_ask_for_one_scope_for_each_type_unless_others_
 #[tokio::test]
 async fn a_plan_in_the_settings_is_in_every_pages_configuration() -> Outcome {
     let sandbox = start_later().await?;
-    sandbox.world().settings.jhe.page.plan = Some(json!({"types": ["<Condition>"]}));
+    {
+        let page = &mut sandbox.world().settings.jhe.page;
+        page.study = None;
+        page.plan = Some(json!({"types": ["<Condition>"]}));
+    }
     for layout in [Layout::DropIn, Layout::PatientAccess] {
         let page = page(&sandbox, layout.connect_path()).await?;
         let member = "plan: {\"types\":[\"\\u003cCondition>\"]}\n    };";

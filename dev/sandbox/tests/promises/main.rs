@@ -6,6 +6,7 @@ mod common;
 mod documents;
 mod hospitals;
 mod later_jhe;
+mod people;
 mod vendors;
 
 use std::time::{Duration, Instant};
@@ -1656,6 +1657,7 @@ async fn the_drop_in_pages_policy_allows_their_two_inline_scripts_and_no_other()
 async fn what_a_deployer_may_add_to_the_configuration_is_there_only_if_it_is_set() -> Outcome {
     let sandbox = start().await?;
     let address = format!("{}/clients/mychart/", sandbox.jhe());
+    sandbox.world().settings.jhe.page.study = None;
     let as_today = send("GET", &address, &[], "").await?.text();
     assert!(
         as_today.contains("\n      dataSourceId: \"70006\"\n    };"),

@@ -1,0 +1,130 @@
+//! Who the patient is: at the hospital, at JHE, and to the pages.
+
+use sandbox::{FIRST_PATIENT, Layout, Sandbox};
+use serde_json::{Value, json};
+
+use crate::common::{Failure, send};
+use crate::{CAMILA, JSON, Outcome, ehr_bearer, get_fhir, start};
+
+async fn patient(sandbox: &Sandbox, login: &str) -> Result<Value, Failure> {
+    let bearer = ehr_bearer(sandbox, login).await?;
+    let id = (sandbox.world().ehr.patient(login))
+        .map(|patient| patient.id.clone())
+        .ok_or("no such login")?;
+    let url = format!("{}/Patient/{id}", sandbox.iss());
+    Ok(get_fhir(&url, &bearer).await?.json())
+}
+
+#[tokio::test]
+async fn a_patient_has_the_names_of_today_and_of_before() -> Outcome {
+    let sandbox = start().await?;
+    let camila = patient(&sandbox, "fhircamila").await?;
+    assert_eq!(camila["name"][0]["text"], "Camila Maria Lopez");
+    assert_eq!(camila["name"][2]["use"], "old");
+    assert_eq!(camila["birthDate"], "1987-09-12");
+    let derrick = patient(&sandbox, "fhirderrick").await?;
+    assert_eq!(derrick["name"][0]["use"], "old");
+    let official = &derrick["name"][2];
+    assert_eq!(
+        (&official["family"], &official["suffix"][0]),
+        (&json!("Lin"), &json!("Jr."))
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_patient_can_be_given_another_name_and_date_of_birth() -> Outcome {
+    let sandbox = start().await?;
+    let control = format!("{}/_sandbox/identity", sandbox.jhe());
+    let wish =
+        json!({"login": "fhircamila", "birth_date": "1987", "names": [{"text": "C. Lopez"}]});
+    let reply = send("POST", &control, &[JSON], wish.to_string()).await?;
+    assert_eq!(reply.status, 204);
+    let camila = patient(&sandbox, "fhircamila").await?;
+    assert_eq!(camila["name"], json!([{"text": "C. Lopez"}]));
+    assert_eq!(camila["birthDate"], "1987");
+
+    let wish = json!({"login": "fhircamila", "birth_date": ""});
+    send("POST", &control, &[JSON], wish.to_string()).await?;
+    assert_eq!(
+        patient(&sandbox, "fhircamila").await?.get("birthDate"),
+        None
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_profile_tells_who_the_patient_is_elsewhere_and_only_if_wanted_the_name() -> Outcome {
+    let sandbox = start().await?;
+    let bearer = {
+        let mut world = sandbox.world();
+        world.attach_identifier(FIRST_PATIENT, "https://ehr.example/R4", CAMILA);
+        let token = world.mint_patient_token(FIRST_PATIENT).ok_or("no token")?;
+        format!("Bearer {token}")
+    };
+    let url = format!("{}/api/v1/users/profile", sandbox.jhe());
+    let profile = async || {
+        let reply = send("GET", &url, &[("authorization", bearer.as_str())], "").await?;
+        Ok::<Value, Failure>(reply.json()["patient"].take())
+    };
+    let as_recorded = profile().await?;
+    assert_eq!(as_recorded["identifiers"][0]["value"], CAMILA);
+    assert!(as_recorded["organizations"][0]["name"].is_string());
+    let members: Vec<_> = as_recorded
+        .as_object()
+        .ok_or("no patient")?
+        .keys()
+        .collect();
+    assert_eq!(members, ["id", "identifiers", "jheUserId", "organizations"]);
+
+    sandbox.world().settings.jhe.profile_names = true;
+    let named = profile().await?;
+    assert_eq!(
+        [
+            &named["nameGiven"],
+            &named["nameFamily"],
+            &named["birthDate"]
+        ],
+        ["Camila", "Lopez", "1987-09-12"]
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_pages_know_the_study_and_what_else_a_deployer_has_set() -> Outcome {
+    let sandbox = start().await?;
+    let page = async || {
+        Ok::<_, Failure>(
+            send("GET", &sandbox.invitation_link(Layout::DropIn), &[], "")
+                .await?
+                .text(),
+        )
+    };
+    let by_default = page().await?;
+    assert!(
+        by_default.contains(r#"study: {"contact":{"email":"study@jhe.example","#),
+        "{by_default}"
+    );
+    assert!(by_default.contains(r#""name":"Heart Study","organization":"Example University"}"#));
+    assert!(!by_default.contains("confirmPatient"));
+
+    {
+        let page = &mut sandbox.world().settings.jhe.page;
+        page.study = None;
+        page.confirm_patient = Some(json!(false));
+        page.review = Some(json!(true));
+        page.review_choice = Some(json!(true));
+        page.language = Some(json!("es"));
+    }
+    let configured = page().await?;
+    assert!(!configured.contains("study:"));
+    for member in [
+        "confirmPatient: false",
+        "review: true",
+        "reviewChoice: true",
+        "language: \"es\"",
+    ] {
+        assert!(configured.contains(member), "{member}: {configured}");
+    }
+    Ok(())
+}
