@@ -512,6 +512,16 @@ impl Browser {
         self.click("#allow").await
     }
 
+    /// Agrees, on the hospital's consent page, but keeps back what the hospital has of these types.
+    pub async fn allow_without(&self, types: &[&str]) -> Result<()> {
+        self.wait_for_consent_page().await?;
+        for name in types {
+            self.click(&format!("input[name=scope][value^=\"patient/{name}.\"]"))
+                .await?;
+        }
+        self.allow().await
+    }
+
     /// Refuses, on the hospital's consent page.
     pub async fn deny(&self) -> Result<()> {
         self.click("#deny").await

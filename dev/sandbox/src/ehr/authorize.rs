@@ -198,6 +198,7 @@ pub(super) async fn consent(State(shared): State<Shared>, request: Incoming) -> 
         return html::request_invalid("nobody has signed in");
     };
     let flow = world.ehr.flows.remove(position);
+    let scope = granted(&flow.scope, &form);
     let state = flow.state.as_deref();
     if form.get("decision") != Some("allow") {
         return back(
@@ -221,12 +222,21 @@ pub(super) async fn consent(State(shared): State<Shared>, request: Incoming) -> 
         vendor: flow.vendor,
         client_id: flow.client_id,
         redirect_uri: flow.redirect_uri,
-        scope: flow.scope,
+        scope,
         challenge: flow.challenge,
         login,
         expires,
     });
     response
+}
+
+/// The scopes without those parts of the chart that were unticked. A form that shows no boxes grants all.
+fn granted(asked: &str, form: &Parameters) -> String {
+    let has_boxes = form.get("chosen").is_some();
+    let is_ticked = |scope: &str| form.iter().any(|pair| pair == ("scope", scope));
+    let mut scopes: Vec<&str> = asked.split_whitespace().collect();
+    scopes.retain(|scope| !has_boxes || !html::is_of_the_chart(scope) || is_ticked(scope));
+    scopes.join(" ")
 }
 
 fn flow_position(world: &World, form: &Parameters) -> Option<usize> {

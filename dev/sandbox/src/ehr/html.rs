@@ -15,6 +15,9 @@ const STYLE: &str = "\
     h1 { margin: 0 0 1rem; font-size: 1.35rem; line-height: 1.25; }\
     label { display: block; margin: 0 0 1rem; }\
     input { width: 100%; margin-top: .25rem; padding: .7rem; font: inherit; border: 1px solid #8aa0a5; border-radius: .5rem; }\
+    ul { padding: 0; list-style: none; }\
+    input[type=checkbox] { width: 1.25rem; height: 1.25rem; margin: 0 .5rem 0 0; vertical-align: middle; }\
+    li label { margin: 0; padding: .35rem 0; }\
     button { width: 100%; margin-top: .5rem; padding: .8rem; font: inherit; font-weight: 600; color: #fff; background: var(--brand); border: 1px solid var(--brand); border-radius: .5rem; }\
     button.quiet { color: var(--brand); background: #fff; }\
     :focus-visible { outline: 3px solid #e0a800; outline-offset: 2px; }\
@@ -48,26 +51,30 @@ pub(super) fn login(flow: &Flow, app: &str, problem: Option<&str>) -> Response {
     )
 }
 
-/// The question whether the app may have what it asks for.
+/// The question whether the app may have what it asks for. Each part of the chart can be left out.
 pub(super) fn consent(flow: &Flow, app: &str, patient: &str) -> Response {
     let items: String = flow
         .scope
         .split_whitespace()
         .map(|scope| {
-            format!(
-                "<li>{} <small>({})</small></li>",
-                escape(in_words(scope)),
-                escape(scope)
-            )
+            let (words, name) = (escape(in_words(scope)), escape(scope));
+            if is_of_the_chart(scope) {
+                format!(
+                    "<li><label><input type=\"checkbox\" name=\"scope\" value=\"{name}\" checked>{words} <small>({name})</small></label></li>"
+                )
+            } else {
+                format!("<li>{words} <small>({name})</small></li>")
+            }
         })
         .collect();
     page(
         StatusCode::OK,
         &format!("Share {patient}'s record?"),
         &format!(
-            "<p><strong>{app}</strong> would like to see:</p><ul>{items}</ul>\
-             <form method=\"post\" action=\"{action}\">\
+            "<p><strong>{app}</strong> would like to see:</p>\
+             <form method=\"post\" action=\"{action}\"><ul>{items}</ul>\
              <input type=\"hidden\" name=\"flow\" value=\"{flow}\">\
+             <input type=\"hidden\" name=\"chosen\" value=\"yes\">\
              <button id=\"allow\" name=\"decision\" value=\"allow\">Allow access</button>\
              <button id=\"deny\" name=\"decision\" value=\"deny\" class=\"quiet\">Deny</button></form>",
             app = escape(app),
@@ -99,6 +106,11 @@ fn in_words(scope: &str) -> &str {
         "offline_access" => "Access while you are away",
         _ => in_a_chart(scope),
     }
+}
+
+/// Whether a scope opens a part of the chart, which a patient may keep back.
+pub(super) fn is_of_the_chart(scope: &str) -> bool {
+    scope.starts_with("patient/")
 }
 
 /// The part of the chart that a scope of the form `patient/<Type>.read` opens.

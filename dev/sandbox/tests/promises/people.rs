@@ -4,7 +4,10 @@ use sandbox::{FIRST_PATIENT, Layout, Sandbox};
 use serde_json::{Value, json};
 
 use crate::common::{Failure, send};
-use crate::{CAMILA, JSON, Outcome, ehr_bearer, get_fhir, start};
+use crate::{
+    CAMILA, FORM, JSON, Outcome, VERIFIER, authorization_url, ehr_bearer, form, get_fhir,
+    redeem_ehr_code, returned, start,
+};
 
 async fn patient(sandbox: &Sandbox, login: &str) -> Result<Value, Failure> {
     let bearer = ehr_bearer(sandbox, login).await?;
@@ -49,6 +52,46 @@ async fn a_patient_can_be_given_another_name_and_date_of_birth() -> Outcome {
     assert_eq!(
         patient(&sandbox, "fhircamila").await?.get("birthDate"),
         None
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_unticked_on_the_consent_page_is_not_granted() -> Outcome {
+    let sandbox = start().await?;
+    let asked =
+        "openid launch/patient patient/Patient.read patient/Observation.read patient/Goal.rs";
+    let page = send(
+        "GET",
+        &authorization_url(&sandbox, &[("scope", asked)]),
+        &[],
+        "",
+    )
+    .await?;
+    let page = page.text();
+    let (_, rest) = page.split_once("name=\"flow\" value=\"").ok_or("no form")?;
+    let flow = rest.split('"').next().unwrap_or_default();
+    let post = async |path: &str, fields: &[(&str, &str)]| {
+        let url = format!("{}/interconnect/oauth2/{path}", sandbox.ehr());
+        let fields = [&[("flow", flow)], fields].concat();
+        send("POST", &url, &[FORM], form(&fields)).await
+    };
+    let login = [("username", "fhircamila"), ("password", "epicepic1")];
+    let page = post("login", &login).await?.text();
+    assert_eq!(page.matches("type=\"checkbox\"").count(), 3, "{page}");
+
+    let ticked = [
+        ("decision", "allow"),
+        ("chosen", "yes"),
+        ("scope", "patient/Patient.read"),
+        ("scope", "patient/Goal.rs"),
+        ("scope", "patient/Device.read"),
+    ];
+    let code = returned(&post("consent", &ticked).await?, "code").ok_or("no code")?;
+    let tokens = redeem_ehr_code(&sandbox, &code, VERIFIER).await?.json();
+    assert_eq!(
+        tokens["scope"],
+        "openid launch/patient patient/Patient.read patient/Goal.rs"
     );
     Ok(())
 }
