@@ -25,6 +25,7 @@ use tokio::time::sleep;
 use url::Url;
 
 use crate::driver::Driver;
+use crate::emulation::Circumstances;
 
 /// How long a journey waits for any one condition.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -96,6 +97,11 @@ impl Engine {
             // What "Block all cookies" in the settings sets; it denies sessionStorage, too.
             Storage::Blocked => json!({ "profile.default_content_setting_values.cookies": 2 }),
         };
+        let mut preferences = preferences;
+        if habits.text == Text::Double {
+            // The size that pages begin with, which is 16 as browsers come.
+            preferences["webkit.webprefs.default_font_size"] = json!(32);
+        }
         let capabilities = json!({
             "browserName": "chrome",
             "goog:loggingPrefs": { "browser": "ALL" },
@@ -112,7 +118,6 @@ impl Engine {
                     "--disable-component-update",
                     "--disable-sync",
                 ],
-                "mobileEmulation": { "deviceMetrics": { "width": 390, "height": 844, "pixelRatio": 2.0, "touch": true } },
                 "prefs": preferences,
             },
         });
@@ -128,6 +133,18 @@ impl Engine {
 pub struct Habits {
     /// May pages keep anything?
     pub storage: Storage,
+    /// How large is a text that no page has given a size?
+    pub text: Text,
+}
+
+/// The default size of text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Text {
+    /// As browsers come.
+    #[default]
+    Usual,
+    /// Twice that: a page must be as good then (WCAG 1.4.4).
+    Double,
 }
 
 /// Whether pages may use cookies and storage.
@@ -303,6 +320,7 @@ pub struct Browser {
     console: Mutex<Vec<ConsoleLine>>,
     /// By which name the browser knows [`SAY_YES`], while it answers for the patient.
     yes: Mutex<Option<String>>,
+    circumstances: Mutex<Circumstances>,
     driver: Arc<Driver>,
     _seat: SemaphorePermit<'static>,
 }
@@ -320,11 +338,13 @@ impl Browser {
             current: Mutex::new(client),
             console: Mutex::default(),
             yes: Mutex::default(),
+            circumstances: Mutex::default(),
             driver,
             _seat: seat,
         };
         browser.prepare_pages(TELL_VIOLATIONS).await?;
         browser.say_yes().await?;
+        browser.emulate(browser.circumstances()).await?;
         Ok(browser)
     }
 
@@ -352,6 +372,19 @@ impl Browser {
         let prepared = self.prepare_pages(SAY_YES).await?;
         *self.yes_script() = Some(prepared);
         Ok(())
+    }
+
+    /// In which circumstances pages are shown.
+    pub fn circumstances(&self) -> Circumstances {
+        *(self.circumstances)
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn remember(&self, circumstances: Circumstances) {
+        *(self.circumstances)
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = circumstances;
     }
 
     fn yes_script(&self) -> MutexGuard<'_, Option<String>> {
@@ -400,6 +433,7 @@ impl Browser {
     /// What is prepared for pages is prepared for those of one tab.
     async fn prepare_tab(&self) -> Result<()> {
         self.prepare_pages(TELL_VIOLATIONS).await?;
+        self.emulate(self.circumstances()).await?;
         if self.answers_by_hand() {
             return Ok(());
         }
@@ -891,8 +925,19 @@ impl Browser {
         .await
     }
 
+    /// What the last expression of a script comes to, or its promise. No policy of the page forbids it.
+    pub(crate) async fn run(&self, script: &str) -> Result<Value> {
+        let parameters =
+            json!({ "expression": script, "awaitPromise": true, "returnByValue": true });
+        let mut answer = self.devtools("Runtime.evaluate", parameters).await?;
+        if let Some(failure) = answer.get("exceptionDetails") {
+            bail!("a script in the page failed: {failure}");
+        }
+        Ok(answer["result"]["value"].take())
+    }
+
     /// A command of the DevTools protocol.
-    async fn devtools(&self, command: &str, parameters: Value) -> Result<Value> {
+    pub(crate) async fn devtools(&self, command: &str, parameters: Value) -> Result<Value> {
         let body = json!({ "cmd": command, "params": parameters });
         Ok(self
             .client()

@@ -26,7 +26,8 @@ pub fn bundle() -> Result<PathBuf> {
     Ok(folder)
 }
 
-fn workspace() -> &'static Path {
+/// The root of the repository.
+pub(crate) fn workspace() -> &'static Path {
     let own = Path::new(env!("CARGO_MANIFEST_DIR"));
     own.ancestors().nth(2).unwrap_or(own)
 }

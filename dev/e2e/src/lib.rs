@@ -8,9 +8,12 @@
 //! The journeys themselves are in `tests/journeys/`. Each reads as what the patient does; [`watch`] looks after every one of
 //! them for what must never happen. `cargo run -p e2e --bin demo` makes the main one and prints what it saw.
 
+pub mod axe;
 pub mod browser;
 pub mod bundle;
 pub mod driver;
+pub mod emulation;
+pub mod figures;
 pub mod journey;
 pub mod picker;
 pub mod records;

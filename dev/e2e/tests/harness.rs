@@ -1,18 +1,28 @@
 //! What journeys are made with, tried on small pages of its own.
 
 use anyhow::{Result, ensure};
-use e2e::browser::{Browser, Engine, Habits, State};
+use e2e::browser::{Browser, Engine, Glance, Habits, State, Text};
+use e2e::emulation::{Circumstances, Colors, Contrast, Device, Language, Motion, Scheme};
 use sandbox::{Options, Sandbox};
+use serde_json::{Value, json};
 
 /// Opens a page with this body, and tries something on it.
 fn on_page(body: &str, attempt: impl AsyncFnOnce(&Browser, &str) -> Result<()>) {
+    on_page_with(Habits::default(), body, attempt);
+}
+
+fn on_page_with(
+    habits: Habits,
+    body: &str,
+    attempt: impl AsyncFnOnce(&Browser, &str) -> Result<()>,
+) {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let tried = runtime.block_on(async {
         let sandbox = Sandbox::start(Options::default()).await?;
         let page = format!("<!DOCTYPE html><html lang=\"en\"><title>A page</title>{body}</html>");
         (sandbox.world().static_files).insert("page.html".to_owned(), page.into_bytes());
         let address = format!("{}/static/page.html", sandbox.jhe());
-        let browser = Browser::start(Engine::Chromium, Habits::default()).await?;
+        let browser = Browser::start(Engine::Chromium, habits).await?;
         let tried = attempt(&browser, &address).await;
         browser.close().await?;
         tried
@@ -68,6 +78,136 @@ fn a_button_or_screen_that_cannot_come_any_more_is_not_waited_for() {
             let error = attempt.expect_err("there is none").to_string();
             ensure!(error.contains("Done, the screen done"), "{error}");
         }
+        Ok(())
+    });
+}
+
+/// What a page knows of its circumstances.
+const CIRCUMSTANCES: &str = "
+    const is = (query) => matchMedia('(' + query + ')').matches;
+    return [
+        innerWidth, innerHeight, devicePixelRatio, is('prefers-color-scheme: dark'), is('prefers-reduced-motion'),
+        is('prefers-contrast: more'), is('forced-colors: active'), is('pointer: coarse'),
+        navigator.languages.join(), new Intl.NumberFormat().format(1234.5),
+    ]";
+
+#[test]
+fn a_page_is_shown_in_the_circumstances_that_are_asked_for_and_stays_so() {
+    let meta = r#"<meta name="viewport" content="width=device-width, initial-scale=1"><p>Text</p>"#;
+    on_page(meta, async |browser, address| {
+        let known = async || {
+            browser.open(address).await?;
+            browser.evaluate::<Value>(CIRCUMSTANCES).await
+        };
+        let phone = json!([
+            390, 844, 2, false, false, false, false, true, "en-US,en", "1,234.5"
+        ]);
+        ensure!(known().await? == phone, "{}", known().await?);
+
+        browser
+            .emulate(Circumstances {
+                device: Device::DESKTOP,
+                scheme: Scheme::Dark,
+                motion: Motion::Reduced,
+                contrast: Contrast::More,
+                colors: Colors::Forced,
+                language: Language::Spanish,
+                slowness: 4,
+            })
+            .await?;
+        let desktop = json!([
+            1280,
+            900,
+            1,
+            true,
+            true,
+            true,
+            true,
+            false,
+            "es-US,es,en",
+            "1,234.5"
+        ]);
+        ensure!(known().await? == desktop, "{}", known().await?);
+        ensure!(known().await? == desktop, "not on the page after that");
+        browser.open_tab().await?;
+        ensure!(known().await? == desktop, "not in another tab");
+
+        browser.emulate(Circumstances::default()).await?;
+        ensure!(known().await? == phone, "{}", known().await?);
+        Ok(())
+    });
+}
+
+#[test]
+fn text_can_be_twice_its_usual_size() {
+    let habits = Habits {
+        text: Text::Double,
+        ..Habits::default()
+    };
+    on_page_with(habits, "<p>Text</p>", async |browser, address| {
+        browser.open(address).await?;
+        let size = "return getComputedStyle(document.querySelector('p')).fontSize";
+        let size: String = browser.evaluate(size).await?;
+        ensure!(size == "32px", "{size}");
+        Ok(())
+    });
+}
+
+#[test]
+fn axe_tells_which_rules_a_page_breaks_and_where() {
+    let body = r#"<main><h1>A page</h1><button id="nameless"></button></main>"#;
+    on_page(body, async |browser, address| {
+        browser.open(address).await?;
+        let found = browser.axe().await?;
+        let rules: Vec<_> = found.iter().map(|it| it.id.as_str()).collect();
+        ensure!(rules == ["button-name"], "{found:?}");
+        browser.expect_no_violations_but(&["button-name"]).await?;
+        let error = browser.expect_no_violations().await;
+        let error = error.expect_err("a button without a name").to_string();
+        ensure!(
+            error.contains("button-name (critical)") && error.contains("id=\"nameless\""),
+            "{error}"
+        );
+        let left: bool = browser.evaluate("return 'axe' in window").await?;
+        ensure!(!left, "axe is still there");
+        Ok(())
+    });
+}
+
+#[test]
+fn slow_scripts_and_moving_layouts_are_recorded() {
+    let body = r#"<h1>A page</h1><p id="below">Text</p><script>
+        const started = performance.now();
+        while (performance.now() - started < 120);
+        requestAnimationFrame(() => setTimeout(() => {
+            document.getElementById('below').before(Object.assign(document.createElement('div'), { innerHTML: '<br>'.repeat(9) }));
+        }, 50));
+    </script>"#;
+    on_page(body, async |browser, address| {
+        browser.record_figures().await?;
+        browser.open(address).await?;
+        let figures = browser
+            .until("a layout that has moved", async || {
+                let figures = browser.figures().await?;
+                Ok(match figures.shifts.is_empty() {
+                    true => Glance::NotYet,
+                    false => Glance::Seen(figures),
+                })
+            })
+            .await?;
+        ensure!(
+            figures.longest_task() >= 100.0 && figures.blocked() >= 50.0,
+            "{figures:?}"
+        );
+        ensure!(
+            figures.moved() > 0.0 && figures.shifts[0].moved[0] == "p#below",
+            "{figures:?}"
+        );
+        ensure!(
+            figures.first_paint() <= figures.largest_contentful_paint(),
+            "{figures:?}"
+        );
+        ensure!(figures.first_contentful_paint().is_some(), "{figures:?}");
         Ok(())
     });
 }

@@ -75,7 +75,7 @@ const PARTS: &[Part] = &[
     Part {
         name: "e2e",
         about: "journeys through the bundle in Chromium",
-        needs: &[Need::Browser],
+        needs: &[Need::Browser, Need::NodeTools],
         check: journeys,
     },
 ];

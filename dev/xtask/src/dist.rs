@@ -18,7 +18,7 @@ use crate::workspace::{Result, Workspace, cargo_home, run, write};
 pub(crate) const NEEDS: &[Need] = &[
     Need::WasmTarget,
     Need::WasmBindgen,
-    Need::Shrinking,
+    Need::NodeTools,
     Need::Trunk,
 ];
 

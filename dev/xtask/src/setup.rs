@@ -18,8 +18,8 @@ pub(crate) enum Need {
     Components,
     WasmTarget,
     WasmBindgen,
-    /// wasm-opt and esbuild, with Node to run them.
-    Shrinking,
+    /// wasm-opt and esbuild, with Node to run them, and axe-core.
+    NodeTools,
     Trunk,
     Browser,
     WasmPack,
@@ -33,7 +33,7 @@ impl Need {
         Need::Components,
         Need::WasmTarget,
         Need::WasmBindgen,
-        Need::Shrinking,
+        Need::NodeTools,
         Need::Trunk,
         Need::Browser,
         Need::WasmPack,
@@ -46,7 +46,7 @@ pub(crate) fn install_missing(workspace: &Workspace, needs: &[Need]) -> Result {
             Need::Components => components(workspace)?,
             Need::WasmTarget => wasm_target::install_missing(workspace)?,
             Need::WasmBindgen => wasm_bindgen(workspace)?,
-            Need::Shrinking => shrinking(workspace)?,
+            Need::NodeTools => node_tools(workspace)?,
             Need::Trunk => trunk(workspace)?,
             Need::Browser => browser(workspace)?,
             Need::WasmPack => wasm_pack(workspace)?,
@@ -141,22 +141,24 @@ fn cargo_install(
     run(&mut workspace.command("cargo", &arguments))
 }
 
-/// wasm-opt (its JavaScript build) and esbuild, as pinned in dev/xtask/tools: the same bytes on every machine.
-fn shrinking(workspace: &Workspace) -> Result {
+/// wasm-opt (its JavaScript build), esbuild and axe-core, as pinned in dev/xtask/tools: the same bytes on every machine.
+fn node_tools(workspace: &Workspace) -> Result {
     let pinned = workspace.read("dev/xtask/tools/package-lock.json")?;
     let what = format!(
-        "wasm-opt (binaryen {}) and esbuild {}",
+        "wasm-opt (binaryen {}), esbuild {} and axe-core {}",
         pinned_version(&pinned, "binaryen")?,
-        pinned_version(&pinned, "esbuild")?
+        pinned_version(&pinned, "esbuild")?,
+        pinned_version(&pinned, "axe-core")?
     );
-    let programs = ["wasm-opt", "esbuild"].map(|program| format!(".bin/{program}"));
+    // The last is where journeys look for it.
+    let files = [".bin/wasm-opt", ".bin/esbuild", "axe-core/axe.min.js"].map(str::to_owned);
     // esbuild's installation script only makes its start a little faster.
     npm_install(
         workspace,
         &what,
         "dev/xtask/tools",
         "target/tools",
-        &programs,
+        &files,
         &[],
     )
 }
@@ -336,9 +338,9 @@ mod tests {
     const PEER_LOCK_FILE: &str = include_str!("../../bench/package-lock.json");
 
     #[test]
-    fn optimiser_and_minifier_are_pinned_to_one_exact_version() {
+    fn each_tool_of_node_is_pinned_to_one_exact_version() {
         let manifest = include_str!("../tools/package.json");
-        for package in ["binaryen", "esbuild"] {
+        for package in ["axe-core", "binaryen", "esbuild"] {
             let version = pinned_version(LOCK_FILE, package).expect("pinned");
             assert!(
                 manifest.contains(&format!("\"{package}\": \"{version}\"")),

@@ -1,7 +1,7 @@
 //! What a browser can lack.
 
 use anyhow::{Result, ensure};
-use e2e::browser::{Habits, Storage};
+use e2e::browser::{Habits, Storage, Text};
 use e2e::journey::{Journey, run_with};
 use e2e::journeys;
 use sandbox::{Fault, Layout, Match, Server};
@@ -18,6 +18,7 @@ journeys!(
 );
 
 const BLOCKED: Habits = Habits {
+    text: Text::Usual,
     storage: Storage::Blocked,
 };
 
