@@ -45,6 +45,17 @@ pub const DERRICK: Login = Login {
     password: "epicepic1",
 };
 
+/// Desiree's mother, who signs in for her.
+pub const PARENT: Login = Login {
+    user: "fhirparent",
+    password: "epicepic1",
+};
+/// Looks after Desiree and Camila, and is asked at the hospital for whose record it is.
+pub const GUARDIAN: Login = Login {
+    user: "fhirguardian",
+    password: "epicepic1",
+};
+
 /// One of our two pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Page {

@@ -35,7 +35,7 @@ use tokio::task::JoinHandle;
 
 pub use clock::Timestamp;
 pub use ehr::cors::ALLOWED_HEADERS as EHR_ALLOWED_HEADERS;
-pub use ehr::{ATHENA_PRACTICE, EhrPatient, EhrState, FHIR_BASE, PULLED_TYPES, Vendor};
+pub use ehr::{ATHENA_PRACTICE, EhrPatient, EhrState, FHIR_BASE, Guardian, PULLED_TYPES, Vendor};
 pub use faults::{Fault, Match, Server};
 pub use jhe::{Brand, FhirSource, Identifier, Invitation, JhePatient, JheState, Row, Rows, User};
 pub use sample::{Binary, NoteKind, Packing, Peculiarity, lab, peculiar_lab};

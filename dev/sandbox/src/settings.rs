@@ -170,8 +170,8 @@ pub struct EhrSettings {
     pub granted_scopes: Option<String>,
     /// Leaves `patient` out of the token response.
     pub omit_patient: bool,
-    /// An `id_token` to hand out when `openid` was granted. There is none by default: the sandbox
-    /// has no signing key.
+    /// An `id_token` to hand out when `openid` was granted. By default there is one only if `fhirUser` was
+    /// granted, too, and its signature is random: the sandbox has no signing key.
     pub id_token: Option<String>,
     /// Members to put into the token response; `null` takes one out.
     pub token_response: Map<String, Value>,

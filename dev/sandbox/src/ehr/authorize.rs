@@ -145,7 +145,8 @@ fn check(world: &World, vendor: Vendor, query: &Parameters) -> Result<(Flow, Ehr
         scope: scope.to_owned(),
         state: query.get("state").map(str::to_owned),
         challenge: challenge.to_owned(),
-        login: None,
+        nonce: query.get("nonce").map(str::to_owned),
+        signed_in: Vec::new(),
     };
     Ok((flow, client.clone()))
 }
@@ -161,31 +162,51 @@ fn is_of_smart_v2(scope: &str) -> bool {
 pub(super) async fn login(State(shared): State<Shared>, request: Incoming) -> Response {
     let mut world = shared.world();
     let form = request.form();
-    let (username, password) = (form.get("username"), form.get("password"));
-    let patient = world
-        .ehr
-        .patients
-        .iter()
-        .find(|patient| {
-            Some(patient.login.as_str()) == username && Some(patient.password.as_str()) == password
-        })
-        .cloned();
+    let given = |name: &str| form.get(name).unwrap_or_default();
+    let signed_in = world.ehr.sign_in(given("username"), given("password"));
     let Some(position) = flow_position(&world, &form) else {
         return html::request_invalid("this sign-in is over, or was never begun");
     };
     let app = app_name(&world, &world.ehr.flows[position]);
-    let flow = &mut world.ehr.flows[position];
-    match patient {
-        None => html::login(
+    world.ehr.flows[position].signed_in = signed_in;
+    let flow = &world.ehr.flows[position];
+    match flow.signed_in.as_slice() {
+        [] => html::login(
             flow,
             &app,
             Some("That username and password don't match. Please try again."),
         ),
-        Some(patient) => {
-            flow.login = Some(patient.login);
-            html::consent(flow, &app, &patient.given)
+        [one] => html::consent(flow, &app, &given_name(&world, &one.login)),
+        several => {
+            let charts = several.iter().map(|it| {
+                let name = given_name(&world, &it.login);
+                (it.login.as_str(), name)
+            });
+            html::choice(flow, &charts.collect::<Vec<_>>())
         }
     }
+}
+
+/// The chart that a guardian of several patients has chosen.
+pub(super) async fn choose(State(shared): State<Shared>, request: Incoming) -> Response {
+    let mut world = shared.world();
+    let form = request.form();
+    let Some(position) = flow_position(&world, &form) else {
+        return html::request_invalid("this sign-in is over, or was never begun");
+    };
+    let flow = &mut world.ehr.flows[position];
+    let chosen = form.get("chart").unwrap_or_default();
+    flow.signed_in.retain(|it| it.login == chosen);
+    if flow.signed_in.is_empty() {
+        return html::request_invalid("nobody has signed in for that chart");
+    }
+    let flow = &world.ehr.flows[position];
+    html::consent(flow, &app_name(&world, flow), &given_name(&world, chosen))
+}
+
+fn given_name(world: &World, login: &str) -> String {
+    let patient = world.ehr.patient(login);
+    patient.map(|it| it.given.clone()).unwrap_or_default()
 }
 
 pub(super) async fn consent(State(shared): State<Shared>, request: Incoming) -> Response {
@@ -194,9 +215,10 @@ pub(super) async fn consent(State(shared): State<Shared>, request: Incoming) -> 
     let Some(position) = flow_position(&world, &form) else {
         return html::request_invalid("this sign-in is over, or was never begun");
     };
-    let Some(login) = world.ehr.flows[position].login.clone() else {
-        return html::request_invalid("nobody has signed in");
+    let [signed_in] = world.ehr.flows[position].signed_in.as_slice() else {
+        return html::request_invalid("nobody has signed in, or not for one chart");
     };
+    let signed_in = signed_in.clone();
     let flow = world.ehr.flows.remove(position);
     let scope = granted(&flow.scope, &form);
     let state = flow.state.as_deref();
@@ -224,7 +246,8 @@ pub(super) async fn consent(State(shared): State<Shared>, request: Incoming) -> 
         redirect_uri: flow.redirect_uri,
         scope,
         challenge: flow.challenge,
-        login,
+        nonce: flow.nonce,
+        signed_in,
         expires,
     });
     response

@@ -36,20 +36,12 @@ pub(super) async fn smart_configuration(
 
 fn configuration(world: &World, vendor: Vendor) -> Value {
     let origins = &world.origins;
-    let endpoints = vendor.authorization_origin(origins);
     let grant_types: &[&str] = match world.settings.ehr.refresh_tokens {
         RefreshTokens::Off => &["authorization_code"],
         RefreshTokens::On | RefreshTokens::Always => &["authorization_code", "refresh_token"],
     };
-    let issuer = match vendor {
-        Vendor::Epic => format!("{endpoints}/interconnect/oauth2"),
-        Vendor::OracleHealth => format!("{endpoints}/tenants/{TENANT}"),
-        // The issuer is not where the endpoints are.
-        Vendor::Athenahealth => format!("{}/oauth2/aus2sandbox", origins.authorization),
-        Vendor::Meditech | Vendor::Hapi => origins.iss_of(vendor),
-    };
     let mut document = json!({
-        "issuer": issuer,
+        "issuer": issuer(world, vendor),
         "jwks_uri": format!("{}{KEYS}", origins.ehr),
         "authorization_endpoint": authorization_endpoint(world, vendor),
         "token_endpoint": token_endpoint(world, vendor),
@@ -86,6 +78,19 @@ fn configuration(world: &World, vendor: Vendor) -> Value {
         document["code_challenge_methods_supported"] = json!(["S256"]);
     }
     document
+}
+
+/// Who issues an `id_token`.
+pub(super) fn issuer(world: &World, vendor: Vendor) -> String {
+    let origins = &world.origins;
+    let endpoints = vendor.authorization_origin(origins);
+    match vendor {
+        Vendor::Epic => format!("{endpoints}/interconnect/oauth2"),
+        Vendor::OracleHealth => format!("{endpoints}/tenants/{TENANT}"),
+        // The issuer is not where the endpoints are.
+        Vendor::Athenahealth => format!("{}/oauth2/aus2sandbox", origins.authorization),
+        Vendor::Meditech | Vendor::Hapi => origins.iss_of(vendor),
+    }
 }
 
 fn authorization_endpoint(world: &World, vendor: Vendor) -> String {

@@ -51,6 +51,27 @@ pub(super) fn login(flow: &Flow, app: &str, problem: Option<&str>) -> Response {
     )
 }
 
+/// The question for whose chart somebody has signed in: login names and what they are called.
+pub(super) fn choice(flow: &Flow, charts: &[(&str, String)]) -> Response {
+    let buttons: String = charts
+        .iter()
+        .map(|(login, name)| {
+            let (login, name) = (escape(login), escape(name));
+            format!("<button id=\"chart-{login}\" name=\"chart\" value=\"{login}\" class=\"quiet\">{name}</button>")
+        })
+        .collect();
+    page(
+        StatusCode::OK,
+        "Whose record is it about?",
+        &format!(
+            "<form method=\"post\" action=\"{action}\">\
+             <input type=\"hidden\" name=\"flow\" value=\"{flow}\">{buttons}</form>",
+            action = flow.vendor.choice_path(),
+            flow = escape(&flow.id),
+        ),
+    )
+}
+
 /// The question whether the app may have what it asks for. Each part of the chart can be left out.
 pub(super) fn consent(flow: &Flow, app: &str, patient: &str) -> Response {
     let items: String = flow

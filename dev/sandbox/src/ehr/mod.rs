@@ -87,6 +87,7 @@ fn authorization(vendor: Vendor) -> Router<Shared> {
     Router::new()
         .route(vendor.habits().authorize, get(authorize::start))
         .route(&vendor.login_path(), post(authorize::login))
+        .route(&vendor.choice_path(), post(authorize::choose))
         .route(&vendor.consent_path(), post(authorize::consent))
         .route(vendor.habits().token, any(token::token))
 }
@@ -95,12 +96,36 @@ fn authorization(vendor: Vendor) -> Router<Shared> {
 pub struct EhrState {
     /// Its patients.
     pub patients: Vec<EhrPatient>,
+    /// Those who have a login for the charts of others.
+    pub guardians: Vec<Guardian>,
     flows: Vec<Flow>,
     grants: Vec<Grant>,
     tokens: Vec<AccessToken>,
     refresh_tokens: Vec<RefreshToken>,
     /// By session.
     pages: HashMap<String, LaterPage>,
+}
+
+/// Somebody who looks after patients' charts with a login of their own: "proxy access".
+#[derive(Clone, Debug)]
+pub struct Guardian {
+    /// Login name. The password is everybody's.
+    pub login: String,
+    /// Given name.
+    pub given: String,
+    /// FHIR id of the RelatedPerson.
+    pub id: String,
+    /// The patients' login names. Among several the portal lets choose.
+    pub patients: Vec<String>,
+}
+
+/// Who has signed in, for whose chart.
+#[derive(Clone, Debug)]
+struct SignedIn {
+    /// The patient's login name.
+    login: String,
+    /// The resource of the person: the Patient, or a RelatedPerson.
+    user: String,
 }
 
 /// An authorization request on its way through the login and consent pages.
@@ -112,8 +137,9 @@ struct Flow {
     scope: String,
     state: Option<String>,
     challenge: String,
-    /// The login name, once the password was right.
-    login: Option<String>,
+    nonce: Option<String>,
+    /// Who may be the one, once the password was right: several until the portal knows for whose chart.
+    signed_in: Vec<SignedIn>,
 }
 
 /// A code that can be exchanged once.
@@ -124,7 +150,8 @@ struct Grant {
     redirect_uri: String,
     scope: String,
     challenge: String,
-    login: String,
+    nonce: Option<String>,
+    signed_in: SignedIn,
     expires: Timestamp,
 }
 
@@ -142,7 +169,7 @@ struct RefreshToken {
     /// The same for all that came of one sign-in.
     family: String,
     client_id: String,
-    login: String,
+    signed_in: SignedIn,
     scope: String,
     state: RefreshState,
 }
@@ -166,6 +193,7 @@ impl EhrState {
     pub(crate) fn seeded(origins: &Origins) -> Self {
         Self {
             patients: patient::seeded(origins),
+            guardians: patient::guardians(),
             flows: Vec::new(),
             grants: Vec::new(),
             tokens: Vec::new(),
@@ -184,6 +212,26 @@ impl EhrState {
         self.patients
             .iter_mut()
             .find(|patient| patient.login == login)
+    }
+
+    /// Who a login and its password are good for: a patient, or each of those whom a guardian looks after.
+    fn sign_in(&self, login: &str, password: &str) -> Vec<SignedIn> {
+        let patient = self.patient(login).filter(|it| it.password == password);
+        if let Some(patient) = patient {
+            return vec![SignedIn {
+                login: login.to_owned(),
+                user: format!("Patient/{}", patient.id),
+            }];
+        }
+        let guardian = self.guardians.iter().find(|it| it.login == login);
+        let guardian = guardian.filter(|_| password == patient::PASSWORD);
+        let charts = guardian.into_iter().flat_map(|guardian| {
+            guardian.patients.iter().map(|login| SignedIn {
+                login: login.clone(),
+                user: format!("RelatedPerson/{}", guardian.id),
+            })
+        });
+        charts.collect()
     }
 
     /// The records of a type that a patient (by FHIR id) has, as a hospital serves them.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::Guardian;
 use super::bundle::id_of;
 use super::search::is_in_category;
 use crate::sample::{
@@ -165,11 +166,39 @@ const DERRICKS_NAMES: [&str; 3] = [
     r#"{"use":"official","family":"Lin","given":["Derrick","Jun"],"prefix":["Mr."],"suffix":["Jr."]}"#,
 ];
 
+/// The password of every login.
+pub(super) const PASSWORD: &str = "epicepic1";
+
+/// Those who sign in for others: one for a child, one for two people.
+pub(super) fn guardians() -> Vec<Guardian> {
+    let guardian = |login: &str, given: &str, id: &str, patients: &[&str]| Guardian {
+        login: login.to_owned(),
+        given: given.to_owned(),
+        id: id.to_owned(),
+        patients: patients.iter().map(|it| (*it).to_owned()).collect(),
+    };
+    let child = "fhirdesiree";
+    vec![
+        guardian(
+            "fhirparent",
+            "Paula",
+            "eRelatedPaulaPowell0000003",
+            &[child],
+        ),
+        guardian(
+            "fhirguardian",
+            "Gerald",
+            "eRelatedGeraldReyes0000003",
+            &[child, "fhircamila"],
+        ),
+    ]
+}
+
 /// The patients that are there at the start.
 pub(super) fn seeded(origins: &Origins) -> Vec<EhrPatient> {
     let patient = |login: &str, id: &str, given: &str, family: &str, birth_date: &str| EhrPatient {
         login: login.to_owned(),
-        password: "epicepic1".to_owned(),
+        password: PASSWORD.to_owned(),
         id: id.to_owned(),
         family: family.to_owned(),
         given: given.to_owned(),

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::vendors::TENANT;
-use super::{ATHENA_PRACTICE, AccessToken, RefreshState, RefreshToken, Vendor};
+use super::{ATHENA_PRACTICE, AccessToken, Grant, RefreshState, RefreshToken, SignedIn, Vendor};
 use crate::Shared;
 use crate::exchange::{Incoming, Parameters, content, empty, set};
 use crate::random;
@@ -99,12 +99,19 @@ fn exchange_code(
         token: random::alphanumeric(240),
         vendor,
         family: random::uuid(),
-        client_id: grant.client_id,
-        login: grant.login.clone(),
+        client_id: grant.client_id.clone(),
+        signed_in: grant.signed_in.clone(),
         scope: scope.clone(),
         state: RefreshState::Good,
     });
-    Ok(issue(world, vendor, &grant.login, &scope, refresh_token))
+    let mut body = issue(world, vendor, &grant.signed_in, &scope, refresh_token);
+    let tells_who = has(&scope, "openid") && has(&scope, "fhirUser");
+    if tells_who && body.get("id_token").is_none() {
+        let of_grant = Grant { scope, ..grant };
+        body["id_token"] = json!(id_token(world, &of_grant));
+    }
+    replace_members(world, &mut body);
+    Ok(body)
 }
 
 fn refresh(world: &mut World, vendor: Vendor, form: &Parameters) -> Result<Value, &'static str> {
@@ -139,12 +146,51 @@ fn refresh(world: &mut World, vendor: Vendor, form: &Parameters) -> Result<Value
         vendor,
         family: old.family.clone(),
         client_id: client_id.to_owned(),
-        login: old.login.clone(),
+        signed_in: old.signed_in.clone(),
         scope: old.scope.clone(),
         state: RefreshState::Good,
     };
-    let login = new.login.clone();
-    Ok(issue(world, vendor, &login, &scope, Some(new)))
+    let signed_in = new.signed_in.clone();
+    let mut body = issue(world, vendor, &signed_in, &scope, Some(new));
+    replace_members(world, &mut body);
+    Ok(body)
+}
+
+/// A JWT with Epic's header and claims. Its signature is random: the sandbox has no key.
+fn id_token(world: &World, grant: &Grant) -> String {
+    let now = world.now().unix_seconds();
+    let user = &grant.signed_in.user;
+    let header = json!({"alg": "RS256", "kid": "c2FuZGJveA==", "typ": "JWT"});
+    let mut claims = json!({
+        "iss": super::discovery::issuer(world, grant.vendor),
+        "sub": user.rsplit('/').next(),
+        "aud": grant.client_id,
+        "iat": now,
+        "exp": now + 300,
+        "fhirUser": format!("{}/{user}", world.origins.iss_of(grant.vendor)),
+    });
+    if let Some(nonce) = &grant.nonce {
+        claims["nonce"] = json!(nonce);
+    }
+    let part = |value: &Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
+    format!(
+        "{}.{}.{}",
+        part(&header),
+        part(&claims),
+        random::alphanumeric(342)
+    )
+}
+
+/// The members that a test wants to be different.
+fn replace_members(world: &World, body: &mut Value) {
+    for (name, value) in &world.settings.ehr.token_response {
+        if let Some(body) = body.as_object_mut() {
+            match value {
+                Value::Null => drop(body.remove(name)),
+                value => drop(body.insert(name.clone(), value.clone())),
+            }
+        }
+    }
 }
 
 fn known_client<'a>(world: &World, form: &'a Parameters) -> Result<&'a str, &'static str> {
@@ -164,14 +210,14 @@ fn has(scopes: &str, wanted: &str) -> bool {
 fn issue(
     world: &mut World,
     vendor: Vendor,
-    login: &str,
+    signed_in: &SignedIn,
     scope: &str,
     refresh_token: Option<RefreshToken>,
 ) -> Value {
     let settings = world.settings.ehr.clone();
     let patient = world
         .ehr
-        .patient(login)
+        .patient(&signed_in.login)
         .map(|patient| patient.id.clone())
         .unwrap_or_default();
     let token = random::alphanumeric(240);
@@ -198,7 +244,7 @@ fn issue(
         ),
         Vendor::OracleHealth => (
             "Bearer",
-            json!({"need_patient_banner": true, "tenant": TENANT, "username": login}),
+            json!({"need_patient_banner": true, "tenant": TENANT, "username": signed_in.login}),
         ),
         Vendor::Athenahealth => ("Bearer", json!({ "ah_practice": ATHENA_PRACTICE })),
         Vendor::Meditech | Vendor::Hapi => ("Bearer", json!({})),
@@ -213,14 +259,6 @@ fn issue(
     if let Some(refresh_token) = refresh_token {
         body["refresh_token"] = json!(refresh_token.token);
         world.ehr.refresh_tokens.push(refresh_token);
-    }
-    for (name, value) in settings.token_response {
-        if let Some(body) = body.as_object_mut() {
-            match value {
-                Value::Null => drop(body.remove(&name)),
-                value => drop(body.insert(name, value)),
-            }
-        }
     }
     body
 }

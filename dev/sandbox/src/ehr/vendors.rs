@@ -85,9 +85,13 @@ impl Vendor {
         }
     }
 
-    /// Where the two forms of the sign-in go.
+    /// Where the forms of the sign-in go.
     pub(super) fn login_path(self) -> String {
         beside(self.habits().authorize, "login")
+    }
+
+    pub(super) fn choice_path(self) -> String {
+        beside(self.habits().authorize, "choice")
     }
 
     pub(super) fn consent_path(self) -> String {

@@ -1,6 +1,8 @@
 //! Who the patient is: at the hospital, at JHE, and to the pages.
 
-use sandbox::{FIRST_PATIENT, Layout, Sandbox};
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use sandbox::{EHR_CLIENT_ID, FIRST_PATIENT, Layout, Sandbox};
 use serde_json::{Value, json};
 
 use crate::common::{Failure, send};
@@ -53,6 +55,92 @@ async fn a_patient_can_be_given_another_name_and_date_of_birth() -> Outcome {
         patient(&sandbox, "fhircamila").await?.get("birthDate"),
         None
     );
+    Ok(())
+}
+
+const WHO: &str = "openid fhirUser launch/patient patient/Patient.read";
+
+/// The answer of the token endpoint to a login, which chooses this chart if it is asked to.
+async fn tokens_of(
+    sandbox: &Sandbox,
+    login: &str,
+    scope: &str,
+    chart: Option<&str>,
+) -> Result<Value, Failure> {
+    let url = authorization_url(sandbox, &[("scope", scope), ("nonce", "n-1")]);
+    let page = send("GET", &url, &[], "").await?.text();
+    let (_, rest) = page.split_once("name=\"flow\" value=\"").ok_or("no form")?;
+    let flow = rest.split('"').next().unwrap_or_default();
+    let post = async |path: &str, fields: &[(&str, &str)]| {
+        let url = format!("{}/interconnect/oauth2/{path}", sandbox.ehr());
+        let fields = [&[("flow", flow)], fields].concat();
+        send("POST", &url, &[FORM], form(&fields)).await
+    };
+    let mut page = post("login", &[("username", login), ("password", "epicepic1")])
+        .await?
+        .text();
+    if let Some(chart) = chart {
+        assert!(page.contains("Whose record is it about?"), "{page}");
+        page = post("choice", &[("chart", chart)]).await?.text();
+    }
+    assert!(page.contains("id=\"allow\""), "{page}");
+    let back = post("consent", &[("decision", "allow")]).await?;
+    let code = returned(&back, "code").ok_or("no code")?;
+    Ok(redeem_ehr_code(sandbox, &code, VERIFIER).await?.json())
+}
+
+fn claims(tokens: &Value) -> Result<Value, Failure> {
+    let token = tokens["id_token"].as_str().ok_or("no id_token")?;
+    let claims = token.split('.').nth(1).ok_or("no claims")?;
+    let claims = BASE64_URL_SAFE_NO_PAD
+        .decode(claims)
+        .map_err(|it| it.to_string())?;
+    Ok(serde_json::from_slice(&claims).map_err(|it| it.to_string())?)
+}
+
+#[tokio::test]
+async fn an_id_token_tells_who_has_signed_in_if_that_was_granted() -> Outcome {
+    let sandbox = start().await?;
+    let tokens = tokens_of(&sandbox, "fhircamila", WHO, None).await?;
+    let claims = claims(&tokens)?;
+    assert_eq!(
+        claims["fhirUser"],
+        format!("{}/Patient/{CAMILA}", sandbox.iss())
+    );
+    assert_eq!(
+        (&claims["sub"], &claims["nonce"]),
+        (&json!(CAMILA), &json!("n-1"))
+    );
+    assert_eq!(
+        claims["iss"],
+        format!("{}/interconnect/oauth2", sandbox.ehr())
+    );
+    assert_eq!(claims["aud"], EHR_CLIENT_ID);
+
+    for narrow in ["openid launch/patient", "fhirUser launch/patient"] {
+        let tokens = tokens_of(&sandbox, "fhircamila", narrow, None).await?;
+        assert_eq!(tokens.get("id_token"), None, "{narrow}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_parent_signs_in_for_the_child_and_a_guardian_chooses_whose_chart_it_is() -> Outcome {
+    let sandbox = start().await?;
+    const DESIREE: &str = "eAB3mDIBBcyUKviyzrxsnAw3";
+    let tokens = tokens_of(&sandbox, "fhirparent", WHO, None).await?;
+    assert_eq!(tokens["patient"], DESIREE);
+    let user = claims(&tokens)?["fhirUser"].take();
+    let user = user.as_str().ok_or("no fhirUser")?;
+    assert!(
+        user.starts_with(&format!("{}/RelatedPerson/", sandbox.iss())),
+        "{user}"
+    );
+
+    for (login, id) in [("fhircamila", CAMILA), ("fhirdesiree", DESIREE)] {
+        let tokens = tokens_of(&sandbox, "fhirguardian", WHO, Some(login)).await?;
+        assert_eq!(tokens["patient"], id);
+    }
     Ok(())
 }
 
