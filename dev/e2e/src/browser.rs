@@ -117,6 +117,7 @@ impl Engine {
                     "--disable-background-networking",
                     "--disable-component-update",
                     "--disable-sync",
+                    "--lang=en-US",
                 ],
                 "prefs": preferences,
             },

@@ -196,8 +196,9 @@ impl Browser {
 
     async fn speak(&self, language: Language) -> Result<()> {
         let (locale, accepted) = match language {
-            Language::English => ("en-US", "en-US,en"),
-            Language::Spanish => ("es-US", "es-US,es,en"),
+            // What the browser was begun with.
+            Language::English => (None, "en-US,en"),
+            Language::Spanish => (Some("es-US"), "es-US,es,en"),
         };
         let version = self.devtools("Browser.getVersion", json!({})).await?;
         let name = version["userAgent"].as_str().context("no user agent")?;
@@ -206,8 +207,11 @@ impl Browser {
         self.devtools("Emulation.setUserAgentOverride", agent)
             .await?;
         // An override can only be replaced after it was taken back.
-        for locale in [json!({}), json!({ "locale": locale })] {
-            self.devtools("Emulation.setLocaleOverride", locale).await?;
+        self.devtools("Emulation.setLocaleOverride", json!({}))
+            .await?;
+        if let Some(locale) = locale {
+            self.devtools("Emulation.setLocaleOverride", json!({ "locale": locale }))
+                .await?;
         }
         Ok(())
     }
