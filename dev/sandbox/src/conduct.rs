@@ -76,8 +76,7 @@ pub(crate) async fn conduct(
             jhe::add_cors(version, &incoming.path, &mut response);
         }
         Server::Ehr if !arrival.faults.contains(&Fault::NoCors) => {
-            let works = shared.world().settings.ehr.cors;
-            cors::add_headers(works, &incoming, &mut response);
+            cors::add_headers(&shared.world().settings.ehr, &incoming, &mut response);
         }
         Server::Ehr | Server::Evil => {}
     }

@@ -40,8 +40,9 @@ pub use faults::{Fault, Match, Server};
 pub use jhe::{Brand, FhirSource, Identifier, Invitation, JhePatient, JheState, Row, Rows, User};
 pub use sample::{Binary, NoteKind, Packing, Peculiarity, lab, peculiar_lab};
 pub use settings::{
-    AuthorizeError, Cors, Discovery, Document, EHR_CLIENT_ID, EhrClient, EhrSettings, JheSettings,
-    JheVersion, NextLink, PATIENT_ACCESS_SCOPES, PageConfig, RefreshTokens, SEED_SCOPES, Settings,
+    AuthorizeError, Broken, Cors, Discovery, Document, EHR_CLIENT_ID, EhrClient, EhrSettings,
+    JheSettings, JheVersion, NextLink, PATIENT_ACCESS_SCOPES, PageConfig, RefreshTokens,
+    SEED_SCOPES, Settings, Total,
 };
 pub use world::{
     FIRST_PATIENT, Layout, LoggedRequest, Origins, PATIENT_WITHOUT_LOGIN, SECOND_PATIENT, World,

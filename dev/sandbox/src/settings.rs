@@ -147,6 +147,8 @@ pub struct EhrSettings {
     pub page_size: usize,
     /// The same for any hospital whose habit is to change.
     pub page_sizes: BTreeMap<Vendor, usize>,
+    /// What `Bundle.total` counts at a hospital whose habit is to change.
+    pub totals: BTreeMap<Vendor, Total>,
     /// Types beside Observation whose searches are refused unless they name a category or a code.
     pub requires_category: Vec<String>,
     /// How long a `next` link can be followed.
@@ -157,11 +159,18 @@ pub struct EhrSettings {
     pub token_seconds: i64,
     /// Who is given a refresh token.
     pub refresh_tokens: RefreshTokens,
+    /// Whether tokens can be revoked; `None` leaves it to the vendor's habit.
+    pub revocation: Option<bool>,
+    /// Hospitals that no app can work with.
+    pub broken: BTreeMap<Vendor, Broken>,
     /// The registered apps.
     pub clients: Vec<EhrClient>,
     /// A query that the authorization endpoint has of its own (`tenant=7`). A request without it
     /// is refused.
     pub authorization_query: Option<String>,
+    /// Answers every authorization request with a page of the hospital's own, which leads nowhere: what
+    /// becomes at Epic of an app that it does not like.
+    pub own_error_page: bool,
     /// Refuses every authorization request with this error, before the login.
     pub authorize_error: Option<AuthorizeError>,
     /// The `iss` parameter of the redirect back (RFC 9207), if any.
@@ -184,6 +193,42 @@ pub struct EhrSettings {
     /// Whether good searches carry informational OperationOutcome entries (59204 on the first
     /// page, 4119 on the last).
     pub outcome_entries: bool,
+}
+
+/// What `Bundle.total` counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Total {
+    /// The matches on the page.
+    Page,
+    /// All that the search found.
+    Search,
+    /// There is none.
+    Absent,
+    /// Nothing: it is five more than there are.
+    Wrong,
+}
+
+/// Why no app can work with a hospital, as far as that can be known before the sign-in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Broken {
+    /// No smart-configuration, and nothing about the sign-in in the CapabilityStatement.
+    NothingToDiscover,
+    /// No browser of another origin may read either document.
+    NoCorsAtDiscovery,
+    /// None may read the CapabilityStatement.
+    NoCorsAtMetadata,
+    /// Its only PKCE method is `plain`.
+    NoS256,
+    /// Never answers to a question for either document.
+    Silent,
+    /// Both documents are web pages.
+    Html,
+    /// Both documents are a 500 page.
+    ServerError,
+    /// The token endpoint has no TLS.
+    InsecureEndpoint,
 }
 
 /// Who is given a refresh token.
@@ -244,6 +289,12 @@ pub enum Document {
     NotFound,
     /// Some HTML page with status 200.
     Html,
+    /// A 500 page.
+    Error,
+    /// A good document that tells nothing about the sign-in.
+    WithoutEndpoints,
+    /// There is no answer, for ten minutes.
+    Hangs,
 }
 
 /// Whether browsers of other origins may read the answers.
@@ -252,6 +303,8 @@ pub enum Document {
 pub struct Cors {
     /// Both discovery documents.
     pub discovery: bool,
+    /// The CapabilityStatement, if discovery is.
+    pub metadata: bool,
     /// The token endpoint.
     pub token: bool,
     /// The FHIR resources.
@@ -279,6 +332,50 @@ pub enum NextLink {
         /// The whole link.
         url: String,
     },
+}
+
+impl EhrSettings {
+    /// What discovery answers at a hospital.
+    pub(crate) fn discovery_of(&self, vendor: Vendor) -> Discovery {
+        let mut discovery = self.discovery.clone();
+        let mut both = |document| {
+            discovery.smart_configuration = document;
+            discovery.metadata = document;
+        };
+        match self.broken.get(&vendor) {
+            Some(Broken::NothingToDiscover) => {
+                discovery.smart_configuration = Document::NotFound;
+                discovery.metadata = Document::WithoutEndpoints;
+            }
+            Some(Broken::Silent) => both(Document::Hangs),
+            Some(Broken::Html) => both(Document::Html),
+            Some(Broken::ServerError) => both(Document::Error),
+            Some(Broken::NoS256) => {
+                let methods = "code_challenge_methods_supported".to_owned();
+                discovery.overrides.insert(methods, json!(["plain"]));
+            }
+            Some(Broken::InsecureEndpoint) => {
+                // Not localhost, which browsers trust without TLS.
+                let address = json!("http://hospital.example/token");
+                discovery
+                    .overrides
+                    .insert("token_endpoint".to_owned(), address);
+            }
+            Some(Broken::NoCorsAtDiscovery | Broken::NoCorsAtMetadata) | None => {}
+        }
+        discovery
+    }
+
+    /// Where CORS works at a hospital.
+    pub(crate) fn cors_of(&self, vendor: Option<Vendor>) -> Cors {
+        let mut cors = self.cors;
+        match vendor.and_then(|vendor| self.broken.get(&vendor)) {
+            Some(Broken::NoCorsAtDiscovery) => cors.discovery = false,
+            Some(Broken::NoCorsAtMetadata) => cors.metadata = false,
+            _ => {}
+        }
+        cors
+    }
 }
 
 impl Settings {
@@ -319,11 +416,14 @@ impl Settings {
                 latency_ms: 0,
                 page_size: 10,
                 page_sizes: BTreeMap::new(),
+                totals: BTreeMap::new(),
                 requires_category: Vec::new(),
                 page_link_seconds: 600,
                 code_seconds: 300,
                 token_seconds: 3_600,
                 refresh_tokens: RefreshTokens::Off,
+                revocation: None,
+                broken: BTreeMap::new(),
                 clients: vec![EhrClient {
                     client_id: EHR_CLIENT_ID.to_owned(),
                     name: "JupyterHealth Exchange".to_owned(),
@@ -334,6 +434,7 @@ impl Settings {
                     ],
                 }],
                 authorization_query: None,
+                own_error_page: false,
                 authorize_error: None,
                 response_iss: None,
                 granted_scopes: None,
@@ -347,6 +448,7 @@ impl Settings {
                 },
                 cors: Cors {
                     discovery: true,
+                    metadata: true,
                     token: true,
                     fhir: true,
                 },
@@ -379,7 +481,14 @@ fn heart_study() -> Value {
 }
 
 /// Members whose keys are data, replaced as a whole.
-const FREE_FORM: [&str; 4] = ["overrides", "token_response", "next_link", "plan"];
+const FREE_FORM: [&str; 6] = [
+    "overrides",
+    "token_response",
+    "next_link",
+    "plan",
+    "totals",
+    "broken",
+];
 
 fn merge(target: &mut Value, patch: &Value) {
     match (target, patch) {

@@ -60,6 +60,9 @@ enum Refusal {
 
 fn check(world: &World, vendor: Vendor, query: &Parameters) -> Result<(Flow, EhrClient), Refusal> {
     let settings = &world.settings.ehr;
+    if settings.own_error_page {
+        return Err(Refusal::OwnPage("the setting own_error_page"));
+    }
     // RFC 6749 §3.1: "Request and response parameters MUST NOT be included more than once."
     if query.repeated().is_some() {
         return Err(Refusal::OwnPage("a parameter is repeated"));

@@ -6,13 +6,12 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::outcome::{self, Message};
-use super::vendors::Total;
 use super::{LaterPage, Vendor};
 use crate::exchange::Incoming;
 use crate::json::{array, object, text};
 use crate::random;
 use crate::sample::{self, MEDICATION};
-use crate::settings::NextLink;
+use crate::settings::{NextLink, Total};
 use crate::world::World;
 
 /// One page of a result.
@@ -49,10 +48,12 @@ pub(super) fn bundle(world: &mut World, request: &Incoming, page: Page) -> Strin
         .iter()
         .map(|record| entry(world, &page, &page.resource_type, record, "match"))
         .collect();
-    let total = match vendor.habits().total {
+    let habit = vendor.habits().total;
+    let total = match world.settings.ehr.totals.get(&vendor).unwrap_or(&habit) {
         Total::Page => Some(entries.len()),
         Total::Search => Some(page.records.len()),
         Total::Absent => None,
+        Total::Wrong => Some(page.records.len() + 5),
     };
     entries.extend(included(world, &page, found));
     entries.extend(page.extra.iter().cloned());

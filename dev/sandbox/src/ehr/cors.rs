@@ -12,7 +12,7 @@ use axum::response::Response;
 
 use super::Vendor;
 use crate::exchange::{Incoming, empty, set};
-use crate::settings::Cors;
+use crate::settings::{Cors, EhrSettings};
 
 /// The request headers that Epic's CORS list allows, in lower case.
 pub const ALLOWED_HEADERS: [&str; 10] = [
@@ -45,8 +45,11 @@ pub(super) async fn preflight(request: Request, next: Next) -> Response {
 }
 
 /// Adds the CORS headers that this request's answer has.
-pub(crate) fn add_headers(works: Cors, request: &Incoming, response: &mut Response) {
+pub(crate) fn add_headers(settings: &EhrSettings, request: &Incoming, response: &mut Response) {
     let origin = request.header(ORIGIN);
+    let mut vendors = Vendor::ALL.into_iter();
+    let vendor = vendors.find(|vendor| is_at_or_below(&request.path, vendor.habits().base));
+    let works = settings.cors_of(vendor);
     if origin.is_empty() || !is_open(works, &request.path) {
         return;
     }
@@ -66,9 +69,12 @@ pub(crate) fn add_headers(works: Cors, request: &Incoming, response: &mut Respon
 }
 
 fn is_open(works: Cors, path: &str) -> bool {
-    if path.ends_with("/.well-known/smart-configuration") || path.ends_with("/metadata") {
+    let is_for_tokens = |it: &Vendor| it.habits().token == path || it.revocation_path() == path;
+    if path.ends_with("/.well-known/smart-configuration") {
         works.discovery
-    } else if Vendor::ALL.iter().any(|it| it.habits().token == path) {
+    } else if path.ends_with("/metadata") {
+        works.discovery && works.metadata
+    } else if Vendor::ALL.iter().any(is_for_tokens) {
         works.token
     } else {
         // Every FHIR base of a server, not just the one that patients authorize for.

@@ -7,10 +7,11 @@ use axum::http::header::ACCEPT;
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use super::vendors::TENANT;
+use super::vendors::{Revocation, TENANT};
 use super::{KEYS, PULLED_TYPES, Vendor};
 use crate::Shared;
-use crate::exchange::{Incoming, content, html};
+use crate::conduct::pause;
+use crate::exchange::{Incoming, content, empty, html};
 use crate::settings::{Document, RefreshTokens};
 use crate::world::World;
 
@@ -18,12 +19,17 @@ pub(super) async fn smart_configuration(
     State(shared): State<Shared>,
     Extension(vendor): Extension<Vendor>,
 ) -> Response {
-    let world = shared.world();
-    let discovery = &world.settings.ehr.discovery;
-    if let Some(instead) = instead(discovery.smart_configuration) {
+    let discovery = shared.world().settings.ehr.discovery_of(vendor);
+    if let Some(instead) = instead(discovery.smart_configuration).await {
         return instead;
     }
-    let mut document = configuration(&world, vendor);
+    let mut document = configuration(&shared.world(), vendor);
+    if let (Document::WithoutEndpoints, Some(document)) =
+        (discovery.smart_configuration, document.as_object_mut())
+    {
+        document.remove("authorization_endpoint");
+        document.remove("token_endpoint");
+    }
     for (name, value) in &discovery.overrides {
         match (document.as_object_mut(), value) {
             (Some(document), Value::Null) => drop(document.remove(name)),
@@ -36,6 +42,7 @@ pub(super) async fn smart_configuration(
 
 fn configuration(world: &World, vendor: Vendor) -> Value {
     let origins = &world.origins;
+    let endpoints = vendor.authorization_origin(origins);
     let grant_types: &[&str] = match world.settings.ehr.refresh_tokens {
         RefreshTokens::Off => &["authorization_code"],
         RefreshTokens::On | RefreshTokens::Always => &["authorization_code", "refresh_token"],
@@ -74,10 +81,20 @@ fn configuration(world: &World, vendor: Vendor) -> Value {
                 json!(["openid", "fhirUser", "launch/patient", "patient/*.read"]);
         }
     }
+    if revokes(world, vendor) {
+        let endpoint = format!("{endpoints}{}", vendor.revocation_path());
+        document["revocation_endpoint"] = json!(endpoint);
+    }
     if vendor != Vendor::OracleHealth {
         document["code_challenge_methods_supported"] = json!(["S256"]);
     }
     document
+}
+
+/// Whether tokens can be revoked here.
+pub(super) fn revokes(world: &World, vendor: Vendor) -> bool {
+    let habit = vendor.habits().revocation == Revocation::Offered;
+    world.settings.ehr.revocation.unwrap_or(habit)
 }
 
 /// Who issues an `id_token`.
@@ -112,10 +129,11 @@ pub(super) async fn metadata(
     Extension(vendor): Extension<Vendor>,
     request: Incoming,
 ) -> Response {
-    let world = shared.world();
-    if let Some(instead) = instead(world.settings.ehr.discovery.metadata) {
+    let document = shared.world().settings.ehr.discovery_of(vendor).metadata;
+    if let Some(instead) = instead(document).await {
         return instead;
     }
+    let world = shared.world();
     if vendor == Vendor::Epic && !request.header(ACCEPT).contains("json") {
         // As at Epic, XML unless JSON is asked for.
         let body = r#"<CapabilityStatement xmlns="http://hl7.org/fhir"><status value="active"/></CapabilityStatement>"#;
@@ -132,7 +150,7 @@ pub(super) async fn metadata(
             _ => json!({"type": name, "interaction": [{"code": "read"}, {"code": "search-type"}]}),
         })
         .collect();
-    let statement = json!({
+    let mut statement = json!({
         "resourceType": "CapabilityStatement",
         "status": "active",
         "kind": "instance",
@@ -151,6 +169,11 @@ pub(super) async fn metadata(
             "resource": resources,
         }],
     });
+    if let (Document::WithoutEndpoints, Some(rest)) =
+        (document, statement["rest"][0].as_object_mut())
+    {
+        rest.remove("security");
+    }
     content(
         StatusCode::OK,
         "application/fhir+json",
@@ -158,9 +181,17 @@ pub(super) async fn metadata(
     )
 }
 
-fn instead(document: Document) -> Option<Response> {
+async fn instead(document: Document) -> Option<Response> {
     match document {
-        Document::Served => None,
+        Document::Served | Document::WithoutEndpoints => None,
+        Document::Error => Some(html(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "<html><body><h1>500</h1></body></html>",
+        )),
+        Document::Hangs => {
+            pause(600_000).await;
+            Some(empty(StatusCode::GATEWAY_TIMEOUT))
+        }
         Document::NotFound => Some(html(
             StatusCode::NOT_FOUND,
             "<html><body><h1>404</h1></body></html>",

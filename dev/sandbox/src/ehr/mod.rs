@@ -90,6 +90,7 @@ fn authorization(vendor: Vendor) -> Router<Shared> {
         .route(&vendor.choice_path(), post(authorize::choose))
         .route(&vendor.consent_path(), post(authorize::consent))
         .route(vendor.habits().token, any(token::token))
+        .route(&vendor.revocation_path(), any(token::revoke))
 }
 
 /// The EHR's data.
@@ -158,6 +159,8 @@ struct Grant {
 struct AccessToken {
     token: String,
     vendor: Vendor,
+    /// The same for all that came of one sign-in.
+    family: String,
     patient: String,
     scope: String,
     expires: Timestamp,

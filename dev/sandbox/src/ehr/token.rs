@@ -10,6 +10,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use super::discovery;
 use super::vendors::TENANT;
 use super::{ATHENA_PRACTICE, AccessToken, Grant, RefreshState, RefreshToken, SignedIn, Vendor};
 use crate::Shared;
@@ -40,6 +41,51 @@ pub(super) async fn token(
         Ok(body) => reply(StatusCode::OK, &body),
         Err(error) => reply(StatusCode::BAD_REQUEST, &refusal(&world, vendor, error)),
     }
+}
+
+/// RFC 7009.
+pub(super) async fn revoke(
+    State(shared): State<Shared>,
+    Extension(vendor): Extension<Vendor>,
+    request: Incoming,
+) -> Response {
+    let mut world = shared.world();
+    if !discovery::revokes(&world, vendor) {
+        return super::not_found();
+    }
+    if request.method != Method::POST {
+        return empty(StatusCode::METHOD_NOT_ALLOWED);
+    }
+    let form = request.form();
+    let given = form.get("token").ok_or("invalid_request");
+    let given = given.and_then(|token| known_client(&world, &form).map(|client| (token, client)));
+    let (token, client) = match given {
+        Ok(given) => given,
+        Err(error) => return reply(StatusCode::BAD_REQUEST, &refusal(&world, vendor, error)),
+    };
+    let ehr = &mut world.ehr;
+    let mut refreshing = ehr.refresh_tokens.iter();
+    let found = refreshing
+        .find(|it| it.token == token && it.vendor == vendor && it.client_id == client)
+        .map(|it| it.family.clone());
+    match found {
+        // §2.1: "If the particular token is a refresh token", the access tokens of the same grant end, too.
+        Some(family) => {
+            ehr.tokens.retain(|it| it.family != family);
+            for it in ehr
+                .refresh_tokens
+                .iter_mut()
+                .filter(|it| it.family == family)
+            {
+                it.state = RefreshState::Revoked;
+            }
+        }
+        None => ehr
+            .tokens
+            .retain(|it| it.token != token || it.vendor != vendor),
+    }
+    // §2.2: the answer is 200 also to "an invalid token".
+    empty(StatusCode::OK)
 }
 
 /// What is said beside the error's code.
@@ -95,16 +141,23 @@ fn exchange_code(
         RefreshTokens::On => has(&scope, "offline_access") || has(&scope, "online_access"),
         RefreshTokens::Always => true,
     };
+    let family = random::uuid();
     let refresh_token = may_refresh.then(|| RefreshToken {
         token: random::alphanumeric(240),
         vendor,
-        family: random::uuid(),
+        family: family.clone(),
         client_id: grant.client_id.clone(),
         signed_in: grant.signed_in.clone(),
         scope: scope.clone(),
         state: RefreshState::Good,
     });
-    let mut body = issue(world, vendor, &grant.signed_in, &scope, refresh_token);
+    let mut body = issue(
+        world,
+        vendor,
+        (&grant.signed_in, &family),
+        &scope,
+        refresh_token,
+    );
     let tells_who = has(&scope, "openid") && has(&scope, "fhirUser");
     if tells_who && body.get("id_token").is_none() {
         let of_grant = Grant { scope, ..grant };
@@ -150,8 +203,8 @@ fn refresh(world: &mut World, vendor: Vendor, form: &Parameters) -> Result<Value
         scope: old.scope.clone(),
         state: RefreshState::Good,
     };
-    let signed_in = new.signed_in.clone();
-    let mut body = issue(world, vendor, &signed_in, &scope, Some(new));
+    let (signed_in, family) = (new.signed_in.clone(), new.family.clone());
+    let mut body = issue(world, vendor, (&signed_in, &family), &scope, Some(new));
     replace_members(world, &mut body);
     Ok(body)
 }
@@ -162,7 +215,7 @@ fn id_token(world: &World, grant: &Grant) -> String {
     let user = &grant.signed_in.user;
     let header = json!({"alg": "RS256", "kid": "c2FuZGJveA==", "typ": "JWT"});
     let mut claims = json!({
-        "iss": super::discovery::issuer(world, grant.vendor),
+        "iss": discovery::issuer(world, grant.vendor),
         "sub": user.rsplit('/').next(),
         "aud": grant.client_id,
         "iat": now,
@@ -210,7 +263,7 @@ fn has(scopes: &str, wanted: &str) -> bool {
 fn issue(
     world: &mut World,
     vendor: Vendor,
-    signed_in: &SignedIn,
+    (signed_in, family): (&SignedIn, &str),
     scope: &str,
     refresh_token: Option<RefreshToken>,
 ) -> Value {
@@ -225,6 +278,7 @@ fn issue(
     world.ehr.tokens.push(AccessToken {
         token: token.clone(),
         vendor,
+        family: family.to_owned(),
         patient: patient.clone(),
         scope: scope.to_owned(),
         expires,

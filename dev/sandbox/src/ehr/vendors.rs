@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::json::text;
 use crate::sample::OBSERVATION;
+use crate::settings::Total;
 use crate::world::Origins;
 
 /// The practice that a token answer of athenahealth names, and that each query there must name.
@@ -94,6 +95,11 @@ impl Vendor {
         beside(self.habits().authorize, "choice")
     }
 
+    /// Where tokens are revoked, if the vendor lets them be.
+    pub(super) fn revocation_path(self) -> String {
+        beside(self.habits().token, "revoke")
+    }
+
     pub(super) fn consent_path(self) -> String {
         beside(self.habits().authorize, "consent")
     }
@@ -153,6 +159,7 @@ pub(super) struct Habits {
     pub(super) authorize: &'static str,
     pub(super) token: &'static str,
     pub(super) audience: Audience,
+    pub(super) revocation: Revocation,
     /// Records on one page.
     pub(super) page_size: usize,
     /// The parameter of a `next` link that says where to go on.
@@ -167,19 +174,17 @@ pub(super) enum AuthorizationServer {
     OfItsOwn,
 }
 
+/// Whether tokens can be revoked (RFC 7009).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Revocation {
+    Offered,
+    Absent,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Audience {
     Required,
     Optional,
-}
-
-/// What `Bundle.total` counts.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Total {
-    Page,
-    Search,
-    /// There is none.
-    Absent,
 }
 
 const EPIC: Habits = Habits {
@@ -190,6 +195,7 @@ const EPIC: Habits = Habits {
     token: "/interconnect/oauth2/token",
     // Since 2023.
     audience: Audience::Required,
+    revocation: Revocation::Absent,
     page_size: 10,
     session: "sessionID",
     total: Total::Page,
@@ -203,6 +209,7 @@ const ORACLE_HEALTH: Habits = Habits {
     authorize: "/tenants/ec2458f2-sandbox-tenant/protocols/oauth2/profiles/smart-v1/personas/patient/authorize",
     token: "/tenants/ec2458f2-sandbox-tenant/protocols/oauth2/profiles/smart-v1/token",
     audience: Audience::Required,
+    revocation: Revocation::Absent,
     page_size: 50,
     session: "-pageContext",
     total: Total::Absent,
@@ -216,6 +223,7 @@ const ATHENAHEALTH: Habits = Habits {
     authorize: "/oauth2/v1/authorize",
     token: "/oauth2/v1/token",
     audience: Audience::Required,
+    revocation: Revocation::Offered,
     page_size: 10,
     session: "cursor",
     total: Total::Search,
@@ -229,6 +237,7 @@ const MEDITECH: Habits = Habits {
     authorize: "/oauth/authorize",
     token: "/oauth/token",
     audience: Audience::Optional,
+    revocation: Revocation::Absent,
     page_size: 20,
     session: "continue",
     total: Total::Search,
@@ -243,6 +252,7 @@ const HAPI: Habits = Habits {
     authorize: "/hapi/auth/authorize",
     token: "/hapi/auth/token",
     audience: Audience::Required,
+    revocation: Revocation::Offered,
     page_size: 20,
     session: "_getpages",
     total: Total::Search,

@@ -7,6 +7,7 @@ mod documents;
 mod hospitals;
 mod later_jhe;
 mod people;
+mod trouble;
 mod vendors;
 
 use std::time::{Duration, Instant};

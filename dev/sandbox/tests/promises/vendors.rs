@@ -21,7 +21,7 @@ pub(crate) struct Hospital<'a> {
     sandbox: &'a Sandbox,
     vendor: Vendor,
     base: String,
-    document: Value,
+    pub(crate) document: Value,
 }
 
 impl<'a> Hospital<'a> {
@@ -37,7 +37,7 @@ impl<'a> Hospital<'a> {
         })
     }
 
-    fn endpoint(&self, name: &str) -> Result<&str, Failure> {
+    pub(crate) fn endpoint(&self, name: &str) -> Result<&str, Failure> {
         Ok(self.document[name].as_str().ok_or("no such endpoint")?)
     }
 
@@ -65,7 +65,7 @@ impl<'a> Hospital<'a> {
     }
 
     /// Goes through the portal's forms, wherever they lead.
-    async fn code(&self, changes: &[(&str, &str)]) -> Result<String, Failure> {
+    pub(crate) async fn code(&self, changes: &[(&str, &str)]) -> Result<String, Failure> {
         let endpoint = url::Url::parse(self.endpoint("authorization_endpoint")?)?;
         let mut reply = self.authorize(changes).await?;
         for fields in [
@@ -85,7 +85,7 @@ impl<'a> Hospital<'a> {
         Ok(returned(&reply, "code").ok_or("no code")?)
     }
 
-    async fn token(&self, pairs: &[(&str, &str)]) -> Result<Reply, Failure> {
+    pub(crate) async fn token(&self, pairs: &[(&str, &str)]) -> Result<Reply, Failure> {
         let pairs = [&[("client_id", EHR_CLIENT_ID)], pairs].concat();
         send(
             "POST",
@@ -96,7 +96,7 @@ impl<'a> Hospital<'a> {
         .await
     }
 
-    async fn exchange(&self, code: &str) -> Result<Value, Failure> {
+    pub(crate) async fn exchange(&self, code: &str) -> Result<Value, Failure> {
         let redirect_uri = redirect_uri(self.sandbox);
         let pairs = [
             ("grant_type", "authorization_code"),
@@ -132,7 +132,7 @@ impl<'a> Hospital<'a> {
         self.query(&format!("Observation?patient={CAMILA}&category=laboratory"))
     }
 
-    async fn first_page(&self) -> Result<Value, Failure> {
+    pub(crate) async fn first_page(&self) -> Result<Value, Failure> {
         let bearer = self.bearer().await?;
         Ok(get_fhir(&self.labs(), &bearer).await?.json())
     }
