@@ -10,6 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use fantoccini::actions::{InputSource, KeyAction, KeyActions};
 use fantoccini::elements::Element;
 use fantoccini::error::CmdError;
@@ -699,6 +701,22 @@ impl Browser {
     /// A picture of the screen, as PNG.
     pub async fn screenshot(&self) -> Result<Vec<u8>> {
         Ok(self.client().screenshot().await?)
+    }
+
+    /// A picture of the whole page, as PNG: also of what has to be scrolled to, and never less than the screen.
+    pub async fn whole_screenshot(&self) -> Result<Vec<u8>> {
+        self.devtools("Emulation.setScrollbarsHidden", json!({ "hidden": true }))
+            .await?;
+        let metrics = self.devtools("Page.getLayoutMetrics", json!({})).await?;
+        let length = |of: &str, name: &str| metrics[of][name].as_f64().unwrap_or_default();
+        let height =
+            length("cssContentSize", "height").max(length("cssLayoutViewport", "clientHeight"));
+        let width = length("cssLayoutViewport", "clientWidth");
+        let clip = json!({ "x": 0, "y": 0, "width": width, "height": height, "scale": 1 });
+        let wish = json!({ "format": "png", "clip": clip, "captureBeyondViewport": true });
+        let taken = self.devtools("Page.captureScreenshot", wish).await?;
+        let encoded = taken["data"].as_str().context("no picture")?;
+        Ok(BASE64_STANDARD.decode(encoded)?)
     }
 
     /// Runs a script in the page, which `return`s a value.

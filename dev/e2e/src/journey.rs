@@ -128,6 +128,13 @@ pub fn visit(access: Access, vendor: Vendor, journey: impl AsyncFnOnce(&Journey)
     });
 }
 
+/// Begins a journey with JHE's later version and a hospital of this vendor. Who asks for it ends it, too.
+pub async fn visit_with(access: Access, vendor: Vendor, habits: Habits) -> Result<Journey> {
+    let begun = Journey::begin(access.layout(), habits).await?;
+    begun.goes_to(access, vendor);
+    Ok(begun)
+}
+
 /// The whole life of a journey. The browser is closed however it went.
 async fn travel(
     layout: Layout,

@@ -16,5 +16,6 @@ pub mod emulation;
 pub mod figures;
 pub mod journey;
 pub mod picker;
+pub mod pictures;
 pub mod records;
 pub mod watch;

@@ -14,6 +14,7 @@ mod drop_ins;
 mod loader_texts;
 mod panics;
 mod renaming;
+mod screenshots;
 mod setup;
 mod shrinking;
 mod size;
@@ -35,6 +36,8 @@ cargo xtask <command>
   test --part NAME  one part of it: {parts}
   dist              the bundle as it is deployed, in dist/, and its size against the budget
   bench [OPTIONS]   the same import by jhe-connect and by the library it replaces, measured: docs/benchmarks.md
+  screenshots       pictures of every screen, in target/screens; those for the documents also in docs/screens
+  screenshots NAME… those of some scenes, in target/screens only
   setup             install the tools that the other commands need (they also do so themselves)
 ";
 
@@ -69,6 +72,7 @@ fn perform(arguments: &[&str]) -> Result<ExitCode> {
         }
         ["test"] => checks::run_all(&Workspace::locate()?),
         ["test", "--part", name] => checks::run_one(&Workspace::locate()?, name),
+        ["screenshots", scenes @ ..] => screenshots::take(&Workspace::locate()?, scenes),
         ["bench", options @ ..] => bench::run_all(&Workspace::locate()?, options),
         ["demo"] => demo::serve(&Workspace::locate()?, demo::PATIENT_ACCESS),
         ["demo", "--mychart"] => demo::serve(&Workspace::locate()?, demo::MYCHART),

@@ -1,0 +1,337 @@
+//! Pictures of every screen, on a phone and on a desktop, light and dark, in each language. A scene that does not reach its
+//! screen is a failure. `cargo xtask screenshots` runs this.
+
+use std::collections::BTreeSet;
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail, ensure};
+use e2e::browser::{Habits, Screen, State};
+use e2e::emulation::{Circumstances, Device, Language, Motion, Scheme};
+use e2e::journey::{Access, CAMILA, Journey, PENDING_STATE, batches, visit_with};
+use e2e::pictures::quantised;
+use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
+use sandbox::{Fault, Match, Server, Vendor};
+
+const USAGE: &str = "usage: screenshots --to DIR [--chosen DIR] [SCENE…]";
+
+/// What all chosen pictures together may weigh.
+const CHOSEN_BYTES: u64 = 1_400_000;
+
+/// One screen, and how a patient comes to it.
+struct Scene {
+    name: &'static str,
+    /// What the patient does until the screen comes.
+    travel: for<'a> fn(&'a Journey) -> LocalBoxFuture<'a, Result<()>>,
+    /// By what it is known.
+    awaited: Awaited,
+    /// The pictures that the documents show: the end of their names.
+    chosen: &'static [&'static str],
+}
+
+/// By what a screen is known.
+enum Awaited {
+    /// Its name (`data-jhe-connect-screen`).
+    #[allow(dead_code)] // until pages name their screens
+    Named(&'static str),
+    /// Its stage (`data-jhe-connect`), and its code if it has one.
+    Stage(State, Option<&'static str>),
+}
+
+const SCENES: &[Scene] = &[
+    Scene {
+        name: "invitation-expired",
+        travel: |journey| {
+            async {
+                journey.world().expire_invitation(&journey.invitation);
+                journey.open_invitation().await
+            }
+            .boxed_local()
+        },
+        awaited: Awaited::Stage(State::Failed, Some("invitation.expired")),
+        chosen: &[],
+    },
+    Scene {
+        name: "choosing",
+        travel: |journey| {
+            async {
+                journey.open_invitation().await?;
+                journey.browser.search_for("canal").await?;
+                journey.browser.hospital_is_listed("Canal").await.map(drop)
+            }
+            .boxed_local()
+        },
+        awaited: Awaited::Stage(State::Choosing, None),
+        chosen: &["phone-light-en"],
+    },
+    Scene {
+        name: "declined",
+        travel: |journey| {
+            async {
+                journey.reach_login().await?;
+                (journey.browser)
+                    .sign_in(CAMILA.user, CAMILA.password)
+                    .await?;
+                journey.browser.deny().await
+            }
+            .boxed_local()
+        },
+        awaited: Awaited::Stage(State::Failed, Some("authorization.denied")),
+        chosen: &[],
+    },
+    Scene {
+        name: "hospital-error",
+        travel: |journey| {
+            async {
+                journey.reach_login().await?;
+                let query = [("error", "server_error"), ("state", PENDING_STATE)];
+                journey.return_with(&query).await
+            }
+            .boxed_local()
+        },
+        awaited: Awaited::Stage(State::Failed, Some("authorization.refused")),
+        chosen: &[],
+    },
+    Scene {
+        name: "unknown-sign-in",
+        travel: |journey| {
+            async {
+                journey.reach_login().await?;
+                let query = [("code", "a-code"), ("state", "of-another-sign-in")];
+                journey.return_with(&query).await
+            }
+            .boxed_local()
+        },
+        awaited: Awaited::Stage(State::Failed, Some("callback.unknown_state")),
+        chosen: &[],
+    },
+    Scene {
+        name: "importing",
+        travel: |journey| {
+            async {
+                // What has arrived stays what is seen.
+                journey.fail(batches().after(3), Fault::Delay { millis: 600_000 });
+                sign_in(journey).await?;
+                journey.rows_reach(20).await
+            }
+            .boxed_local()
+        },
+        awaited: Awaited::Stage(State::Working, None),
+        chosen: &["phone-light-en", "phone-dark-es"],
+    },
+    Scene {
+        name: "done",
+        travel: |journey| {
+            async {
+                journey.has_a_short_chart();
+                sign_in(journey).await
+            }
+            .boxed_local()
+        },
+        awaited: Awaited::Stage(State::Done, None),
+        chosen: &["phone-light-en", "phone-light-es", "desktop-dark-en"],
+    },
+    Scene {
+        name: "partly",
+        travel: |journey| sign_in(journey).boxed_local(),
+        awaited: Awaited::Stage(State::Partly, None),
+        chosen: &["phone-light-en"],
+    },
+    Scene {
+        name: "failed",
+        travel: |journey| {
+            async {
+                let sources = Match::on(Server::Jhe)
+                    .method("POST")
+                    .path("/api/v1/fhir_sources");
+                journey.fail(sources, Fault::status(403, "application/json", "{}"));
+                sign_in(journey).await
+            }
+            .boxed_local()
+        },
+        awaited: Awaited::Stage(State::Failed, Some("source.refused")),
+        chosen: &[],
+    },
+];
+
+/// From the invitation to the callback page, whatever is asked on the way.
+async fn sign_in(journey: &Journey) -> Result<()> {
+    journey.reach_login().await?;
+    journey.agree_as(CAMILA).await
+}
+
+#[tokio::main(worker_threads = 2)]
+async fn main() -> ExitCode {
+    match picture_all().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn picture_all() -> Result<()> {
+    let wishes = Wishes::of_command_line()?;
+    fs::create_dir_all(&wishes.folder)?;
+    let mut failed = BTreeSet::new();
+    let is_wanted = |scene: &&Scene| wishes.scenes.is_empty() || wishes.scenes.contains(scene.name);
+    for scene in SCENES.iter().filter(is_wanted) {
+        for variant in variants() {
+            let name = format!("{}-{}", scene.name, variant.name);
+            match picture(scene, variant.circumstances).await {
+                Ok(picture) => {
+                    println!("  {name}");
+                    keep(&wishes, scene, &variant.name, &picture)?;
+                }
+                Err(error) => {
+                    eprintln!("  {name}: {error:#}");
+                    failed.insert(name);
+                }
+            }
+        }
+    }
+    ensure!(
+        failed.is_empty(),
+        "{} scenes did not reach their screen: {failed:?}",
+        failed.len()
+    );
+    if let Some(chosen) = &wishes.chosen {
+        let bytes = weight(chosen)?;
+        ensure!(
+            bytes <= CHOSEN_BYTES,
+            "the pictures in {} weigh {bytes} bytes together, more than {CHOSEN_BYTES}",
+            chosen.display()
+        );
+    }
+    Ok(())
+}
+
+/// The circumstances of a picture, and what its name says of them.
+struct Variant {
+    name: String,
+    circumstances: Circumstances,
+}
+
+fn variants() -> Vec<Variant> {
+    let mut variants = Vec::new();
+    for (device, of_device) in [(Device::PHONE, "phone"), (Device::DESKTOP, "desktop")] {
+        for (scheme, of_scheme) in [(Scheme::Light, "light"), (Scheme::Dark, "dark")] {
+            for (language, of_language) in [(Language::English, "en"), (Language::Spanish, "es")] {
+                variants.push(Variant {
+                    name: format!("{of_device}-{of_scheme}-{of_language}"),
+                    circumstances: Circumstances {
+                        device,
+                        scheme,
+                        language,
+                        // Nothing is caught in the middle of a movement.
+                        motion: Motion::Reduced,
+                        ..Circumstances::default()
+                    },
+                });
+            }
+        }
+    }
+    variants
+}
+
+/// Makes the journey to a scene in a fresh browser.
+async fn picture(scene: &Scene, circumstances: Circumstances) -> Result<Vec<u8>> {
+    let journey = visit_with(Access::PlainPicked, Vendor::Epic, Habits::default()).await?;
+    let taken = async {
+        journey.answer_by_hand().await?;
+        journey.browser.emulate(circumstances).await?;
+        (scene.travel)(&journey).await?;
+        reached(&journey, &scene.awaited).await?;
+        journey.browser.whole_screenshot().await
+    }
+    .await;
+    journey.browser.close().await?;
+    taken
+}
+
+async fn reached(journey: &Journey, awaited: &Awaited) -> Result<Screen> {
+    match awaited {
+        Awaited::Named(name) => journey.browser.wait_for_screen(name).await,
+        Awaited::Stage(stage, code) => journey.browser.wait_for_state(*stage, *code).await,
+    }
+}
+
+fn keep(wishes: &Wishes, scene: &Scene, variant: &str, picture: &[u8]) -> Result<()> {
+    let file = format!("{}-{variant}.png", scene.name);
+    write(&wishes.folder.join(&file), picture)?;
+    match &wishes.chosen {
+        Some(folder) if scene.chosen.contains(&variant) => {
+            fs::create_dir_all(folder)?;
+            write(&folder.join(&file), &quantised(picture)?)
+        }
+        _ => Ok(()),
+    }
+}
+
+fn write(file: &Path, content: &[u8]) -> Result<()> {
+    fs::write(file, content).with_context(|| format!("writing {}", file.display()))
+}
+
+/// What the pictures in a folder weigh together.
+fn weight(folder: &Path) -> Result<u64> {
+    let mut bytes = 0;
+    for file in fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))? {
+        bytes += file?.metadata()?.len();
+    }
+    Ok(bytes)
+}
+
+/// What the command line asks for.
+struct Wishes {
+    /// Where all pictures go.
+    folder: PathBuf,
+    /// Where the chosen ones go, too, with fewer colours.
+    chosen: Option<PathBuf>,
+    /// Only these scenes; all if there is none.
+    scenes: BTreeSet<String>,
+}
+
+impl Wishes {
+    fn of_command_line() -> Result<Self> {
+        let (mut folder, mut chosen, mut scenes) = (None, None, BTreeSet::new());
+        let mut arguments = env::args().skip(1);
+        while let Some(argument) = arguments.next() {
+            match argument.as_str() {
+                "--to" => folder = Some(PathBuf::from(arguments.next().context(USAGE)?)),
+                "--chosen" => chosen = Some(PathBuf::from(arguments.next().context(USAGE)?)),
+                scene if SCENES.iter().any(|known| known.name == scene) => {
+                    scenes.insert(argument);
+                }
+                other => {
+                    let names: Vec<_> = SCENES.iter().map(|scene| scene.name).collect();
+                    bail!("no scene {other}; {USAGE}. There are: {}", names.join(", "))
+                }
+            }
+        }
+        Ok(Self {
+            folder: folder.context(USAGE)?,
+            chosen,
+            scenes,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_scene_has_a_name_of_its_own_and_chosen_pictures_exist() {
+        let variants: Vec<_> = variants().into_iter().map(|it| it.name).collect();
+        for (at, scene) in SCENES.iter().enumerate() {
+            assert!(SCENES[..at].iter().all(|other| other.name != scene.name));
+            for chosen in scene.chosen {
+                assert!(variants.iter().any(|it| it == chosen), "{chosen}");
+            }
+        }
+    }
+}
