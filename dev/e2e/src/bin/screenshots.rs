@@ -14,7 +14,7 @@ use e2e::journey::{Access, CAMILA, Journey, PENDING_STATE, batches, visit_with};
 use e2e::pictures::quantised;
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
-use sandbox::{Fault, Match, Server, Vendor};
+use sandbox::{Fault, SECOND_PATIENT, Vendor};
 
 const USAGE: &str = "usage: screenshots --to DIR [--chosen DIR] [SCENE…]";
 
@@ -144,15 +144,14 @@ const SCENES: &[Scene] = &[
         name: "failed",
         travel: |journey| {
             async {
-                let sources = Match::on(Server::Jhe)
-                    .method("POST")
-                    .path("/api/v1/fhir_sources");
-                journey.fail(sources, Fault::status(403, "application/json", "{}"));
+                // The chart is that of another participant.
+                let (base, id) = (journey.listed_base(), journey.patient_id(CAMILA));
+                (journey.world()).attach_identifier(SECOND_PATIENT, &base, &id);
                 sign_in(journey).await
             }
             .boxed_local()
         },
-        awaited: Awaited::Stage(State::Failed, Some("source.refused")),
+        awaited: Awaited::Stage(State::Failed, Some("identifier.conflict")),
         chosen: &[],
     },
 ];
