@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
-use e2e::browser::{Habits, Screen, State};
+use e2e::browser::{Glance, Habits, Screen, State};
 use e2e::emulation::{Circumstances, Device, Language, Motion, Scheme};
 use e2e::journey::{Access, CAMILA, Journey, PENDING_STATE, batches, visit_with};
 use e2e::pictures::quantised;
@@ -115,7 +115,8 @@ const SCENES: &[Scene] = &[
                 // What has arrived stays what is seen.
                 journey.fail(batches().after(3), Fault::Delay { millis: 600_000 });
                 sign_in(journey).await?;
-                journey.rows_reach(20).await
+                journey.rows_reach(20).await?;
+                counted(journey).await
             }
             .boxed_local()
         },
@@ -160,6 +161,22 @@ const SCENES: &[Scene] = &[
 async fn sign_in(journey: &Journey) -> Result<()> {
     journey.reach_login().await?;
     journey.agree_as(CAMILA).await
+}
+
+/// Waits until the page tells how many records JHE holds.
+async fn counted(journey: &Journey) -> Result<()> {
+    let expected = "the number of records that were saved";
+    (journey.browser)
+        .until(expected, async || {
+            let count = journey.rows().len().to_string();
+            let text = journey.browser.page_text().await?;
+            let mut numbers = text.split(|it: char| !it.is_ascii_digit());
+            Ok(match numbers.any(|number| number == count) {
+                true => Glance::Seen(()),
+                false => Glance::NotYet,
+            })
+        })
+        .await
 }
 
 #[tokio::main(worker_threads = 2)]
