@@ -112,7 +112,8 @@ const SCENES: &[Scene] = &[
         name: "importing",
         travel: |journey| {
             async {
-                // What has arrived stays what is seen.
+                // More than goes into the batches that pass: what has arrived then stays what is seen.
+                journey.world().give_labs(CAMILA.user, 900);
                 journey.fail(batches().after(3), Fault::Delay { millis: 600_000 });
                 sign_in(journey).await?;
                 journey.rows_reach(20).await?;
