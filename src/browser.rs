@@ -8,9 +8,12 @@ pub mod client;
 mod connect;
 #[cfg(feature = "callback")]
 mod driver;
-#[cfg(any(feature = "connect", feature = "callback"))]
+#[cfg(any(feature = "connect", feature = "callback", feature = "receipt"))]
 pub mod facade;
+#[cfg(any(feature = "connect", feature = "callback", feature = "client"))]
 mod fetch;
+#[cfg(any(feature = "connect", feature = "callback", feature = "receipt"))]
+mod formats;
 #[cfg_attr(
     not(all(feature = "connect", feature = "callback")),
     allow(dead_code, reason = "each page has its own use of the address bar")
@@ -25,6 +28,11 @@ mod picker;
     allow(dead_code, reason = "each page has its own use of the browser")
 )]
 mod platform;
+#[cfg(feature = "callback")]
+mod progress;
+#[cfg(feature = "receipt")]
+mod receipt;
+#[cfg(any(feature = "connect", feature = "callback", feature = "client"))]
 #[cfg_attr(
     not(any(feature = "client", all(feature = "connect", feature = "callback"))),
     allow(
@@ -33,11 +41,13 @@ mod platform;
     )
 )]
 mod sign_in;
+#[cfg(any(feature = "connect", feature = "callback", feature = "client"))]
 mod storage;
 #[cfg(test)]
 mod tests;
+#[cfg(any(feature = "connect", feature = "callback", feature = "client"))]
 mod value;
-#[cfg(any(feature = "connect", feature = "callback"))]
+#[cfg(any(feature = "connect", feature = "callback", feature = "receipt"))]
 #[cfg_attr(
     not(all(feature = "connect", feature = "callback")),
     allow(dead_code, reason = "each page has its own use of the view")

@@ -75,7 +75,7 @@ pub struct Contact {
 impl Contact {
     /// Is there nobody to turn to?
     pub fn is_empty(&self) -> bool {
-        *self == Contact::default()
+        self.name.is_none() && self.email.is_none() && self.phone.is_none() && self.url.is_none()
     }
 
     /// The link that writes to the mail address (RFC 6068 §2).
@@ -85,9 +85,13 @@ impl Contact {
 
     /// The link that calls the number. RFC 3966 §3: a `+` and digits; what parts them for the eye is left away.
     pub fn phone_link(&self) -> Option<String> {
-        let digits = |sign: &char| sign.is_ascii_digit() || *sign == '+';
-        let number: String = self.phone.as_ref()?.chars().filter(digits).collect();
-        Some(["tel:", &number].concat())
+        let mut link = String::from("tel:");
+        for sign in self.phone.as_ref()?.chars() {
+            if sign.is_ascii_digit() || sign == '+' {
+                link.push(sign);
+            }
+        }
+        Some(link)
     }
 }
 
@@ -113,6 +117,30 @@ impl Study {
             logo,
             accent: members.text("study.accent", is_colour),
         }
+    }
+}
+
+impl Study {
+    /// Black or white, whichever is easier to read on the accent (WCAG 2.2, relative luminance).
+    pub fn on_accent(&self) -> Option<&'static str> {
+        let digits = self.accent.as_ref()?.strip_prefix('#')?;
+        let each = digits.len() / 3;
+        let mut luminance = 0;
+        for (place, weight) in [2126, 7152, 722].into_iter().enumerate() {
+            let digits = digits.get(place * each..(place + 1) * each)?;
+            let mut value = 0;
+            for digit in digits.chars() {
+                value = value << 4 | u64::from(digit.to_digit(16)?);
+            }
+            let value = if each == 1 { value * 17 } else { value };
+            // sRGB's curve, near enough, without fractions: 255³ is white.
+            luminance += weight * (3 * value * value * 255 + value * value * value) / 4;
+        }
+        // Where both contrasts are the same: 0.179 of white.
+        Some(match luminance > 1_790 * 255 * 255 * 255 {
+            true => "#000000",
+            false => "#ffffff",
+        })
     }
 }
 
@@ -405,6 +433,23 @@ mod tests {
             "https://jhe.example/clients/mychart/callback"
         );
         assert_eq!(config.jhe.as_str(), "https://jhe.example/");
+    }
+
+    #[test]
+    fn what_stands_on_the_accent_can_be_read() {
+        let on = |accent: &str| {
+            let study = Study {
+                accent: Some(accent.into()),
+                ..Study::default()
+            };
+            study.on_accent()
+        };
+        for dark in ["#000", "#0b5c8a", "#97270f", "#707070", "#00f"] {
+            assert_eq!(on(dark), Some("#ffffff"), "{dark}");
+        }
+        for light in ["#fff", "#7cc4ee", "#ff0", "#0f0", "#8a8a8a"] {
+            assert_eq!(on(light), Some("#000000"), "{light}");
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::fhir::person::{self, Person, PersonError};
 use crate::fhir::search::PATIENT;
 use crate::http::HttpRequest;
 use crate::smart::context::{LaunchContext, PRACTICE, Right, grants};
+use crate::text::without_last_slashes;
 
 /// The request for the person whose record was opened.
 ///
@@ -20,9 +21,9 @@ pub fn person_request(ehr: &LaunchContext) -> Result<HttpRequest, PersonError> {
         return Err(PersonError::NotGranted);
     }
     let practice = ehr.practice_reference();
-    let parameters: Vec<_> = practice.iter().map(|it| (PRACTICE, it.as_str())).collect();
+    let parameter = practice.as_deref().map(|practice| (PRACTICE, practice));
     let base = ehr.issuer.base();
-    person::person_request(base, &ehr.patient, &parameters, &ehr.access_token)
+    person::person_request(base, &ehr.patient, parameter.as_slice(), &ehr.access_token)
 }
 
 /// What makes it doubtful that it is the participant's own record.
@@ -75,9 +76,9 @@ pub fn concerns(
 /// Does JHE hold ids of this hospital, but not this one? A slash at the end makes another system to JHE, but no other
 /// hospital.
 fn is_another_than_before(ehr: &LaunchContext, profile: &Profile) -> bool {
-    let system = ehr.issuer.as_str().trim_end_matches('/');
+    let system = without_last_slashes(ehr.issuer.as_str());
     let held = profile.identifiers.iter();
-    let mut here = held.filter(|held| held.system.trim_end_matches('/') == system);
+    let mut here = held.filter(|held| without_last_slashes(&held.system) == system);
     let mut is_any = false;
     let is_held = here.any(|held| {
         is_any = true;

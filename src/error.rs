@@ -33,32 +33,17 @@ use crate::text::{contains, listed, number};
 pub enum Error {
     /// The server's page configuration.
     Config(ConfigError),
-    /// The invitation and the JHE token; the hospitals to pick one of; the hospital's discovery document.
-    Connect(Rc<dyn ConnectError>),
-    /// The way back from the hospital's sign-in.
-    Callback(CallbackError),
-    /// The exchange of the hospital's code.
-    SignIn(SignInError),
-    /// What the hospital granted.
-    Context(ContextError),
-    /// The patient's identifier at JHE.
-    Identifier(IdentifierError),
-    /// The source at JHE.
-    Source(SourceError),
-    /// What JHE holds already.
-    Inventory(InventoryError),
-    /// The hospital's pages.
-    Pull(PullError),
-    /// JHE while records are written.
-    Stop(Stop),
+    /// What only some of the pages do.
+    Phase(Rc<dyn PhaseError>),
     /// The browser.
     Browser(BrowserError),
 }
 
-/// An error of a phase that only a connect page goes through.
+/// An error of a phase that not every page goes through.
 ///
-/// It is asked for its words here, and not in a match over all errors: so the callback page's module has none of them.
-pub trait ConnectError {
+/// It is asked for its words here, and not in a match over all errors: so each page's module has those words only that it may
+/// have to say.
+pub trait PhaseError {
     /// As [`Error::code`].
     fn code(&self) -> &'static str;
     /// As [`Error::detail`].
@@ -67,21 +52,31 @@ pub trait ConnectError {
     fn remedy(&self) -> Remedy;
     /// What became of the request, if that was it.
     fn transport(&self) -> Option<TransportError>;
+
+    /// As [`Error::may_pass`].
+    fn may_pass(&self) -> bool {
+        false
+    }
+
+    /// As [`Error::is_patients_choice`].
+    fn is_patients_choice(&self) -> bool {
+        false
+    }
 }
 
-impl fmt::Debug for dyn ConnectError {
+impl fmt::Debug for dyn PhaseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.code())
     }
 }
 
-impl PartialEq for dyn ConnectError {
+impl PartialEq for dyn PhaseError {
     fn eq(&self, other: &Self) -> bool {
         self.code() == other.code() && self.detail() == other.detail()
     }
 }
 
-impl Eq for dyn ConnectError {}
+impl Eq for dyn PhaseError {}
 
 /// What can be wrong when the callback page opens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -146,63 +141,7 @@ impl Error {
         match self {
             Error::Config(ConfigError::Missing(_)) => "config.missing",
             Error::Config(ConfigError::Malformed(_) | ConfigError::Plan(_)) => "config.malformed",
-            Error::Connect(error) => error.code(),
-            Error::Callback(error) => match error {
-                CallbackError::Launch(LaunchError::Response(error)) => match error {
-                    ResponseError::Repeated(_)
-                    | ResponseError::CodeAndError
-                    | ResponseError::NoCode => "callback.malformed",
-                    ResponseError::NoState => "callback.no_state",
-                    ResponseError::UnknownState => "callback.unknown_state",
-                    ResponseError::OtherIssuer => "callback.other_issuer",
-                    ResponseError::Server(error) => match error.error.as_str() {
-                        "access_denied" => "authorization.denied",
-                        "invalid_scope" => "authorization.invalid_scope",
-                        _ => "authorization.refused",
-                    },
-                },
-                CallbackError::Launch(LaunchError::Expired) => "callback.expired",
-                CallbackError::Launch(LaunchError::Damaged) => "callback.unknown_state",
-                CallbackError::NothingPending => "callback.nothing_pending",
-                CallbackError::Interrupted => "callback.interrupted",
-                CallbackError::OtherTab => "callback.other_tab",
-                CallbackError::OtherPatient => "callback.other_patient",
-                CallbackError::NoJheSession => "jhe.session_missing",
-            },
-            Error::SignIn(error) => match error {
-                SignInError::Transport(_) => "sign_in.unreachable",
-                SignInError::Token(TokenError::Malformed(_)) => "sign_in.malformed",
-                SignInError::Token(error) => match error.error() {
-                    "invalid_scope" => "sign_in.invalid_scope",
-                    _ => "sign_in.refused",
-                },
-            },
-            Error::Context(ContextError::NoPatient) => "sign_in.no_patient",
-            Error::Context(ContextError::NotGranted(_)) => "sign_in.no_observation_scope",
-            Error::Identifier(error) => match error {
-                IdentifierError::Conflict => "identifier.conflict",
-                IdentifierError::NotAPatient => "identifier.not_a_patient",
-                IdentifierError::SessionExpired => "jhe.session_expired",
-                IdentifierError::Refused(_) => "identifier.refused",
-                IdentifierError::Transport(_) => "identifier.unreachable",
-            },
-            Error::Source(error) => match error {
-                SourceError::DataSourceMissing(_) => "source.data_source_missing",
-                SourceError::DataSourceUnknown(_) => "source.data_source_unknown",
-                SourceError::NotAPatient(_) => "source.not_a_patient",
-                SourceError::SessionExpired => "jhe.session_expired",
-                SourceError::Refused(_) => "source.refused",
-                SourceError::Transport(_) => "source.unreachable",
-            },
-            Error::Inventory(error) | Error::Stop(Stop::NotChecked(error)) => match error {
-                InventoryError::SessionExpired => "jhe.session_expired",
-                InventoryError::Failing(_) | InventoryError::Refused(_) => "inventory.refused",
-                InventoryError::Transport(_) => "inventory.unreachable",
-            },
-            Error::Pull(error) => error.reason.code(),
-            Error::Stop(Stop::JheSessionExpired) => "jhe.session_expired",
-            Error::Stop(Stop::JheUnreachable(_)) => "jhe.unreachable",
-            Error::Stop(Stop::JheFailing(_)) => "jhe.failing",
+            Error::Phase(error) => error.code(),
             Error::Browser(error) => error.code(),
         }
     }
@@ -220,47 +159,7 @@ impl Error {
             Error::Config(ConfigError::Plan(error)) => {
                 ["the page configuration can't be used: ", error.as_str()].concat()
             }
-            Error::Connect(error) => error.detail(),
-            Error::SignIn(SignInError::Token(error)) => error.detail(),
-            Error::SignIn(SignInError::Transport(error)) => error.detail().into(),
-            Error::Callback(error) => callback_detail(error),
-            Error::Context(ContextError::NoPatient) => {
-                "expected `patient` in the token response; is launch/patient in the scope?".into()
-            }
-            Error::Context(ContextError::NotGranted(granted)) => {
-                ["expected a scope for a type that is pulled, granted: ", granted].concat()
-            }
-            Error::Identifier(error) => match error {
-                IdentifierError::Conflict => {
-                    "in JHE the identifier belongs to another patient".into()
-                }
-                IdentifierError::NotAPatient => "the JHE token is not a patient's".into(),
-                IdentifierError::SessionExpired => JHE_401.into(),
-                IdentifierError::Refused(said) => said.clone(),
-                IdentifierError::Transport(error) => error.detail().into(),
-            },
-            Error::Source(error) => match error {
-                SourceError::DataSourceMissing(said)
-                | SourceError::DataSourceUnknown(said)
-                | SourceError::NotAPatient(said)
-                | SourceError::Refused(said) => said.clone(),
-                SourceError::SessionExpired => JHE_401.into(),
-                SourceError::Transport(error) => error.detail().into(),
-            },
-            Error::Inventory(error) | Error::Stop(Stop::NotChecked(error)) => match error {
-                InventoryError::SessionExpired => JHE_401.into(),
-                InventoryError::Failing(said) | InventoryError::Refused(said) => said.clone(),
-                InventoryError::Transport(error) => error.detail().into(),
-            },
-            Error::Pull(error) => {
-                let page = number(u64::from(error.page));
-                ["page ", &page, ": ", &pull_detail(&error.reason)].concat()
-            }
-            Error::Stop(Stop::JheSessionExpired) => JHE_401.into(),
-            Error::Stop(Stop::JheUnreachable(error)) => {
-                ["writing to JHE: ", error.detail()].concat()
-            }
-            Error::Stop(Stop::JheFailing(said)) => ["writing to JHE: ", said].concat(),
+            Error::Phase(error) => error.detail(),
             Error::Browser(error) => match error {
                 BrowserError::StorageBlocked => "sessionStorage is denied or full",
                 BrowserError::Offline => "navigator.onLine is false",
@@ -281,51 +180,339 @@ impl Error {
 
     /// Is it, whatever the phase, that the device has no connection?
     pub fn is_offline(&self) -> bool {
-        let transport = match self {
-            Error::Connect(error) => return error.transport() == Some(TransportError::Offline),
-            Error::SignIn(SignInError::Transport(error))
-            | Error::Identifier(IdentifierError::Transport(error))
-            | Error::Source(SourceError::Transport(error))
-            | Error::Inventory(InventoryError::Transport(error))
-            | Error::Stop(Stop::NotChecked(InventoryError::Transport(error)))
-            | Error::Pull(PullError {
-                reason: PageError::Transport(error),
-                ..
-            })
-            | Error::Stop(Stop::JheUnreachable(error)) => error,
-            Error::Browser(error) => return *error == BrowserError::Offline,
-            _ => return false,
-        };
-        *transport == TransportError::Offline
+        match self {
+            Error::Config(_) => false,
+            Error::Phase(error) => error.transport() == Some(TransportError::Offline),
+            Error::Browser(error) => *error == BrowserError::Offline,
+        }
     }
 
     /// May it be gone if the page is loaded again? The network or a server's trouble stood in the way of a step that may be
     /// repeated.
     pub fn may_pass(&self) -> bool {
-        match self {
-            Error::Identifier(IdentifierError::Transport(_))
-            | Error::Source(SourceError::Transport(_))
-            | Error::Callback(CallbackError::OtherTab) => true,
-            Error::Identifier(IdentifierError::Refused(said))
-            | Error::Source(SourceError::Refused(said)) => {
-                said.starts_with("HTTP 5") || said.starts_with("HTTP 429")
-            }
-            _ => false,
-        }
+        matches!(self, Error::Phase(error) if error.may_pass())
     }
 
     /// Did the patient decide this? That is no failure.
     pub fn is_patients_choice(&self) -> bool {
+        matches!(self, Error::Phase(error) if error.is_patients_choice())
+    }
+}
+
+impl PhaseError for CallbackError {
+    fn code(&self) -> &'static str {
+        match self {
+            CallbackError::Launch(LaunchError::Response(error)) => match error {
+                ResponseError::Repeated(_)
+                | ResponseError::CodeAndError
+                | ResponseError::NoCode => "callback.malformed",
+                ResponseError::NoState => "callback.no_state",
+                ResponseError::UnknownState => "callback.unknown_state",
+                ResponseError::OtherIssuer => "callback.other_issuer",
+                ResponseError::Server(error) => match error.error.as_str() {
+                    DENIED => "authorization.denied",
+                    "invalid_scope" => "authorization.invalid_scope",
+                    _ => "authorization.refused",
+                },
+            },
+            CallbackError::Launch(LaunchError::Expired) => "callback.expired",
+            CallbackError::Launch(LaunchError::Damaged) => "callback.unknown_state",
+            CallbackError::NothingPending => "callback.nothing_pending",
+            CallbackError::Interrupted => "callback.interrupted",
+            CallbackError::OtherTab => "callback.other_tab",
+            CallbackError::OtherPatient => "callback.other_patient",
+            CallbackError::NoJheSession => "jhe.session_missing",
+        }
+    }
+
+    fn detail(&self) -> String {
+        match self {
+            CallbackError::Launch(LaunchError::Response(error)) => match error {
+                ResponseError::Repeated(name) => ["parameter appears twice: ", name].concat(),
+                ResponseError::CodeAndError => "the answer holds both code and error".into(),
+                ResponseError::NoCode => "the answer holds neither code nor error".into(),
+                ResponseError::NoState => "the answer holds no state".into(),
+                ResponseError::UnknownState => {
+                    "the answer's state is not pending in this tab: begun elsewhere, or used already"
+                        .into()
+                }
+                ResponseError::OtherIssuer => "the answer's iss is not the hospital's issuer".into(),
+                ResponseError::Server(error) => error.describe(),
+            },
+            CallbackError::Launch(LaunchError::Expired) => "the sign-in was begun too long ago".into(),
+            CallbackError::Launch(LaunchError::Damaged) => "the pending sign-in can't be read".into(),
+            CallbackError::NothingPending => "the page was opened without an answer".into(),
+            CallbackError::Interrupted => "the page was closed or reloaded while importing".into(),
+            CallbackError::OtherTab => {
+                "another tab of this browser holds the lock of this import".into()
+            }
+            CallbackError::OtherPatient => {
+                "the import was begun for another patient of the hospital than the one who signed in"
+                    .into()
+            }
+            CallbackError::NoJheSession => "the JHE token is not in this tab's storage".into(),
+        }
+    }
+
+    fn remedy(&self) -> Remedy {
+        remedy::of_callback(self).into()
+    }
+
+    fn transport(&self) -> Option<TransportError> {
+        None
+    }
+
+    fn may_pass(&self) -> bool {
+        *self == CallbackError::OtherTab
+    }
+
+    fn is_patients_choice(&self) -> bool {
         matches!(
             self,
-            Error::Callback(CallbackError::Launch(LaunchError::Response(ResponseError::Server(
+            CallbackError::Launch(LaunchError::Response(ResponseError::Server(
                 ServerError { error, .. }
-            )))) if error == "access_denied"
+            ))) if error == DENIED
         )
     }
 }
 
-impl ConnectError for EnrolmentError {
+/// The patient said no (RFC 6749 §4.1.2.1).
+const DENIED: &str = "access_denied";
+
+impl PhaseError for SignInError {
+    fn code(&self) -> &'static str {
+        match self {
+            SignInError::Transport(_) => "sign_in.unreachable",
+            SignInError::Token(TokenError::Malformed(_)) => "sign_in.malformed",
+            SignInError::Token(error) => match error.error() {
+                "invalid_scope" => "sign_in.invalid_scope",
+                _ => "sign_in.refused",
+            },
+        }
+    }
+
+    fn detail(&self) -> String {
+        match self {
+            SignInError::Token(error) => error.detail(),
+            SignInError::Transport(error) => error.detail().into(),
+        }
+    }
+
+    fn remedy(&self) -> Remedy {
+        remedy::of_sign_in(self).into()
+    }
+
+    fn transport(&self) -> Option<TransportError> {
+        match self {
+            SignInError::Transport(error) => Some(*error),
+            SignInError::Token(_) => None,
+        }
+    }
+}
+
+impl PhaseError for ContextError {
+    fn code(&self) -> &'static str {
+        match self {
+            ContextError::NoPatient => "sign_in.no_patient",
+            ContextError::NotGranted(_) => "sign_in.no_observation_scope",
+        }
+    }
+
+    fn detail(&self) -> String {
+        match self {
+            ContextError::NoPatient => {
+                "expected `patient` in the token response; is launch/patient in the scope?".into()
+            }
+            ContextError::NotGranted(granted) => [
+                "expected a scope for a type that is pulled, granted: ",
+                granted,
+            ]
+            .concat(),
+        }
+    }
+
+    fn remedy(&self) -> Remedy {
+        remedy::of_context(self).into()
+    }
+
+    fn transport(&self) -> Option<TransportError> {
+        None
+    }
+}
+
+impl PhaseError for IdentifierError {
+    fn code(&self) -> &'static str {
+        match self {
+            IdentifierError::Conflict => "identifier.conflict",
+            IdentifierError::NotAPatient => "identifier.not_a_patient",
+            IdentifierError::SessionExpired => "jhe.session_expired",
+            IdentifierError::Refused(_) => "identifier.refused",
+            IdentifierError::Transport(_) => "identifier.unreachable",
+        }
+    }
+
+    fn detail(&self) -> String {
+        match self {
+            IdentifierError::Conflict => "in JHE the identifier belongs to another patient".into(),
+            IdentifierError::NotAPatient => "the JHE token is not a patient's".into(),
+            IdentifierError::SessionExpired => JHE_401.into(),
+            IdentifierError::Refused(said) => said.clone(),
+            IdentifierError::Transport(error) => error.detail().into(),
+        }
+    }
+
+    fn remedy(&self) -> Remedy {
+        remedy::of_identifier(self).into()
+    }
+
+    fn transport(&self) -> Option<TransportError> {
+        match self {
+            IdentifierError::Transport(error) => Some(*error),
+            _ => None,
+        }
+    }
+
+    fn may_pass(&self) -> bool {
+        match self {
+            IdentifierError::Transport(_) => true,
+            IdentifierError::Refused(said) => is_trouble(said),
+            _ => false,
+        }
+    }
+}
+
+impl PhaseError for SourceError {
+    fn code(&self) -> &'static str {
+        match self {
+            SourceError::DataSourceMissing(_) => "source.data_source_missing",
+            SourceError::DataSourceUnknown(_) => "source.data_source_unknown",
+            SourceError::NotAPatient(_) => "source.not_a_patient",
+            SourceError::SessionExpired => "jhe.session_expired",
+            SourceError::Refused(_) => "source.refused",
+            SourceError::Transport(_) => "source.unreachable",
+        }
+    }
+
+    fn detail(&self) -> String {
+        match self {
+            SourceError::DataSourceMissing(said)
+            | SourceError::DataSourceUnknown(said)
+            | SourceError::NotAPatient(said)
+            | SourceError::Refused(said) => said.clone(),
+            SourceError::SessionExpired => JHE_401.into(),
+            SourceError::Transport(error) => error.detail().into(),
+        }
+    }
+
+    fn remedy(&self) -> Remedy {
+        remedy::of_source(self).into()
+    }
+
+    fn transport(&self) -> Option<TransportError> {
+        match self {
+            SourceError::Transport(error) => Some(*error),
+            _ => None,
+        }
+    }
+
+    fn may_pass(&self) -> bool {
+        match self {
+            SourceError::Transport(_) => true,
+            SourceError::Refused(said) => is_trouble(said),
+            _ => false,
+        }
+    }
+}
+
+/// Is this answer one of a server that has trouble, or too much to do?
+fn is_trouble(said: &str) -> bool {
+    said.starts_with("HTTP 5") || said.starts_with("HTTP 429")
+}
+
+impl PhaseError for InventoryError {
+    fn code(&self) -> &'static str {
+        match self {
+            InventoryError::SessionExpired => "jhe.session_expired",
+            InventoryError::Failing(_) | InventoryError::Refused(_) => "inventory.refused",
+            InventoryError::Transport(_) => "inventory.unreachable",
+        }
+    }
+
+    fn detail(&self) -> String {
+        match self {
+            InventoryError::SessionExpired => JHE_401.into(),
+            InventoryError::Failing(said) | InventoryError::Refused(said) => said.clone(),
+            InventoryError::Transport(error) => error.detail().into(),
+        }
+    }
+
+    fn remedy(&self) -> Remedy {
+        remedy::of_inventory(self).into()
+    }
+
+    fn transport(&self) -> Option<TransportError> {
+        match self {
+            InventoryError::Transport(error) => Some(*error),
+            _ => None,
+        }
+    }
+}
+
+impl PhaseError for PullError {
+    fn code(&self) -> &'static str {
+        self.reason.code()
+    }
+
+    fn detail(&self) -> String {
+        let page = number(u64::from(self.page));
+        ["page ", &page, ": ", &pull_detail(&self.reason)].concat()
+    }
+
+    fn remedy(&self) -> Remedy {
+        remedy::of_pull(&self.reason).into()
+    }
+
+    fn transport(&self) -> Option<TransportError> {
+        match &self.reason {
+            PageError::Transport(error) => Some(*error),
+            _ => None,
+        }
+    }
+}
+
+impl PhaseError for Stop {
+    fn code(&self) -> &'static str {
+        match self {
+            Stop::JheSessionExpired => "jhe.session_expired",
+            Stop::JheUnreachable(_) => "jhe.unreachable",
+            Stop::JheFailing(_) => "jhe.failing",
+            Stop::NotChecked(error) => error.code(),
+        }
+    }
+
+    fn detail(&self) -> String {
+        match self {
+            Stop::JheSessionExpired => JHE_401.into(),
+            Stop::JheUnreachable(error) => ["writing to JHE: ", error.detail()].concat(),
+            Stop::JheFailing(said) => ["writing to JHE: ", said].concat(),
+            Stop::NotChecked(error) => error.detail(),
+        }
+    }
+
+    fn remedy(&self) -> Remedy {
+        remedy::of_stop(self).into()
+    }
+
+    fn transport(&self) -> Option<TransportError> {
+        match self {
+            Stop::JheUnreachable(error) => Some(*error),
+            Stop::NotChecked(error) => error.transport(),
+            _ => None,
+        }
+    }
+}
+
+impl PhaseError for EnrolmentError {
     fn code(&self) -> &'static str {
         match self {
             EnrolmentError::Invitation(error) => match error {
@@ -394,7 +581,7 @@ impl ConnectError for EnrolmentError {
     }
 }
 
-impl ConnectError for BrandsError {
+impl PhaseError for BrandsError {
     fn code(&self) -> &'static str {
         match self {
             BrandsError::SessionExpired => "jhe.session_expired",
@@ -423,7 +610,7 @@ impl ConnectError for BrandsError {
     }
 }
 
-impl ConnectError for DiscoveryError {
+impl PhaseError for DiscoveryError {
     fn code(&self) -> &'static str {
         match self {
             DiscoveryError::InsecureIssuer(_) => "discovery.insecure_issuer",
@@ -512,35 +699,6 @@ impl Ending {
 
 const JHE_401: &str = "JHE answered 401: its token is expired or revoked";
 
-fn callback_detail(error: &CallbackError) -> String {
-    match error {
-        CallbackError::Launch(LaunchError::Response(error)) => match error {
-            ResponseError::Repeated(name) => ["parameter appears twice: ", name].concat(),
-            ResponseError::CodeAndError => "the answer holds both code and error".into(),
-            ResponseError::NoCode => "the answer holds neither code nor error".into(),
-            ResponseError::NoState => "the answer holds no state".into(),
-            ResponseError::UnknownState => {
-                "the answer's state is not pending in this tab: begun elsewhere, or used already"
-                    .into()
-            }
-            ResponseError::OtherIssuer => "the answer's iss is not the hospital's issuer".into(),
-            ResponseError::Server(error) => error.describe(),
-        },
-        CallbackError::Launch(LaunchError::Expired) => "the sign-in was begun too long ago".into(),
-        CallbackError::Launch(LaunchError::Damaged) => "the pending sign-in can't be read".into(),
-        CallbackError::NothingPending => "the page was opened without an answer".into(),
-        CallbackError::Interrupted => "the page was closed or reloaded while importing".into(),
-        CallbackError::OtherTab => {
-            "another tab of this browser holds the lock of this import".into()
-        }
-        CallbackError::OtherPatient => {
-            "the import was begun for another patient of the hospital than the one who signed in"
-                .into()
-        }
-        CallbackError::NoJheSession => "the JHE token is not in this tab's storage".into(),
-    }
-}
-
 fn pull_detail(reason: &PageError) -> String {
     match reason {
         PageError::SignedOut => "the EHR answered 401: its token is over".into(),
@@ -611,47 +769,42 @@ where
     }
 }
 
-macro_rules! from {
-    ($($inner:ty => $variant:ident),* $(,)?) => {$(
-        impl From<$inner> for Error {
+impl From<ConfigError> for Error {
+    fn from(error: ConfigError) -> Self {
+        Error::Config(error)
+    }
+}
+
+impl From<BrowserError> for Error {
+    fn from(error: BrowserError) -> Self {
+        Error::Browser(error)
+    }
+}
+
+macro_rules! phases {
+    ($($phase:ty),* $(,)?) => {$(
+        impl From<$phase> for Error {
             // Not inlined: it stands at every step of the pages.
             #[inline(never)]
-            fn from(error: $inner) -> Self {
-                Error::$variant(error)
+            fn from(error: $phase) -> Self {
+                Error::Phase(Rc::new(error))
             }
         }
     )*};
 }
 
-from! {
-    ConfigError => Config,
-    CallbackError => Callback,
-    SignInError => SignIn,
-    ContextError => Context,
-    IdentifierError => Identifier,
-    SourceError => Source,
-    InventoryError => Inventory,
-    PullError => Pull,
-    Stop => Stop,
-    BrowserError => Browser,
-}
-
-impl From<EnrolmentError> for Error {
-    fn from(error: EnrolmentError) -> Self {
-        Error::Connect(Rc::new(error))
-    }
-}
-
-impl From<BrandsError> for Error {
-    fn from(error: BrandsError) -> Self {
-        Error::Connect(Rc::new(error))
-    }
-}
-
-impl From<DiscoveryError> for Error {
-    fn from(error: DiscoveryError) -> Self {
-        Error::Connect(Rc::new(error))
-    }
+phases! {
+    EnrolmentError,
+    BrandsError,
+    DiscoveryError,
+    CallbackError,
+    SignInError,
+    ContextError,
+    IdentifierError,
+    SourceError,
+    InventoryError,
+    PullError,
+    Stop,
 }
 
 impl From<InvitationError> for Error {
@@ -662,7 +815,7 @@ impl From<InvitationError> for Error {
 
 impl From<LaunchError> for Error {
     fn from(error: LaunchError) -> Self {
-        Error::Callback(CallbackError::Launch(error))
+        CallbackError::Launch(error).into()
     }
 }
 

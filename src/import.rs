@@ -366,8 +366,10 @@ impl ImportRun {
             seed,
         } = review;
         let backoff = |salt: u64| Backoff::new(seed ^ salt);
-        let types = plan.types().into_iter().map(String::from);
-        let included: Rc<[String]> = types.collect();
+        let mut included = Vec::new();
+        for resource_type in plan.types() {
+            included.push(String::from(resource_type));
+        }
         // What a review noted is of no use to a copy, which has to read the same pages again.
         let mark = plan.mark() ^ u64::from(target.is_none());
         let points = match checkpoint.plan == mark && !checkpoint.pulls.is_empty() {
@@ -418,7 +420,7 @@ impl ImportRun {
             deployment,
             plan,
             mark,
-            included,
+            included: included.into(),
         };
         for point in points {
             run.add_pull(point);
@@ -537,15 +539,23 @@ impl ImportRun {
     /// Where the run goes on, if it is cut off now.
     pub fn checkpoint(&self) -> Checkpoint {
         Checkpoint {
-            pulls: self.pulls.iter().map(Pull::point).collect(),
+            pulls: self.points_by(Pull::point),
             plan: self.mark,
             held_before: self.held_before,
         }
     }
 
+    fn points_by(&self, point: fn(&Pull) -> PullPoint) -> Vec<PullPoint> {
+        let mut points = Vec::new();
+        for pull in &self.pulls {
+            points.push(point(pull));
+        }
+        points
+    }
+
     /// How it ended, or would end now.
     pub fn ending(&self) -> Ending {
-        let mut sums: Vec<PullPoint> = self.pulls.iter().map(Pull::sum).collect();
+        let mut sums = self.points_by(Pull::sum);
         let mut on_the_way = |parcel: &Parcel, count: &dyn Fn(&mut Tally)| {
             if let Some(sum) = sums.get_mut(parcel.pull) {
                 count(&mut sum.tally);
@@ -570,16 +580,18 @@ impl ImportRun {
         let tally = Tally::sum(&mut rows.iter().map(|row| &row.tally));
         let is_open = |point: &PullPoint| point.standing == Standing::Open;
         let is_left = sums.iter().any(is_open) || tally.unsettled + tally.unsent > 0;
-        let errors = self.pulls.iter().filter_map(|pull| {
-            let row = self.plan.rows.get(pull.row)?;
-            Some((row.label.clone(), pull.error.clone()?))
-        });
+        let mut pull_errors = Vec::new();
+        for pull in &self.pulls {
+            if let (Some(row), Some(error)) = (self.plan.rows.get(pull.row), &pull.error) {
+                pull_errors.push((row.label.clone(), error.clone()));
+            }
+        }
         Ending {
             purpose: self.purpose(),
             rows,
             tally,
             new_rows: self.new_rows,
-            pull_errors: errors.collect(),
+            pull_errors,
             stop: self.stop.clone(),
             stopped_by_patient: self.wish == Wish::Stop && is_left,
             points: sums,
@@ -589,6 +601,11 @@ impl ImportRun {
     /// What was found, for a chart.
     pub fn findings(&self) -> &Findings {
         &self.findings
+    }
+
+    /// The same, for who is the last to ask.
+    pub fn take_findings(&mut self) -> Findings {
+        core::mem::take(&mut self.findings)
     }
 
     fn closed(&self) -> u32 {
@@ -605,20 +622,24 @@ impl ImportRun {
         let is_checking = matches!(self.check, Check::UnderWay(_, Some(_)));
         let is_asking = self.under_way() > 0 || self.renewing.is_some();
         let is_under_way = is_checking || is_asking || !self.writing.is_empty();
-        let mut times: Vec<u64> = Vec::new();
+        let mut first: Option<u64> = None;
+        let mut await_time = |time: u64| {
+            if time > now && first.is_none_or(|first| time < first) {
+                first = Some(time);
+            }
+        };
         if let Check::Due(at) = self.check
             && self.may_check(now)
         {
-            times.push(at);
+            await_time(at);
         }
         if self.stop.is_none() && self.wish == Wish::GoOn {
-            times.extend(self.ehr_time(now));
+            await_time(self.ehr_time(now).unwrap_or(now));
             if !self.queue.is_empty() {
-                times.push(self.hold);
+                await_time(self.hold);
             }
         }
-        times.retain(|time| *time > now);
-        match times.into_iter().min() {
+        match first {
             Some(time) => Action::AwaitTime(time),
             None if is_under_way || self.wish == Wish::Pause => Action::AwaitFinish,
             None => Action::Complete,

@@ -10,7 +10,7 @@ use alloc::string::String;
 use crate::exchange::brands::{Brand, Brands, BrandsError};
 use crate::exchange::jhe::JheSession;
 use crate::http::{Answer, HttpRequest};
-use crate::text::number;
+use crate::language::{Message, Text};
 
 /// The patient has stopped typing when no key was pressed for so many milliseconds.
 pub const TYPING_MS: u64 = 250;
@@ -243,31 +243,21 @@ impl Picker {
     }
 
     /// What there is, in one line.
-    pub fn status(&self) -> String {
+    pub fn status(&self) -> Option<Message> {
         if self.is_searching() {
-            return "Searching…".into();
+            return Some(Text::PickerSearching.into());
         }
         let Some(Ok(list)) = &self.list else {
-            return String::new();
+            return None;
         };
-        let count = number(list.rows.len() as u64);
-        match (list.rows.len(), self.query.as_str()) {
-            (0, "") => "There is no hospital to choose from yet.".into(),
-            (0, query) => ["No hospital found for “", query, "”."].concat(),
-            (_, "") if list.may_be_more => [
-                "These are the first ",
-                &count,
-                " hospitals. Type a part of your hospital's name to find it.",
-            ]
-            .concat(),
-            _ if list.may_be_more => [
-                &count,
-                " hospitals found, and there may be more. If yours is not among them, type more of its name.",
-            ]
-            .concat(),
-            (1, _) => "1 hospital found.".into(),
-            _ => [&count, " hospitals found."].concat(),
-        }
+        let count = list.rows.len() as u32;
+        Some(match (count, self.query.as_str()) {
+            (0, "") => Text::PickerEmpty.into(),
+            (0, query) => Text::PickerNone.with([query.into()]),
+            (_, "") if list.may_be_more => Text::PickerFirst.counted(count),
+            _ if list.may_be_more => Text::PickerMany.counted(count),
+            _ => Text::PickerFound.counted(count),
+        })
     }
 }
 
@@ -293,6 +283,7 @@ mod tests {
     use crate::exchange::jhe::testing::jhe;
     use crate::http::TransportError;
     use crate::http::testing::json;
+    use crate::language::testing::english;
 
     const NOW: u64 = 1_790_000_000_000;
 
@@ -518,14 +509,18 @@ mod tests {
         assert!(matches!(picker.next_action(NOW), Action::AwaitPatient));
     }
 
+    fn said(picker: &Picker) -> String {
+        picker.status().map(english).unwrap_or_default()
+    }
+
     #[test]
     fn one_line_tells_what_there_is() {
         let status = |query, answer| {
             let mut picker = with_query(query);
             let (ticket, _) = asked(&mut picker, NOW).unwrap();
-            assert_eq!(picker.status(), "Searching…");
+            assert_eq!(said(&picker), "Searching…");
             picker.finish(ticket, answer);
-            picker.status()
+            said(&picker)
         };
         assert_eq!(status("", found("All", 4)), "4 hospitals found.");
         assert_eq!(status("a", found("All", 1)), "1 hospital found.");

@@ -44,6 +44,7 @@ const JHE: &str = "jhe-connect:3:jhe";
 const EHR: &str = "jhe-connect:3:ehr";
 const LAUNCH: &str = "jhe-connect:3:launch";
 const RUN: &str = "jhe-connect:3:run";
+const HOSPITAL: &str = "jhe-connect:3:hospital";
 const LAST_WRITE: &str = "jhe-connect:3:last_write";
 
 /// Where a run stands, as far as a reload needs to know.
@@ -61,7 +62,9 @@ pub struct RunRecord {
     pub code: Option<String>,
     /// Did the patient say that it is their record? Then a reload does not ask again.
     pub is_confirmed: bool,
-    /// The labels of the rows that the patient left out.
+    /// Did the patient see what there is, before anything was sent?
+    pub is_reviewed: bool,
+    /// The labels of the rows that the patient left out then.
     pub unticked: Vec<String>,
 }
 
@@ -108,6 +111,14 @@ pub fn ehr(store: &impl SessionStore, page: &Url) -> Result<Option<LaunchContext
     read(store, EHR, |stored| {
         LaunchContext::from_stored(stored, page)
     })
+}
+
+/// The FHIR base URL of the EHR to which this tab keeps the access, verbatim: all that a further sign-in there needs.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn ehr_issuer(store: &impl SessionStore) -> Result<Option<String>, StoreError> {
+    read(store, EHR, |stored| stored.get_string("issuer"))
 }
 
 /// Forgets both tokens.
@@ -169,6 +180,22 @@ pub fn take_launch(store: &impl SessionStore) -> Result<Option<PendingLaunch>, S
     Ok(launch)
 }
 
+/// Keeps the name of the hospital that the patient picked, which the page behind the sign-in can't know.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn keep_hospital(store: &impl SessionStore, name: &str) -> Result<(), StoreError> {
+    store.write(HOSPITAL, name)
+}
+
+/// The name of the hospital that the patient picked.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn hospital(store: &impl SessionStore) -> Result<Option<String>, StoreError> {
+    store.read(HOSPITAL)
+}
+
 /// Keeps where a run stands.
 ///
 /// # Errors
@@ -195,6 +222,7 @@ pub fn keep_run(store: &impl SessionStore, run: &RunRecord) -> Result<(), StoreE
     push("is_finished", run.is_finished.then_some(TRUE));
     push("needs_sign_in", run.needs_sign_in.then_some(TRUE));
     push("is_confirmed", run.is_confirmed.then_some(TRUE));
+    push("is_reviewed", run.is_reviewed.then_some(TRUE));
     push("unticked", Some(&quoted_list(&run.unticked)));
     text.push('}');
     store.write(RUN, &text)
@@ -207,20 +235,28 @@ pub fn keep_run(store: &impl SessionStore, run: &RunRecord) -> Result<(), StoreE
 pub fn run(store: &impl SessionStore) -> Result<Option<RunRecord>, StoreError> {
     read(store, RUN, |stored| {
         let count = |name| stored.get(name)?.whole_number()?.try_into().ok();
-        let pulls: Option<Vec<PullPoint>> = stored.list("pulls").map(pull_point).collect();
+        let mut pulls = Vec::new();
+        for pull in stored.list("pulls") {
+            pulls.push(pull_point(pull)?);
+        }
+        let mut unticked = Vec::new();
+        for label in stored.list("unticked") {
+            unticked.extend(label.string());
+        }
         let is_so = |name| stored.get(name).map(Json::text) == Some(TRUE);
         Some(RunRecord {
             is_finished: is_so("is_finished"),
             needs_sign_in: is_so("needs_sign_in"),
             checkpoint: Checkpoint {
-                pulls: pulls?,
+                pulls,
                 plan: stored.get("plan")?.whole_number()?,
                 held_before: count("held_before"),
             },
             new_rows: count("new_rows"),
             code: stored.get_string("code"),
             is_confirmed: is_so("is_confirmed"),
-            unticked: stored.list("unticked").filter_map(Json::string).collect(),
+            is_reviewed: is_so("is_reviewed"),
+            unticked,
         })
     })
 }
@@ -242,21 +278,13 @@ fn quoted_list(texts: &[String]) -> String {
 
 /// One search as a list: its row, its part, how it stands, the page, its counts.
 fn push_pull(text: &mut String, pull: &PullPoint) {
-    let standing = match &pull.standing {
-        Standing::Open => "open",
-        Standing::Whole => "whole",
-        Standing::Divided => "divided",
-        Standing::NotGranted => "not_granted",
-        Standing::Limited => "limited",
-        Standing::Failed(code) => code,
-    };
     let part = pull.part.map(|part| number(part as u64));
     let page = pull.page.as_deref().map(quoted);
     let row = number(pull.row as u64);
     for (before, value) in [
         ("[", row.as_str()),
         (",", part.as_deref().unwrap_or(NULL)),
-        (",", &quoted(standing)),
+        (",", &quoted(pull.standing.name())),
         (",", page.as_deref().unwrap_or(NULL)),
     ] {
         text.push_str(before);
@@ -282,14 +310,7 @@ fn pull_point(pull: Json<'_>) -> Option<PullPoint> {
     Some(PullPoint {
         row,
         part: part.map(|part| part as usize),
-        standing: match standing.as_str() {
-            "open" => Standing::Open,
-            "whole" => Standing::Whole,
-            "divided" => Standing::Divided,
-            "not_granted" => Standing::NotGranted,
-            "limited" => Standing::Limited,
-            _ => Standing::Failed(standing),
-        },
+        standing: Standing::named(standing),
         page,
         tally,
     })
@@ -298,6 +319,7 @@ fn pull_point(pull: Json<'_>) -> Option<PullPoint> {
 /// Forgets the run.
 pub fn forget_run(store: &impl SessionStore) {
     store.remove(RUN);
+    store.remove(HOSPITAL);
 }
 
 /// Notes that a write begins at the time `now`, for whatever run of this browser comes next.
@@ -477,7 +499,7 @@ mod tests {
         keep_run(&store, &run).unwrap();
         assert_eq!(
             store.read(RUN).unwrap().unwrap(),
-            r#"{"pulls":[[0,2,"pull.forbidden",null,0,0,0,0,0,0,0,0,0,0,0,0,0,0],[3,null,"open","https://ehr.example/R4?page=2",0,0,0,0,7,0,0,0,0,0,0,0,0,1]],"plan":11,"held_before":3,"new_rows":4,"code":null,"is_finished":true,"needs_sign_in":null,"is_confirmed":true,"unticked":["Labs","\"Care\" plans, ["]}"#
+            r#"{"pulls":[[0,2,"pull.forbidden",null,0,0,0,0,0,0,0,0,0,0,0,0,0,0],[3,null,"open","https://ehr.example/R4?page=2",0,0,0,0,7,0,0,0,0,0,0,0,0,1]],"plan":11,"held_before":3,"new_rows":4,"code":null,"is_finished":true,"needs_sign_in":null,"is_confirmed":true,"is_reviewed":null,"unticked":["Labs","\"Care\" plans, ["]}"#
         );
         let mut without_reasons = run.clone();
         without_reasons.checkpoint.pulls[1].tally.reasons.clear();

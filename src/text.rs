@@ -11,16 +11,12 @@ use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
 /// A number in decimal digits.
 pub fn number(value: u64) -> String {
-    let mut digits = Vec::new();
-    let mut rest = value;
-    loop {
-        digits.push(char::from(b'0' + (rest % 10) as u8));
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    digits.into_iter().rev().collect()
+    let mut digits = match value {
+        0..10 => String::new(),
+        _ => number(value / 10),
+    };
+    digits.push(char::from(b'0' + (value % 10) as u8));
+    digits
 }
 
 /// The number that is written in decimal digits.
@@ -42,6 +38,22 @@ pub fn find(text: &str, needle: &str) -> Option<usize> {
 /// Does `text` hold `needle`? Also for single characters: the standard library's `contains` brings its search along.
 pub fn contains(text: &str, needle: &str) -> bool {
     find(text, needle).is_some()
+}
+
+/// `text` before and behind the last `mark`, a sign of ASCII. The standard library's search for it reads letter by letter,
+/// and weighs a kilobyte.
+pub(crate) fn split_last(text: &str, mark: u8) -> Option<(&str, &str)> {
+    let place = text.as_bytes().iter().rposition(|byte| *byte == mark)?;
+    Some((text.get(..place)?, text.get(place + 1..)?))
+}
+
+/// `text` without the slashes that it ends with.
+pub(crate) fn without_last_slashes(text: &str) -> &str {
+    let mut bare = text;
+    while let Some(shorter) = bare.strip_suffix('/') {
+        bare = shorter;
+    }
+    bare
 }
 
 /// `text` as the beginning of a sentence: its first letter is a capital then, if it is one of ASCII.
@@ -94,6 +106,14 @@ pub(crate) fn base64_of(octets: &[u8]) -> String {
     String::from_utf8(characters).unwrap_or_default()
 }
 
+/// Into a buffer of the right length: base64's own `encode` brings 2 kB of error texts along for a case that can't be.
+fn encode(engine: &impl Engine, octets: &[u8; 32]) -> String {
+    let mut characters = [0; 43];
+    // It fails only where the buffer is too short.
+    let _ = engine.encode_slice(octets, &mut characters);
+    characters.into_iter().map(char::from).collect()
+}
+
 /// The octets of a text in base64 with the URL-safe alphabet and without padding (RFC 7515 §2). `None` for any other text.
 pub(crate) fn base64url_decode(text: &str) -> Option<Vec<u8>> {
     let mut octets = Vec::with_capacity(text.len() / 4 * 3 + 2);
@@ -116,14 +136,6 @@ pub(crate) fn base64url_decode(text: &str) -> Option<Vec<u8>> {
         octets.extend(bytes.iter().skip(1).take(count));
     }
     Some(octets)
-}
-
-/// Into a buffer of the right length: base64's own `encode` brings 2 kB of error texts along for a case that can't be.
-fn encode(engine: &impl Engine, octets: &[u8; 32]) -> String {
-    let mut characters = [0; 43];
-    // It fails only where the buffer is too short.
-    let _ = engine.encode_slice(octets, &mut characters);
-    characters.into_iter().map(char::from).collect()
 }
 
 /// Percent-encodes everything but the unreserved characters of RFC 3986 §2.3: right in a query as in a form body.
@@ -188,14 +200,12 @@ pub fn form_encode(pairs: &[(&str, &str)]) -> String {
 /// The pairs of a query, with or without its `?`, decoded as a form (`+` is a space).
 pub fn form_decode(query: &str) -> Vec<(String, String)> {
     let query = query.strip_prefix('?').unwrap_or(query);
-    query
-        .split('&')
-        .filter(|pair| !pair.is_empty())
-        .map(|pair| {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (decode(name, b' '), decode(value, b' '))
-        })
-        .collect()
+    let mut pairs = Vec::new();
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        pairs.push((decode(name, b' '), decode(value, b' ')));
+    }
+    pairs
 }
 
 /// The value of the parameter `name`, or the name itself where it is repeated.
@@ -218,6 +228,7 @@ pub(crate) struct Repeated(pub(crate) String);
 mod tests {
     use alloc::string::ToString;
 
+    use base64::engine::general_purpose::STANDARD;
     use proptest::prelude::*;
 
     use super::*;
@@ -236,6 +247,20 @@ mod tests {
         assert_eq!(find("json", "json"), Some(0));
         assert!(!contains("jso", "json"));
         assert!(!contains("", "json"));
+    }
+
+    #[test]
+    fn a_text_is_split_at_the_last_mark() {
+        assert_eq!(split_last("é/b/c", b'/'), Some(("é/b", "c")));
+        assert_eq!(split_last("/", b'/'), Some(("", "")));
+        assert_eq!(split_last("abc", b'/'), None);
+    }
+
+    #[test]
+    fn only_slashes_at_the_end_go() {
+        assert_eq!(without_last_slashes("/a/b//"), "/a/b");
+        assert_eq!(without_last_slashes("//"), "");
+        assert_eq!(without_last_slashes("a"), "a");
     }
 
     #[test]
@@ -301,7 +326,7 @@ mod tests {
     proptest! {
         #[test]
         fn documents_are_encoded_as_the_crate_does(octets: Vec<u8>) {
-            let expected = base64::engine::general_purpose::STANDARD.encode(&octets);
+            let expected = STANDARD.encode(&octets);
             prop_assert_eq!(base64_of(&octets), expected);
         }
 

@@ -4,7 +4,7 @@
 use alloc::string::String;
 use core::fmt;
 
-use crate::text::contains;
+use crate::text::{contains, without_last_slashes};
 
 /// An absolute `http:` or `https:` URL without user information, as its parser normalised it.
 #[derive(Clone, PartialEq, Eq)]
@@ -114,7 +114,7 @@ impl Url {
     /// As [`Url::parse`].
     pub fn below(&self, path: &str) -> Result<Self, UrlError> {
         let base = self.without_query();
-        Self::parse(&[base.trim_end_matches('/'), "/", path].concat())
+        Self::parse(&[without_last_slashes(&base), "/", path].concat())
     }
 
     /// Reads `link`, found in a document that came from `found_at`, and lets it pass only if it leads to the same
@@ -127,7 +127,7 @@ impl Url {
     /// [`UrlError::Elsewhere`], or as [`Url::parse`].
     pub fn confine(&self, link: &str, found_at: &Url) -> Result<Self, UrlError> {
         let url = found_at.join(link)?;
-        let base_path = self.path.trim_end_matches('/');
+        let base_path = without_last_slashes(&self.path);
         let below = url.path.strip_prefix(base_path);
         let confined = match below {
             Some("") => true,

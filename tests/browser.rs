@@ -5,6 +5,7 @@
 
 use jhe_connect::browser::client::{authorize, ready};
 use jhe_connect::browser::facade::{finish_page, sign_in_again, start_page};
+use jhe_connect::language::{SECTIONS, compiled};
 use js_sys::{Object, Promise, Reflect};
 use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::JsFuture;
@@ -32,20 +33,32 @@ async fn end(element: &Element) -> String {
     panic!("still working: {:?}", element.text_content());
 }
 
+/// The code and the message that a promise is rejected with.
 async fn rejection(promise: Promise) -> (String, String) {
     let error = JsFuture::from(promise).await.unwrap_err();
     let text = |name: &str| {
         let value = Reflect::get(&error, &name.into()).unwrap();
         value.as_string().unwrap()
     };
-    assert!(!text("message").is_empty() && !text("nextStep").is_empty());
-    (text("code"), text("explanation"))
+    (text("code"), text("message"))
+}
+
+/// English, as the bundle has it, for a module.
+fn english() -> String {
+    let source = include_str!("../www/languages/en.json");
+    let sections: Vec<_> = SECTIONS.iter().map(|(name, _)| *name).collect();
+    compiled(source, "en", &[], "m", &sections).unwrap()
 }
 
 #[wasm_bindgen_test]
 async fn a_connect_page_without_configuration_says_what_is_missing() {
     let out = element();
-    start_page(out.clone(), r#"{"scope":"s"}"#.into(), JsValue::UNDEFINED);
+    start_page(
+        out.clone(),
+        r#"{"scope":"s"}"#.into(),
+        &english(),
+        JsValue::UNDEFINED,
+    );
     assert_eq!(end(&out).await, "config.missing");
     let text = out.text_content().unwrap();
     assert!(text.contains("iss, clientId, dataSourceId"), "{text}");
@@ -63,7 +76,7 @@ async fn jhes_template_hands_an_object_over() {
     ] {
         Reflect::set(&config, &name.into(), &value.into()).unwrap();
     }
-    start_page(out.clone(), config.into(), JsValue::UNDEFINED);
+    start_page(out.clone(), config.into(), &english(), JsValue::UNDEFINED);
     assert_eq!(end(&out).await, "invitation.missing");
 }
 
@@ -71,25 +84,25 @@ async fn jhes_template_hands_an_object_over() {
 async fn a_sign_in_begins_again_only_where_a_run_is_kept() {
     let out = element();
     let config = r#"{"iss":"https://ehr.example/R4","clientId":"C","scope":"launch/patient","dataSourceId":"7"}"#;
-    sign_in_again(out.clone(), config.into());
+    sign_in_again(out.clone(), config.into(), &english());
     assert_eq!(end(&out).await, "callback.interrupted");
 }
 
 #[wasm_bindgen_test]
 async fn a_callback_page_without_an_answer_has_nothing_to_do() {
     let out = element();
-    finish_page(out.clone(), "{}".into());
+    finish_page(out.clone(), "{}".into(), &english());
     assert_eq!(end(&out).await, "callback.nothing_pending");
 }
 
 #[wasm_bindgen_test]
 async fn authorize_names_the_options_that_are_missing() {
-    let (code, explanation) = rejection(authorize(JsValue::UNDEFINED)).await;
+    let (code, message) = rejection(authorize(JsValue::UNDEFINED)).await;
     assert_eq!(code, "config.malformed");
-    assert!(!explanation.is_empty());
-    let (code, explanation) = rejection(authorize(Object::new().into())).await;
+    assert!(!message.is_empty());
+    let (code, message) = rejection(authorize(Object::new().into())).await;
     assert_eq!(code, "config.missing");
-    assert!(explanation.contains("iss, clientId, scope, redirectUri"));
+    assert!(message.contains("iss, clientId, scope, redirectUri"));
 }
 
 #[wasm_bindgen_test]

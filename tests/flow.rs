@@ -31,11 +31,11 @@ mod flow {
 use std::collections::BTreeSet;
 
 use jhe_connect::error::Error;
-use jhe_connect::exchange::deployment::MYCHART;
 use jhe_connect::import::{QUIET_MS, Verdict, WayOn};
+use jhe_connect::language::{Text, label};
+use jhe_connect::receipt::Account;
 use jhe_connect::session;
 use jhe_connect::smart::launch::PENDING_LIMIT_MS;
-use jhe_connect::summary::{Summary, report};
 use sandbox::{
     AuthorizeError, Document, FHIR_BASE, FIRST_PATIENT, Fault, Layout, Match, NextLink,
     PATIENT_WITHOUT_LOGIN, Peculiarity, SECOND_PATIENT, Server, Vendor,
@@ -65,9 +65,11 @@ fn every_lab_arrives_once_as_the_hospital_has_it() {
     assert!(labs.iter().any(|lab| lab.contains(r#""value":7.10"#)));
     assert_eq!(import.ending.verdict(), Verdict::Complete);
     assert_eq!(import.patient, journey.patient_id());
-    let summary = Summary::of(&import.ending.rows, None, &MYCHART);
-    assert_eq!(summary.headline, format!("Labs: {} records", labs.len()));
-    assert_eq!(summary.not_saved, None);
+    let account = import.account();
+    let told = Text::Records.counted(labs.len() as u32);
+    let line = Text::Kind.with([label("Labs"), told.into()]);
+    assert_eq!(account.kinds(), [line]);
+    assert!(account.troubles().is_empty());
 }
 
 #[test]
@@ -350,8 +352,13 @@ fn the_report_accounts_for_every_record_names_every_reason_and_holds_no_secret()
     let tally = &import.ending.tally;
     let errors = import.ending.errors();
     let lines: Vec<_> = errors.iter().flatten().map(ToString::to_string).collect();
-    let servers = [journey.tab.sandbox.jhe(), iss.as_str()];
-    let report = report(&import.ending.rows, &lines, servers);
+    let account = Account {
+        errors: lines,
+        jhe: journey.tab.sandbox.jhe().into(),
+        ehr: iss,
+        ..import.account()
+    };
+    let report = account.report("");
     let count = |what: &str| -> u32 {
         // A line that would say nothing is left out.
         between(&report, &format!("{what}: "), "\n")

@@ -8,30 +8,115 @@
   'use strict';
 
   // <shared>
+  // By language: what is said where the module can't.
   const TEXTS = __LOADER_TEXTS__;
   const folder = new URL('__ASSET_FOLDER__', document.currentScript.src).href;
   // Each page has a module of its own, so that none waits for what only the other needs.
   const CONNECT = 'jhe-connect';
   const CALLBACK = 'jhe-connect-callback';
+  const RECEIPT = 'jhe-connect-receipt';
   const loading = {};
+  // Kept for this tab, so that the page behind the hospital speaks as this one did.
+  const CHOICE = 'jhe-connect:language';
+  let language = 'en';
+  let settings = {};
 
   async function startPage(out, config, picker) {
+    prepare(out, config);
     await call(CONNECT, 'startPage', out, config, picker);
     prefetch(CALLBACK);
   }
 
-  function finishPage(out, config) {
+  async function finishPage(out, config) {
+    prepare(out, config);
     if (out) {
       out.addEventListener('jhe-connect-sign-in', function () {
         call(CONNECT, 'signInAgain', out, config);
       });
+      out.addEventListener('jhe-connect-receipt', function (event) {
+        showReceipt(out, event.detail);
+      });
     }
-    return call(CALLBACK, 'finishPage', out, config);
+    await call(CALLBACK, 'finishPage', out, config);
+    prefetch(RECEIPT);
+  }
+
+  function prepare(out, config) {
+    try {
+      settings = (typeof config === 'string' ? JSON.parse(config) : config) || {};
+    } catch (_) {
+      // The module says what is wrong with it.
+    }
+    language = firstLanguage();
+    if (out) {
+      out.addEventListener('jhe-connect-language', function (event) {
+        speak(out, event.detail);
+      });
+    }
+  }
+
+  // What the patient chose in this tab, else what the study chose, else the browser's first language that there is.
+  function firstLanguage() {
+    let chosen;
+    try {
+      chosen = sessionStorage.getItem(CHOICE);
+    } catch (_) {}
+    const wanted = [chosen, settings.language].concat(navigator.languages || [navigator.language], ['en']);
+    const tags = Object.keys(TEXTS);
+    for (const tag of wanted) {
+      const exact = String(tag).toLowerCase();
+      const found = tags.find(function (known) {
+        return known.toLowerCase() === exact || known.toLowerCase() === exact.split('-')[0];
+      });
+      if (found) {
+        return found;
+      }
+    }
+  }
+
+  // Another language: each module on the page gets its texts and says everything again.
+  async function speak(out, tag) {
+    try {
+      const texts = await Promise.all(
+        Object.keys(loading).map(function (name) {
+          return textsOf(name, tag);
+        }),
+      );
+      language = tag;
+      texts.forEach(function (text) {
+        out.dispatchEvent(new CustomEvent('jhe-connect-speak', { detail: text }));
+      });
+      sessionStorage.setItem(CHOICE, tag);
+    } catch (error) {
+      // The page goes on in the language that it has.
+      console.error('jhe-connect: ' + describe(error));
+    }
+  }
+
+  async function textsOf(name, tag) {
+    const response = await fetch(folder + tag + '.' + name + '.json');
+    if (!response.ok) {
+      throw new Error(tag + '.' + name + '.json was answered with status ' + response.status);
+    }
+    return response.text();
+  }
+
+  // What is below the counts: the page is complete without it.
+  async function showReceipt(out, data) {
+    try {
+      const texts = textsOf(RECEIPT, language);
+      texts.catch(function () {});
+      const module = await load(RECEIPT);
+      module.showReceipt(out.querySelector('.jc-receipt'), out, data, await texts);
+    } catch (error) {
+      delete loading[RECEIPT];
+      console.error('jhe-connect: ' + describe(error));
+    }
   }
 
   // While this page waits for others: the patient who comes back waits less. What is not there by then is loaded then.
   function prefetch(name) {
-    [name + '_bg.wasm', name + '.js'].forEach(async function (file) {
+    [name + '_bg.wasm', name + '.js', language + '.' + name + '.json'].forEach(async function (file) {
       try {
         const response = await fetch(folder + file, { priority: 'low' });
         // A browser keeps what was read to its end.
@@ -89,8 +174,11 @@
     window.addEventListener('error', aborted);
     window.addEventListener('unhandledrejection', aborted);
     try {
+      // Asked for beside the module, not after it.
+      const texts = textsOf(name, language);
+      texts.catch(function () {});
       const module = await load(name);
-      return await module[entry](out, config, picker);
+      return await module[entry](out, config, await texts, picker);
     } catch (error) {
       explain(out, error);
     }
@@ -107,17 +195,33 @@
     const remedy = document.createElement('div');
     remedy.className = 'jc-remedy';
     remedy.setAttribute('role', 'alert');
-    append(remedy, 'h2', TEXTS[code].heading);
-    append(remedy, 'p', TEXTS[code].explanation);
-    append(remedy, 'p', TEXTS[code].next_step).className = 'jc-next-step';
+    const texts = TEXTS[language];
+    append(remedy, 'h2', texts[code][0]);
+    append(remedy, 'p', texts[code][1]);
+    append(remedy, 'p', texts[code][2]).className = 'jc-next-step';
+    leadToAPerson(remedy);
     const details = append(remedy, 'details', '');
-    append(details, 'summary', 'Details for the study team');
+    append(details, 'summary', texts.details);
     append(details, 'code', exact);
     out.textContent = '';
     out.classList.add('jhe-connect');
+    out.lang = language;
     out.appendChild(remedy);
     out.setAttribute('data-jhe-connect', 'failed');
     out.setAttribute('data-jhe-connect-code', code);
+  }
+
+  // The study's contact, as far as it is configured. An address is its own text, so that none has to be translated.
+  function leadToAPerson(parent) {
+    const contact = (settings.study || {}).contact || {};
+    [
+      ['mailto:', contact.email],
+      ['tel:', contact.phone],
+    ].forEach(function (way) {
+      if (way[1]) {
+        append(append(parent, 'p', ''), 'a', way[1]).href = way[0] + encodeURI(way[1]);
+      }
+    });
   }
 
   // What a browser says of WebAssembly that a policy or a protection mode forbids: a CompileError whose message names the
@@ -130,7 +234,7 @@
     if (isForbidden) {
       return 'browser.no_webassembly';
     }
-    return error && error.code in TEXTS ? error.code : 'browser.load_failed';
+    return error && error.code in TEXTS.en ? error.code : 'browser.load_failed';
   }
 
   // Name and message only, without any query: a stack trace quotes the page's URL, which carries the invitation.

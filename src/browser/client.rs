@@ -23,13 +23,11 @@ use crate::browser::value::json;
 use crate::browser::{location, platform};
 use crate::config::AuthorizeOptions;
 use crate::error::{CallbackError, Error, Failure};
-use crate::exchange::deployment::MYCHART;
 use crate::fhir::pager::Pager;
 use crate::fhir::search::Search;
 use crate::import::{PullError, pages};
 use crate::json::{Json, object};
 use crate::oauth::authorization::AuthorizationResponse;
-use crate::remedy::Remedy;
 use crate::smart::context::LaunchContext;
 use crate::text::number;
 
@@ -86,12 +84,8 @@ export interface Client {
 
 /** What the promises are rejected with. */
 export interface ConnectError extends Error {
-  /** Stable, such as `discovery.no_s256`. */
+  /** Stable, such as `discovery.no_s256`. What the patient is to read about it is the page's own. */
   code: string;
-  /** For the patient, in plain words. */
-  heading: string;
-  explanation: string;
-  nextStep: string;
 }
 "#;
 
@@ -158,14 +152,8 @@ fn promise(outcome: Outcome) -> Promise {
 }
 
 fn rejection(error: &Error) -> JsValue {
-    let remedy = Remedy::of(error, MYCHART.portal);
     let told = js_sys::Error::new(&error.detail());
-    let members = object(&[
-        ("code", error.code()),
-        ("heading", &remedy.heading),
-        ("explanation", &remedy.explanation),
-        ("nextStep", remedy.next_step),
-    ]);
+    let members = object(&[("code", error.code())]);
     Object::assign(&told, parsed(&members).unchecked_ref());
     told.into()
 }

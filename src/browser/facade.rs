@@ -1,7 +1,9 @@
 //! What JHE's pages and the plain pages call. Other pages have `client`, in a module of its own.
 
+#[cfg(any(feature = "connect", feature = "callback"))]
 use alloc::boxed::Box;
 
+#[cfg(any(feature = "connect", feature = "callback"))]
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 use web_sys::Element;
@@ -10,7 +12,11 @@ use web_sys::Element;
 use crate::browser::callback;
 #[cfg(feature = "connect")]
 use crate::browser::connect;
+#[cfg(any(feature = "connect", feature = "callback"))]
 use crate::browser::platform::spawn;
+#[cfg(feature = "receipt")]
+use crate::browser::receipt;
+#[cfg(any(feature = "connect", feature = "callback"))]
 use crate::browser::value::json;
 use crate::browser::view::View;
 
@@ -81,16 +87,17 @@ export interface HospitalPicker {
 }
 "#;
 
-/// Starts a connect page in `out`. `picker` has the elements of a page that keeps some ready for the patient to pick a
-/// hospital.
+/// Starts a connect page in `out`, in the language of `texts`, which are of a file beside the module. `picker` has the
+/// elements of a page that keeps some ready for the patient to pick a hospital.
 #[cfg(feature = "connect")]
 #[wasm_bindgen(js_name = startPage)]
 pub fn start_page(
     out: Element,
     #[wasm_bindgen(unchecked_param_type = "PageConfig | string")] config: JsValue,
+    texts: &str,
     #[wasm_bindgen(unchecked_optional_param_type = "HospitalPicker")] picker: JsValue,
 ) {
-    if let Some(view) = View::new(out) {
+    if let Some(view) = View::new(out, texts) {
         spawn(Box::pin(connect::run(view, json(&config), picker)));
     }
 }
@@ -101,21 +108,33 @@ pub fn start_page(
 pub fn sign_in_again(
     out: Element,
     #[wasm_bindgen(unchecked_param_type = "PageConfig | string")] config: JsValue,
+    texts: &str,
 ) {
-    if let Some(view) = View::new(out) {
+    if let Some(view) = View::new(out, texts) {
         spawn(Box::pin(connect::run_again(view, json(&config))));
     }
 }
 
 /// Goes on, on a callback page, in `out`. Where it can't go on before the patient has signed in again, `out` gets the
-/// event `jhe-connect-sign-in`, for which the connect page's module has `signInAgain`.
+/// event `jhe-connect-sign-in`, for which the connect page's module has `signInAgain`; when an import has ended, the event
+/// `jhe-connect-receipt`, whose detail is for `showReceipt`.
 #[cfg(feature = "callback")]
 #[wasm_bindgen(js_name = finishPage)]
 pub fn finish_page(
     out: Element,
     #[wasm_bindgen(unchecked_param_type = "PageConfig | string")] config: JsValue,
+    texts: &str,
 ) {
-    if let Some(view) = View::new(out) {
+    if let Some(view) = View::new(out, texts) {
         spawn(Box::pin(callback::run(view, json(&config))));
+    }
+}
+
+/// Shows in `place`, inside the page's element `out`, what an import brought. `data` is what the event has told.
+#[cfg(feature = "receipt")]
+#[wasm_bindgen(js_name = showReceipt)]
+pub fn show_receipt(place: Element, out: Element, data: &str, texts: &str) {
+    if let Some(view) = View::below(out, place, texts) {
+        receipt::show(&view, data);
     }
 }

@@ -42,8 +42,8 @@ async fn carry(request: HttpRequest) -> Answer {
     let response = request.send().await;
     let response = response.map_err(|_| limit.failure(TransportError::Unreachable))?;
     let announced = response.headers().get("Content-Length");
-    let announced = announced.and_then(|field| field.parse::<u32>().ok());
-    if announced.is_some_and(|octets| octets > limit_octets) {
+    let announced = announced.and_then(|field| whole_number(&field));
+    if announced.is_some_and(|octets| octets > u64::from(limit_octets)) {
         return Err(TransportError::TooLong);
     }
     let body = match is_head_only {

@@ -1,54 +1,50 @@
 //! What the connect page and the callback page share.
 
-use crate::browser::platform::Listener;
+use crate::browser::platform;
 use crate::browser::storage::TabStore;
-use crate::browser::view::{Stage, View};
-use crate::browser::{location, platform};
+use crate::browser::view::View;
 use crate::config::PageConfig;
 use crate::error::{Error, Failure};
-use crate::remedy::GO_ON;
+use crate::language::{Message, Text};
+use crate::screen::{Act, Screen};
 use crate::session;
 use crate::url::Url;
 
-/// The configuration of a page, by which the hospital's portal has its name from here on.
+/// The configuration of a page, by which the study and the hospital's portal have their names from here on.
 pub(crate) fn configuration(view: &View, config: &str, page: &Url) -> Result<PageConfig, Failure> {
     let config = PageConfig::parse(config, page)?;
-    view.names_portal(config.deployment.portal);
+    view.introduce(&config);
     Ok(config)
 }
 
 /// Tells the patient how a page ended.
 pub(crate) fn end(view: &View, result: Result<(), Failure>) {
     if let Err(Failure(error)) = result {
-        fail(view, &error);
+        // Nobody goes on from here in this tab, so that no token has to wait for it.
+        if let Ok(store) = TabStore::open() {
+            session::forget_tokens(&store);
+        }
+        fail(view, &error, None, &[]);
     }
 }
 
-fn fail(view: &View, error: &Error) {
+/// Tells the patient what went wrong, and that it may be gone: `next_step` in place of the usual one, and these buttons.
+pub(crate) fn fail(
+    view: &View,
+    error: &Error,
+    next_step: Option<Message>,
+    ways_on: &[(Act, Text)],
+) {
     if !error.is_patients_choice() {
         log(error);
     }
-    let store = TabStore::open();
-    let goes_on = error.may_pass()
-        && store
-            .as_ref()
-            .is_ok_and(|store| matches!(session::run(store), Ok(Some(_))));
-    view.error(error, goes_on.then_some(GO_ON));
-    match store {
-        _ if goes_on => offer_another_try(view),
-        // Nobody goes on from here in this tab, so that no token has to wait for it.
-        Ok(store) => session::forget_tokens(&store),
-        Err(_) => {}
+    let mut screen = Screen::of_error(error, next_step);
+    for (act, label) in ways_on {
+        screen = screen.offering(*act, *label);
     }
-    view.stage(Stage::Failed);
+    view.show(&screen);
 }
 
 pub(crate) fn log(error: &Error) {
     platform::log_error(&["jhe-connect ", &error.line()].concat());
-}
-
-/// A reload goes on where the run ended, and the browser does it itself when it is online again.
-pub(crate) fn offer_another_try(view: &View) {
-    view.action("Try again", location::reload);
-    Listener::new("online", |_| location::reload()).forever();
 }

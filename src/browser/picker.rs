@@ -21,13 +21,16 @@ use crate::browser::fetch::send;
 use crate::browser::location;
 use crate::browser::pages::log;
 use crate::browser::platform::{Listener, Timer, now};
-use crate::browser::view::{Stage, View, set};
+use crate::browser::view::{View, set};
 use crate::error::{Error, Failure};
 use crate::exchange::brands::{Brand, BrandsError};
 use crate::exchange::jhe::JheSession;
-use crate::http::{Answer, TransportError};
+use crate::http::Answer;
+use crate::language::{Text, Value};
 use crate::picker::{Action, Picker, Ticket};
-use crate::remedy::ASK_AGAIN;
+use crate::remedy::Remedy;
+use crate::screen::{Part, after_error};
+use crate::screens;
 use crate::text::number;
 
 /// Lets the patient pick one of the hospitals that JHE knows at `path`, in the elements that the page hands over or in
@@ -35,26 +38,23 @@ use crate::text::number;
 pub(crate) async fn pick(
     view: &View,
     handed: &JsValue,
-    jhe: JheSession,
+    jhe: Rc<JheSession>,
     path: &'static str,
 ) -> Result<Brand, Failure> {
-    view.step("Choosing your hospital");
-    view.stage(Stage::Choosing);
+    if let Some(container) = usable(handed) {
+        view.stand_before(&container);
+    }
+    view.show(&screens::choosing());
     let query = location::kept_query();
     let search = Rc::new(Search {
-        picker: RefCell::new(Picker::new(Rc::new(jhe), path, &query)),
+        picker: RefCell::new(Picker::new(jhe, path, &query)),
         has_changed: Cell::new(false),
         waker: Cell::new(None),
     });
-    // There are always elements where there is a page.
-    let combobox = Combobox::new(view, handed, &query, &search);
-    let mut combobox = combobox.ok_or(BrandsError::Transport(TransportError::Unreachable))?;
+    let mut combobox = Combobox::new(view, handed, &query, &search);
     let end = combobox.perform(&search).await;
-    combobox.close(end.as_ref().ok());
-    view.stage(Stage::Working);
-    let brand = end?;
-    view.step(&["You chose ", &brand.full_name()].concat());
-    Ok(brand)
+    combobox.close();
+    Ok(end?)
 }
 
 /// The search, shared with the listeners.
@@ -106,27 +106,26 @@ struct Combobox<'a> {
 const LIST: &str = "jc-options";
 
 impl<'a> Combobox<'a> {
-    fn new(view: &'a View, handed: &JsValue, query: &str, search: &Rc<Search>) -> Option<Self> {
-        let container = part::<HtmlDivElement>(handed, "container");
-        let container = match container.filter(|container| container.is_connected()) {
+    fn new(view: &'a View, handed: &JsValue, query: &str, search: &Rc<Search>) -> Self {
+        let container = match usable(handed) {
             Some(container) => {
-                container.class_list().add_1("jc-card").ok()?;
-                container.into()
+                mark_as(&container, "jc-card");
+                container
             }
-            None => view.place()?,
+            None => view.place(""),
         };
         let is_inside = |element: &Element| container.contains(Some(element));
         let results = part::<HtmlDivElement>(handed, "results").map(Element::from);
         let results = match results.filter(is_inside) {
             Some(results) => results,
-            None => view.add(&container, "div", "", "")?,
+            None => view.element(&container, "div", ""),
         };
         let input = part::<HtmlInputElement>(handed, "input").map(Element::from);
         let input = match input.filter(is_inside) {
             Some(input) => input,
             None => {
-                let input = view.add(&container, "input", "", "")?;
-                results.before_with_node_1(&input).ok()?;
+                let input = view.element(&container, "input", "");
+                stand_before(&results, &input);
                 input
             }
         };
@@ -136,14 +135,9 @@ impl<'a> Combobox<'a> {
         }
         let is_labelled = input.labels().is_some_and(|labels| labels.length() > 0);
         if !is_labelled && !input.has_attribute("aria-label") {
-            let label = view.add(
-                &container,
-                "label",
-                "jc-label",
-                "Find your hospital by its name or city",
-            )?;
+            let label = view.add(&container, "label", "jc-label", Text::PickerLabel);
             set(&label, "for", &input.id());
-            input.before_with_node_1(&label).ok()?;
+            stand_before(&input, &label);
         }
         for (name, value) in [
             // A field of the type `search` may not be a combobox (ARIA in HTML §4).
@@ -164,36 +158,29 @@ impl<'a> Combobox<'a> {
         mark(&input, "disabled", false);
         input.set_value(query);
         results.set_text_content(None);
-        let status = view.add(&results, "p", "jc-found", "")?;
+        let status = view.element(&results, "p", "jc-found");
         set(&status, "role", "status");
-        let list = view.add(&results, "div", LIST, "")?;
+        let list = view.element(&results, "div", LIST);
         set(&list, "id", LIST);
         set(&list, "role", "listbox");
-        set(&list, "aria-label", "Hospitals");
-        let trouble = view.add(&results, "div", "jc-trouble", "")?;
+        view.label(&list, Text::PickerList);
+        let trouble = view.element(&results, "div", "jc-trouble");
         set(&trouble, "aria-live", "polite");
-        let missing = view.add(&results, "details", "jc-missing", "")?;
+        let missing = view.element(&results, "details", "jc-missing");
         for (name, text) in [
-            ("summary", "My hospital is not here"),
-            (
-                "p",
-                "Try the name of the health system or the city, as it stands on your patient portal (the site or app \
-                 where you see your results).",
-            ),
-            (
-                "p",
-                "If it is not listed, your study team can say whether it can be added. Nothing was shared.",
-            ),
+            ("summary", Text::PickerMissing),
+            ("p", Text::PickerMissingTry),
+            ("p", Text::PickerMissingTeam),
         ] {
-            view.add(&missing, name, "", text)?;
+            view.add(&missing, name, "", text);
         }
-        for (element, class) in [(&container, "jc-picker"), (&input, "jc-search")] {
-            element.class_list().add_1(class).ok()?;
-        }
+        view.add_parts(&missing, &[Part::Help]);
+        mark_as(&container, "jc-picker");
+        mark_as(&input, "jc-search");
         show(&missing, false);
         show(&container, true);
         let listeners = listen(&input, search);
-        Some(Combobox {
+        Combobox {
             view,
             container,
             input,
@@ -206,7 +193,7 @@ impl<'a> Combobox<'a> {
             revision: 0,
             rows: Vec::new(),
             again: None,
-        })
+        }
     }
 
     /// Performs the search to its end.
@@ -253,10 +240,8 @@ impl Combobox<'_> {
             self.fill(picker, search);
         }
         let status = picker.status();
-        // What does not change is not announced again.
-        if self.status.text_content().as_ref() != Some(&status) {
-            self.status.set_text_content(Some(&status));
-        }
+        self.view
+            .say_in(&self.status, status.map_or("".into(), Value::from));
         show(&self.list, picker.is_expanded());
         set(&self.list, "aria-busy", truth(picker.is_searching()));
         set(&self.input, "aria-expanded", truth(picker.is_expanded()));
@@ -279,9 +264,7 @@ impl Combobox<'_> {
         self.list.set_text_content(None);
         self.trouble.set_text_content(None);
         for (index, brand) in picker.brands().iter().enumerate() {
-            let Some(row) = self.view.add(&self.list, "div", "jc-option", "") else {
-                return;
-            };
+            let row = self.view.element(&self.list, "div", "jc-option");
             set(&row, "id", &["jc-option-", &number(index as u64)].concat());
             set(&row, "role", "option");
             for (class, text) in [
@@ -289,7 +272,7 @@ impl Combobox<'_> {
                 ("jc-facility", &brand.facility),
                 ("jc-address", &brand.address),
             ] {
-                self.view.add(&row, "div", class, text);
+                self.view.add(&row, "div", class, text.as_str());
             }
             let listener = on_click(&row, search, Box::new(move |picker| picker.pick(index)));
             self.rows.push((row, listener));
@@ -297,30 +280,34 @@ impl Combobox<'_> {
         if let Some(error) = picker.failure() {
             let error = Error::from(error.clone());
             log(&error);
-            self.view.explain(&self.trouble, &error, Some(ASK_AGAIN));
-            let button = self
-                .view
-                .add(&self.trouble, "button", "jc-action", "Try again");
-            self.again = button.map(|button| {
-                set(&button, "type", "button");
-                on_click(&button, search, Box::new(Picker::hurry))
-            });
+            let remedy = Remedy::of(&error);
+            self.view.add_section(&self.trouble, remedy.heading);
+            self.view.add(&self.trouble, "p", "", remedy.explanation);
+            let (view, trouble) = (self.view, &self.trouble);
+            let mut parts = after_error(&error, remedy.next_step);
+            let for_help = parts.split_off(1);
+            // What to do speaks of "the button below".
+            view.add_parts(trouble, &parts);
+            let button = view.add_button(trouble, "jc-action", "ask-again", Text::TryAgain);
+            self.again = Some(on_click(&button, search, Box::new(Picker::hurry)));
+            view.add_parts(trouble, &for_help);
         }
         show(&self.missing, picker.failure().is_none());
         mark(&self.missing, "open", picker.found_none());
     }
 
-    /// The list goes; the field shows what was picked.
-    fn close(self, picked: Option<&Brand>) {
+    /// The list goes, and the page's own elements with it.
+    fn close(self) {
         self.results.set_text_content(None);
-        match picked {
-            Some(brand) => {
-                self.input.set_value(brand.place_name());
-                mark(&self.input, "disabled", true);
-            }
-            None => show(&self.container, false),
-        }
+        show(&self.container, false);
     }
+}
+
+/// The element that the page keeps for all of it.
+fn usable(handed: &JsValue) -> Option<Element> {
+    let container = part::<HtmlDivElement>(handed, "container");
+    let container = container.filter(|container| container.is_connected());
+    container.map(Element::from)
 }
 
 /// What the page hands over under this name, if it can be used.
@@ -390,6 +377,17 @@ fn show(element: &Element, is_shown: bool) {
 fn mark(element: &Element, name: &str, is_marked: bool) {
     // Fails only for a name that is no attribute name.
     let _ = element.toggle_attribute_with_force(name, is_marked);
+}
+
+/// Gives an element one more class.
+fn mark_as(element: &Element, class: &str) {
+    // Fails only for what can't be a class.
+    let _ = element.class_list().add_1(class);
+}
+
+fn stand_before(element: &Element, other: &Element) {
+    // Fails only where there is no parent.
+    let _ = element.before_with_node_1(other);
 }
 
 fn truth(is: bool) -> &'static str {

@@ -1,7 +1,9 @@
 //! The edge in a real browser: storage, network, address bar and view.
 
 use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
 use alloc::rc::Rc;
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::Cell;
 
@@ -9,33 +11,39 @@ use js_sys::Promise;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
-use web_sys::Element;
+use web_sys::{CustomEvent, CustomEventInit, Element, HtmlElement};
 
+use crate::browser::formats::BrowserFormats;
 use crate::browser::storage::TabStore;
-use crate::browser::view::{Stage, View};
+use crate::browser::view::View;
 use crate::browser::{fetch, location, platform};
+use crate::config::PageConfig;
 use crate::error::Error;
-use crate::exchange::deployment::MYCHART;
 use crate::exchange::source::SourceError;
 use crate::http::{HttpRequest, TransportError};
-use crate::import::Standing;
-use crate::import::plan::RowTally;
-use crate::import::progress::Tally;
+use crate::language::testing::FILES;
+use crate::language::{Formats, SECTIONS, Text, compiled};
+use crate::screen::{Act, Part, Screen};
+use crate::screens::{self, Found};
 use crate::session::suite;
-use crate::summary::Summary;
 use crate::url::Url;
 
 wasm_bindgen_test_configure!(run_in_browser);
 
 mod picker;
+mod receipt;
 mod sign_in;
 
 fn window() -> web_sys::Window {
     web_sys::window().unwrap()
 }
 
+/// An element for a view. There is one at a time: what another test left is gone.
 fn root() -> Element {
     let document = window().document().unwrap();
+    while let Some(left) = document.query_selector(".jhe-connect").unwrap() {
+        left.remove();
+    }
     let root = document.create_element("pre").unwrap();
     document.body().unwrap().append_child(&root).unwrap();
     root
@@ -182,27 +190,36 @@ fn the_address_bar_keeps_no_answer() {
     assert!(after.ends_with("?tab=1"), "{after}");
 }
 
+/// A view in an element, in this language.
+fn view(root: &Element, tag: &str) -> View {
+    View::new(root.clone(), &texts(tag)).unwrap()
+}
+
+/// A language as the bundle has it, for a module that says everything.
+fn texts(tag: &str) -> String {
+    let (_, source) = FILES.iter().find(|(file, _)| *file == tag).unwrap();
+    let sections: Vec<_> = SECTIONS.iter().map(|(name, _)| *name).collect();
+    let choice = FILES.map(|(tag, _)| (tag.to_owned(), tag.to_uppercase()));
+    compiled(source, tag, &choice, "m", &sections).unwrap()
+}
+
+fn text(root: &Element, selector: &str) -> String {
+    let element = root.query_selector(selector).unwrap().unwrap();
+    element.text_content().unwrap()
+}
+
 #[wasm_bindgen_test]
 fn text_of_servers_is_shown_as_text_only() {
     const HOSTILE: &str = "<img src=x onerror=alert(1)><script>alert(2)</script>";
     let root = root();
-    let view = View::new(root.clone()).unwrap();
-    view.step(HOSTILE);
-    view.progress(&[HOSTILE.to_owned()]);
-    let tally = Tally {
-        refused: 1,
-        reasons: alloc::vec![(HOSTILE.into(), 1)],
-        notices: alloc::vec![(HOSTILE.into(), 1)],
-        ..Tally::default()
-    };
-    let row = RowTally {
-        label: HOSTILE.to_owned(),
-        tally,
-        standing: Standing::Whole,
-    };
-    view.summary(&Summary::of(&[row], None, &MYCHART));
-    view.names_portal(HOSTILE);
-    view.error(&SourceError::Refused(HOSTILE.into()).into(), None);
+    let view = view(&root, "en");
+    view.names_portal(HOSTILE.into());
+    let error = SourceError::Refused(HOSTILE.into()).into();
+    let screen = Screen::of_error(&error, None)
+        .with(Part::List(alloc::vec![HOSTILE.into()]))
+        .with(Part::Facts(alloc::vec![(Text::Study, HOSTILE.into())]));
+    view.show(&screen);
+    view.announce(Some(HOSTILE.into()));
     for tag in ["img", "script"] {
         assert!(root.query_selector(tag).unwrap().is_none());
     }
@@ -213,13 +230,13 @@ fn text_of_servers_is_shown_as_text_only() {
 fn the_view_says_where_the_journey_stands() {
     let root = root();
     root.set_text_content(Some("left over"));
-    let view = View::new(root.clone()).unwrap();
+    let view = view(&root, "en");
     let stage = || root.get_attribute("data-jhe-connect").unwrap();
+    view.show(&screens::checking());
     assert_eq!(stage(), "working");
     assert_eq!(root.get_attribute("aria-busy").unwrap(), "true");
     let error = Error::from(SourceError::SessionExpired);
-    view.error(&error, None);
-    view.stage(Stage::Failed);
+    view.show(&Screen::of_error(&error, None));
     assert_eq!(stage(), "failed");
     assert_eq!(root.get_attribute("aria-busy").unwrap(), "false");
     assert_eq!(
@@ -227,13 +244,126 @@ fn the_view_says_where_the_journey_stands() {
         "jhe.session_expired"
     );
     assert!(!root.text_content().unwrap().contains("left over"));
-    let headings = root.query_selector_all(".jc-remedy h2").unwrap();
+    view.show(&screens::checking());
+    assert!(!root.has_attribute("data-jhe-connect-code"));
+    let headings = root.query_selector_all(".jc-heading").unwrap();
     assert_eq!(headings.length(), 1);
 }
 
 #[wasm_bindgen_test]
+fn what_is_on_the_page_is_said_again_in_another_language() {
+    let root = root();
+    let view = view(&root, "en");
+    view.show(&screens::grants(&["Labs"]));
+    assert_eq!(text(&root, ".jc-lines li"), "Labs");
+    let detail = CustomEventInit::new();
+    detail.set_detail(&texts("es").into());
+    let event = CustomEvent::new_with_event_init_dict("jhe-connect-speak", &detail).unwrap();
+    root.dispatch_event(&event).unwrap();
+    assert_eq!(text(&root, ".jc-lines li"), "Análisis de laboratorio");
+    assert_eq!(text(&root, ".jc-heading"), "Algunos datos quedan fuera");
+    // Only a page of ours is named after its screen.
+    assert!(!window().document().unwrap().title().contains("Algunos"));
+    assert_eq!(root.get_attribute("lang").unwrap(), "es");
+    let used = root.query_selector(".jc-language[aria-pressed=true]");
+    assert_eq!(used.unwrap().unwrap().text_content().unwrap(), "ES");
+}
+
+#[wasm_bindgen_test]
+fn another_language_is_asked_of_the_page() {
+    let root = root();
+    view(&root, "en").show(&screens::checking());
+    let asked = Rc::new(Cell::new(String::new()));
+    let heard = Rc::clone(&asked);
+    let listener = platform::Listener::on(
+        Some(&root),
+        "jhe-connect-language",
+        Box::new(move |event| {
+            let event: CustomEvent = event.unchecked_into();
+            heard.set(event.detail().as_string().unwrap());
+        }),
+    );
+    let button = root.query_selector(".jc-language[lang=es]").unwrap();
+    button.unwrap().unchecked_into::<HtmlElement>().click();
+    drop(listener);
+    assert_eq!(asked.take(), "es");
+}
+
+#[wasm_bindgen_test]
+async fn a_screen_waits_for_what_the_patient_does() {
+    let root = root();
+    let view = view(&root, "en");
+    let pressed = async {
+        let button = root.query_selector("[data-jc-action=go-on]").unwrap();
+        button.unwrap().unchecked_into::<HtmlElement>().click();
+    };
+    view.show(&screens::grants(&["Labs"]));
+    pressed.await;
+    assert_eq!(view.next_act().await, Act::GoOn);
+    assert_eq!(view.act(), None);
+}
+
+#[wasm_bindgen_test]
+fn boxes_that_were_unticked_are_known() {
+    let root = root();
+    let view = view(&root, "en");
+    let found = |label| Found {
+        label,
+        count: 1,
+        span: None,
+    };
+    view.show(&screens::review(&[found("Labs"), found("Goals")], true));
+    assert_eq!(view.ticked(), [0, 1]);
+    let first = root.query_selector(".jc-boxes input").unwrap().unwrap();
+    first.unchecked_into::<HtmlElement>().click();
+    assert_eq!(view.ticked(), [1]);
+}
+
+#[wasm_bindgen_test]
+fn a_person_is_two_taps_away() {
+    let root = root();
+    let view = view(&root, "en");
+    let config = r##"{"iss":"https://ehr.example/R4","clientId":"C","scope":"s","dataSourceId":"7","study":{"name":"Heart Study","accent":"#ff0","contact":{"email":"study@jhe.example","phone":"+1 555 010"}}}"##;
+    let page = location::page_url().unwrap();
+    view.introduce(&PageConfig::parse(config, &page).unwrap());
+    let error = Error::from(SourceError::SessionExpired);
+    view.show(&Screen::of_error(&error, None));
+    let links = root.query_selector_all(".jc-help > a").unwrap();
+    let link = |index| links.get(index).unwrap().unchecked_into::<Element>();
+    let mail = link(0).get_attribute("href").unwrap();
+    assert!(mail.starts_with("mailto:study@jhe.example?subject=Help%20with"));
+    assert!(mail.ends_with("%28jhe.session_expired%29"), "{mail}");
+    assert_eq!(link(1).get_attribute("href").unwrap(), "tel:+1555010");
+    assert_eq!(text(&root, ".jc-study"), "Heart Study");
+    let style = root.unchecked_ref::<HtmlElement>().style();
+    let colour = |name: &str| style.get_property_value(name).unwrap();
+    assert_eq!(colour("--jhe-accent"), "#ff0");
+    assert_eq!(colour("--jhe-on-accent"), "#000000");
+}
+
+#[wasm_bindgen_test]
+fn numbers_dates_and_lists_are_written_as_the_language_does() {
+    let english = BrowserFormats::new("en-US");
+    assert_eq!(english.number(1_234_567), "1,234,567");
+    assert_eq!(english.date("2026-11-22"), "November 22, 2026");
+    assert_eq!(
+        english.date("2026-11-22T10:00:00+14:00"),
+        "November 22, 2026"
+    );
+    assert_eq!(english.date("2026-11"), "November 2026");
+    assert_eq!(english.date("2026"), "2026");
+    assert_eq!(english.date("soon"), "soon");
+    let names = ["a", "b", "c"].map(String::from);
+    assert_eq!(english.list(names.clone().into()), "a, b, and c");
+    let spanish = BrowserFormats::new("es");
+    assert_eq!(spanish.number(1_234_567), "1.234.567");
+    assert_eq!(spanish.list(names.into()), "a, b y c");
+    assert_eq!(spanish.category(1), "one");
+}
+
+#[wasm_bindgen_test]
 fn a_page_without_viewport_gets_one() {
-    let _view = View::new(root()).unwrap();
+    let _view = view(&root(), "en");
     let document = window().document().unwrap();
     let metas = document.query_selector_all("meta[name=viewport]").unwrap();
     let contents: Vec<_> = (0..metas.length())

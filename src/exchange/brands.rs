@@ -43,15 +43,10 @@ impl Brand {
     fn read(row: Json<'_>) -> Option<Self> {
         let fhir_base_url = row.get_string("fhirBaseUrl")?;
         Url::parse(&fhir_base_url).ok()?;
-        let [mut name, mut facility, address, city, state, postal_code] = [
-            "brandName",
-            "facilityName",
-            "addressText",
-            "city",
-            "state",
-            "postalCode",
-        ]
-        .map(|name| row.get_string(name).unwrap_or_default());
+        let text = |name| row.get_string(name).unwrap_or_default();
+        let (mut name, mut facility) = (text("brandName"), text("facilityName"));
+        let (address, city) = (text("addressText"), text("city"));
+        let (state, postal_code) = (text("state"), text("postalCode"));
         if name.trim().is_empty() || name == facility {
             name = core::mem::take(&mut facility);
         }

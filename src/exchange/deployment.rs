@@ -7,8 +7,8 @@ use crate::fhir::identity::Identity;
 pub struct Deployment {
     /// Its name in the page configuration.
     pub name: &'static str,
-    /// What the patient knows the hospital's portal as, in the middle of a sentence.
-    pub portal: &'static str,
+    /// What patients know the hospital's portal as, if that is the same for all.
+    pub portal: Option<&'static str>,
     /// Where JHE takes the patient's id at the EHR.
     pub identifier_path: &'static str,
     /// Where JHE knows hospitals, for the patient to pick one; `None` where the page configuration names the only one.
@@ -92,7 +92,7 @@ const LABS: Pull = pull("Labs", "Observation", &[("category", "laboratory")]);
 /// The MyChart client: one EHR per server, laboratory results, one POST per record.
 pub const MYCHART: Deployment = Deployment {
     name: "mychart",
-    portal: "MyChart",
+    portal: Some("MyChart"),
     identifier_path: "api/v1/mychart/identifier",
     brands_path: None,
     source_label: "Epic / MyChart",
@@ -114,7 +114,7 @@ pub const MYCHART: Deployment = Deployment {
 /// Epic gives most of these only with the parameters that stand here.
 pub const PATIENT_ACCESS: Deployment = Deployment {
     name: "patient-access",
-    portal: "your hospital",
+    portal: None,
     identifier_path: "api/v1/patient-access/identifier",
     brands_path: Some("api/v1/patient-access/brands"),
     source_label: "Epic / Patient Access",

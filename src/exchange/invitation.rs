@@ -13,7 +13,7 @@ use crate::json::Json;
 use crate::oauth::authorization::AuthorizationCode;
 use crate::oauth::pkce::CodeVerifier;
 use crate::oauth::token::{TokenError, TokenResponse, code_exchange_request};
-use crate::text::{contains, form_decode, percent_decode, single};
+use crate::text::{contains, form_decode, percent_decode, single, split_last};
 use crate::url::Url;
 
 /// The token of an invitation that was made for this page's host.
@@ -38,7 +38,7 @@ impl Invitation {
             .filter(|code| !code.is_empty())
             .ok_or(InvitationError::Missing)?;
         // A token holds no `_`, a host may.
-        let (host, token) = code.rsplit_once('_').ok_or(InvitationError::Malformed)?;
+        let (host, token) = split_last(&code, b'_').ok_or(InvitationError::Malformed)?;
         let host = percent_decode(host);
         let octets = <[u8; 32]>::try_from(token.as_bytes());
         let octets = octets.map_err(|_| InvitationError::Malformed)?;

@@ -23,8 +23,6 @@ pub struct Profile {
     pub name: Option<String>,
     /// The birth date, as the name.
     pub birth_date: Option<Date>,
-    /// The names of the organizations that the patient belongs to.
-    pub organizations: Vec<String>,
 }
 
 impl Profile {
@@ -33,36 +31,48 @@ impl Profile {
     /// # Errors
     /// [`IdentifierError`].
     pub fn from_response(response: &HttpResponse) -> Result<Self, IdentifierError> {
-        if response.status == 401 {
-            return Err(IdentifierError::SessionExpired);
-        }
-        let profile = response.json().filter(|profile| profile.is_object());
-        let Some(profile) = profile.filter(|_| response.is_success()) else {
-            return Err(IdentifierError::Refused(response.describe()));
-        };
+        let profile = read(response)?;
         let patient = profile.get("patient").ok_or(IdentifierError::NotAPatient)?;
         let birth_date = patient.get_string("birthDate");
-        let mut organizations = Vec::new();
-        for organization in patient.list("organizations") {
-            let name = organization.get_string("name");
-            organizations
-                .extend(name.filter(|name| !name.is_empty() && !organizations.contains(name)));
+        let mut identifiers = Vec::new();
+        for known in patient.list("identifiers") {
+            identifiers.extend(identifier(known));
         }
         Ok(Profile {
-            identifiers: patient.list("identifiers").filter_map(identifier).collect(),
+            identifiers,
             name: full_name(patient),
             birth_date: birth_date.and_then(|date| Date::parse(&date)),
-            organizations,
         })
     }
+}
 
-    /// With whom the records are shared. `None` if it is several: which of them sent the invitation is not said.
-    pub fn organization(&self) -> Option<&str> {
-        match self.organizations.as_slice() {
-            [organization] => Some(organization),
-            _ => None,
+/// With whom the records are shared, out of the answer to [`profile_request`]. `None` if it is several: which of them sent
+/// the invitation is not said.
+///
+/// It is all that the connect page wants to know, whose module has nothing of [`Profile`] therefore.
+pub fn organization(response: &HttpResponse) -> Option<String> {
+    let profile = read(response).ok()?;
+    let mut only: Option<String> = None;
+    for organization in profile.get("patient")?.list("organizations") {
+        let name = organization.get_string("name");
+        let Some(name) = name.filter(|name| !name.is_empty()) else {
+            continue;
+        };
+        match &only {
+            Some(other) if *other != name => return None,
+            _ => only = Some(name),
         }
     }
+    only
+}
+
+fn read(response: &HttpResponse) -> Result<Json<'_>, IdentifierError> {
+    if response.status == 401 {
+        return Err(IdentifierError::SessionExpired);
+    }
+    let profile = response.json().filter(|profile| profile.is_object());
+    let profile = profile.filter(|_| response.is_success());
+    profile.ok_or_else(|| IdentifierError::Refused(response.describe()))
 }
 
 impl fmt::Debug for Profile {
@@ -105,6 +115,10 @@ mod tests {
         Profile::from_response(&json(200, body)).unwrap()
     }
 
+    fn organization_in(body: &str) -> Option<String> {
+        organization(&json(200, body))
+    }
+
     #[test]
     fn the_profile_is_asked_for_with_jhes_token() {
         let request = profile_request(&jhe());
@@ -121,7 +135,7 @@ mod tests {
         assert_eq!(profile.identifiers.len(), 2);
         assert_eq!(profile.identifiers[1].system, "https://ehr.example/R4");
         assert_eq!(profile.identifiers[1].value, "e1");
-        assert_eq!(profile.organization(), Some("Lifespan Lab"));
+        assert_eq!(organization_in(RECORDED).as_deref(), Some("Lifespan Lab"));
         assert_eq!((profile.name, profile.birth_date), (None, None));
     }
 
@@ -152,19 +166,25 @@ mod tests {
             r#""organizations":["#,
             r#""organizations":[{"name":"Canal Side"},{"name":"Lifespan Lab"},{"name":null},"#,
         );
-        let profile = profile(&body);
-        assert_eq!(profile.organizations, ["Canal Side", "Lifespan Lab"]);
-        assert_eq!(profile.organization(), None);
+        assert_eq!(organization_in(&body), None);
+    }
+
+    #[test]
+    fn an_organization_that_is_named_twice_is_one() {
+        let body = RECORDED.replace(
+            r#""organizations":["#,
+            r#""organizations":[{"name":"Lifespan Lab"},{"name":""},"#,
+        );
+        assert_eq!(organization_in(&body).as_deref(), Some("Lifespan Lab"));
     }
 
     #[test]
     fn a_profile_may_lack_everything_but_the_patient() {
-        let bare = profile(r#"{"patient":{"identifiers":[{"system":"s"},7],"birthDate":"?"}}"#);
+        const BARE: &str = r#"{"patient":{"identifiers":[{"system":"s"},7],"birthDate":"?"}}"#;
+        let bare = profile(BARE);
         assert!(bare.identifiers.is_empty());
-        assert_eq!(
-            (bare.birth_date.as_ref(), bare.organization()),
-            (None, None)
-        );
+        assert_eq!(bare.birth_date, None);
+        assert_eq!(organization_in(BARE), None);
         let refused = |response| Profile::from_response(&response).unwrap_err();
         assert_eq!(
             refused(json(200, r#"{"patient":null}"#)),

@@ -162,15 +162,18 @@ impl<'a> SourceRegistration<'a> {
             return Step::End(Err(SourceError::from_refusal(response)));
         };
         let (name, value) = self.description.place();
-        let is_there = |source: &Json<'_>| source.get_string(name).as_ref() == Some(value);
-        let same_place = sources.elements().filter(is_there);
-        let earlier = same_place.clone().filter_map(source_id);
-        let lowest = same_place
-            .filter(|source| self.fits(*source))
-            .filter_map(source_id)
-            .min();
-        self.same_place.extend(earlier);
-        self.lowest = [self.lowest, lowest].into_iter().flatten().min();
+        for source in sources.elements() {
+            if source.get_string(name).as_ref() != Some(value) {
+                continue;
+            }
+            let Some(id) = source_id(source) else {
+                continue;
+            };
+            self.same_place.push(id);
+            if self.fits(source) && self.lowest.is_none_or(|lowest| id < lowest) {
+                self.lowest = Some(id);
+            }
+        }
         self.pages_left = self.pages_left.saturating_sub(1);
         match (list.get_string("next").and_then(next_path), self.lowest) {
             (Some(path), _) if self.pages_left > 0 => Step::List(path),

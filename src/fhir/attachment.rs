@@ -69,8 +69,11 @@ pub(crate) fn attachments(record: &Record) -> Vec<Attachment> {
             size: attachment.get("size").and_then(Json::whole_number),
         })
     };
-    let contents = record.json().list("content");
-    contents.filter_map(attachment).collect()
+    let mut attachments = Vec::new();
+    for content in record.json().list("content") {
+        attachments.extend(attachment(content));
+    }
+    attachments
 }
 
 impl Attachment {

@@ -48,9 +48,11 @@ impl OperationOutcome {
     }
 
     fn read_issues(outcome: Json<'_>) -> Self {
-        OperationOutcome {
-            issues: outcome.list("issue").map(Issue::read).collect(),
+        let mut issues = Vec::new();
+        for issue in outcome.list("issue") {
+            issues.push(Issue::read(issue));
         }
+        OperationOutcome { issues }
     }
 
     /// The gravest severity.

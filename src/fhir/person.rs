@@ -80,22 +80,26 @@ impl fmt::Debug for Person {
 
 /// The name that the person goes by at present: the official one, else the usual one, else the first.
 fn name(patient: Json<'_>) -> Option<String> {
-    let names = patient.list("name").filter_map(|name| {
+    let mut best: Option<((bool, u8), String)> = None;
+    for name in patient.list("name") {
         let used_as = name.get_string("use").unwrap_or_default();
         let rank = match used_as.as_str() {
             "official" => 0,
             "usual" => 1,
             // None by which a patient would recognise their own record for sure.
-            "old" | "maiden" | "nickname" | "anonymous" => return None,
+            "old" | "maiden" | "nickname" | "anonymous" => continue,
             _ => 2,
         };
-        let has_end = name
-            .get("period")
-            .is_some_and(|period| period.get("end").is_some());
-        Some(((has_end, rank), full_name(name)?))
-    });
-    // A name that ends, or has ended, is taken only where there is no other. Of equals the first one.
-    let best = names.min_by_key(|(rank, _)| *rank);
+        let period = name.get("period");
+        let has_end = period.is_some_and(|period| period.get("end").is_some());
+        // A name that ends, or has ended, is taken only where there is no other. Of equals the first one.
+        let rank = (has_end, rank);
+        if best.as_ref().is_none_or(|(best, _)| rank < *best)
+            && let Some(name) = full_name(name)
+        {
+            best = Some((rank, name));
+        }
+    }
     best.map(|(_, name)| name)
 }
 
@@ -107,14 +111,18 @@ fn full_name(name: Json<'_>) -> Option<String> {
         return Some(text.to_owned());
     }
     let mut full = String::new();
-    let given = name.list("given").filter_map(Json::string);
-    let suffixes = name.list("suffix").filter_map(Json::string);
-    for part in given.chain(name.get_string("family")).chain(suffixes) {
+    let mut add = |part: Json<'_>| {
+        let part = part.string().unwrap_or_default();
         if !full.is_empty() && !part.is_empty() {
             full.push(' ');
         }
         full.push_str(&part);
+    };
+    name.list("given").for_each(&mut add);
+    if let Some(family) = name.get("family") {
+        add(family);
     }
+    name.list("suffix").for_each(&mut add);
     (!full.is_empty()).then_some(full)
 }
 

@@ -11,7 +11,7 @@ use core::ops::Range;
 use crate::fhir::mark::{self, Day, Mark};
 use crate::fhir::search::PATIENT;
 use crate::json::{Json, Walk};
-use crate::text::find;
+use crate::text::{find, without_last_slashes};
 use crate::texts::{digest, joined};
 use crate::url::Url;
 
@@ -245,8 +245,7 @@ impl Selection {
 }
 
 fn same_base(a: &Url, b: &Url) -> bool {
-    let trim = |url: &Url| url.as_str().trim_end_matches('/').to_owned();
-    trim(a) == trim(b)
+    without_last_slashes(a.as_str()) == without_last_slashes(b.as_str())
 }
 
 /// An id is a string; a bare number, which some servers send, is taken at its digits.

@@ -86,10 +86,14 @@ impl ImportRun {
 
     /// How far it is.
     pub fn progress(&self) -> Progress {
-        let rows = self.plan.rows.iter().enumerate();
-        let searched = rows.filter(|(_, row)| row.is_searched);
+        let mut rows = Vec::new();
+        for (place, row) in self.plan.rows.iter().enumerate() {
+            if row.is_searched {
+                rows.push(self.row_progress(place));
+            }
+        }
         Progress {
-            rows: searched.map(|(row, _)| self.row_progress(row)).collect(),
+            rows,
             whole: self.whole,
         }
     }

@@ -57,16 +57,17 @@ pub struct NameFindings {
 impl Findings {
     /// Nothing yet, of each row that is searched.
     pub(super) fn of(plan: &Plan) -> Self {
-        let rows = plan.rows.iter().enumerate();
-        let searched = rows.filter(|(_, row)| row.is_searched);
-        let rows = searched.map(|(index, row)| RowFindings {
-            row: index,
-            label: row.label.clone(),
-            ..RowFindings::default()
-        });
-        Findings {
-            rows: rows.collect(),
+        let mut rows = Vec::new();
+        for (place, row) in plan.rows.iter().enumerate() {
+            if row.is_searched {
+                rows.push(RowFindings {
+                    row: place,
+                    label: row.label.clone(),
+                    ..RowFindings::default()
+                });
+            }
         }
+        Findings { rows }
     }
 
     /// Counts a record of a row at the time `now`.

@@ -42,18 +42,20 @@ pub struct Row {
 impl Plan {
     /// What a deployment pulls where its page configuration says nothing else.
     pub fn of(deployment: &Deployment) -> Self {
-        let rows = deployment.pulls.iter().map(|pull| Row {
-            label: pull.label.into(),
-            resource_type: pull.resource_type.into(),
-            parameters: (pull.parameters.iter())
-                .map(|(name, value)| ((*name).into(), (*value).into()))
-                .collect(),
-            attachments: pull.attachments,
-            ..Row::default()
-        });
-        Plan {
-            rows: rows.collect(),
+        let mut rows = Vec::new();
+        for pull in deployment.pulls {
+            let mut row = Row {
+                label: pull.label.into(),
+                resource_type: pull.resource_type.into(),
+                attachments: pull.attachments,
+                ..Row::default()
+            };
+            for (name, value) in pull.parameters {
+                row.parameters.push(((*name).into(), (*value).into()));
+            }
+            rows.push(row);
         }
+        Plan { rows }
     }
 
     /// Reads `plan` of a page configuration: a list of rows. `"default"` among them stands for the deployment's own
@@ -103,13 +105,31 @@ impl Plan {
         }
     }
 
+    /// What the patient reads for what is searched.
+    pub fn labels(&self) -> Vec<&str> {
+        self.labels_of(&|_| true)
+    }
+
+    /// The labels of what is searched, and is so.
+    fn labels_of(&self, is_so: &dyn Fn(&Row) -> bool) -> Vec<&str> {
+        let mut labels = Vec::new();
+        for row in &self.rows {
+            if row.is_searched && is_so(row) {
+                labels.push(row.label.as_str());
+            }
+        }
+        labels
+    }
+
     /// The rows that are wanted, given with their places. One that is not searched stays: what is wanted may include it.
     pub fn keep(&self, is_wanted: &dyn Fn(usize, &Row) -> bool) -> Self {
-        let rows = self.rows.iter().enumerate();
-        let kept = rows.filter(|(index, row)| !row.is_searched || is_wanted(*index, row));
-        Plan {
-            rows: kept.map(|(_, row)| row.clone()).collect(),
+        let mut rows = Vec::new();
+        for (index, row) in self.rows.iter().enumerate() {
+            if !row.is_searched || is_wanted(index, row) {
+                rows.push(row.clone());
+            }
         }
+        Plan { rows }
     }
 
     /// The resource types, each once.
@@ -137,24 +157,39 @@ impl Plan {
 
     /// The types that are pulled and that a scope says nothing of: none of their records will come.
     pub fn not_in_scope(&self, scope: &str) -> Vec<&str> {
-        let mut types = self.types();
-        types.retain(|it| {
-            let mut rows = self.rows.iter();
-            rows.any(|row| row.is_searched && row.resource_type == *it) && !allows_pull(scope, it)
-        });
+        let mut types = Vec::new();
+        for row in self.rows.iter().filter(|row| row.is_searched) {
+            let resource_type = row.resource_type.as_str();
+            if !types.contains(&resource_type) && !allows_pull(scope, resource_type) {
+                types.push(resource_type);
+            }
+        }
         types
+    }
+
+    /// The labels of what is searched that the scope `asked` for and the granted one does not allow.
+    pub fn not_granted(&self, granted: &LaunchContext, asked: &str) -> Vec<&str> {
+        self.labels_of(&|row| {
+            let resource_type = &row.resource_type;
+            allows_pull(asked, resource_type) && !allows_pull(&granted.scope, resource_type)
+        })
     }
 
     /// Its searches, before any of them is begun.
     pub(crate) fn points(&self) -> Vec<PullPoint> {
-        let rows = self.rows.iter().enumerate();
-        let searched = rows.filter(|(_, row)| row.is_searched);
-        searched
-            .map(|(row, _)| PullPoint {
+        let mut points = Vec::new();
+        for (row, _) in self
+            .rows
+            .iter()
+            .enumerate()
+            .filter(|(_, row)| row.is_searched)
+        {
+            points.push(PullPoint {
                 row,
                 ..PullPoint::default()
-            })
-            .collect()
+            });
+        }
+        points
     }
 
     /// The searches row by row, the parts of one together, in the plan's order.

@@ -71,6 +71,16 @@ impl Tally {
         ]
     }
 
+    /// The reasons and notices. The order is part of the form in which they are handed on.
+    pub(crate) fn reasons_mut(&mut self) -> [&mut Vec<(String, u32)>; 4] {
+        [
+            &mut self.reasons,
+            &mut self.changes,
+            &mut self.notices,
+            &mut self.documents,
+        ]
+    }
+
     /// All of them together.
     pub(crate) fn sum(tallies: &mut dyn Iterator<Item = &Tally>) -> Self {
         let mut sum = Tally::default();

@@ -35,6 +35,32 @@ pub enum Standing {
     Failed(String),
 }
 
+impl Standing {
+    /// A word for it, as it is stored.
+    pub fn name(&self) -> &str {
+        match self {
+            Standing::Open => "open",
+            Standing::Whole => "whole",
+            Standing::Divided => "divided",
+            Standing::NotGranted => "not_granted",
+            Standing::Limited => "limited",
+            Standing::Failed(code) => code,
+        }
+    }
+
+    /// What has this word.
+    pub fn named(name: String) -> Self {
+        match name.as_str() {
+            "open" => Standing::Open,
+            "whole" => Standing::Whole,
+            "divided" => Standing::Divided,
+            "not_granted" => Standing::NotGranted,
+            "limited" => Standing::Limited,
+            _ => Standing::Failed(name),
+        }
+    }
+}
+
 /// A search of a plan, as far as it got.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PullPoint {

@@ -10,7 +10,7 @@ use crate::oauth::token::{AccessToken, RefreshToken, TokenResponse, refresh_requ
 use crate::smart::discovery::Issuer;
 use crate::smart::launch::Launched;
 use crate::smart::user::FhirUser;
-use crate::text::{contains, number};
+use crate::text::{contains, number, split_last};
 use crate::url::Url;
 
 /// What the patient's sign-in gave.
@@ -204,7 +204,7 @@ pub fn grants(scope: &str, resource_type: &str, right: Right) -> bool {
     // RFC 6749 §3.3: a space stands between two.
     scope.split(' ').any(|item| {
         let item = item.split('?').next().unwrap_or("");
-        let item = item.rsplit_once('/').map_or(item, |(_, rest)| rest);
+        let item = split_last(item, b'/').map_or(item, |(_, rest)| rest);
         let Some((granted_type, permissions)) = item.split_once('.') else {
             return false;
         };

@@ -6,10 +6,12 @@ use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::mem;
 
 use crate::http::{Answer, Conversation, HttpRequest, HttpResponse, TransportError};
 use crate::json::Json;
 use crate::oauth::authorization::ExpectedIssuer;
+use crate::text::listed;
 use crate::url::Url;
 
 /// The FHIR base URL of an EHR, both as it was configured and as a URL.
@@ -98,13 +100,13 @@ impl SmartConfiguration {
         page: &Url,
     ) -> Result<Self, DiscoveryError> {
         let body = document(response)?;
-        let methods = body.list("code_challenge_methods_supported");
-        let methods: Vec<String> = methods.filter_map(Json::string).collect();
         // SMART: servers SHALL support S256 and SHALL NOT support `plain`. Many leave the list out: S256 is sent all
         // the same, and only a list that rules it out stops the launch.
-        if !methods.is_empty() && !methods.iter().any(|method| method == "S256") {
-            let methods: Vec<&str> = methods.iter().map(String::as_str).collect();
-            return Err(DiscoveryError::NoS256(methods.join(", ")));
+        let methods = body.list("code_challenge_methods_supported");
+        let is_text = |method: &Json<'_>| method.text().starts_with('"');
+        let methods: Vec<&str> = methods.filter(is_text).map(Json::unquoted).collect();
+        if !methods.is_empty() && !methods.contains(&"S256") {
+            return Err(DiscoveryError::NoS256(listed(&methods)));
         }
         let endpoint = |name| endpoint(name, body.get_string(name), issuer, page);
         let iss_is_promised = body.get("authorization_response_iss_parameter_supported");
@@ -248,29 +250,31 @@ impl Discovery {
 
 impl Conversation for Discovery {
     fn next_request(&mut self) -> Option<HttpRequest> {
-        match &self.step {
+        match mem::replace(&mut self.step, Step::AwaitConfiguration) {
             Step::Configuration => {
                 let request = configuration_request(&self.issuer);
                 self.begin(request, Step::AwaitConfiguration)
             }
             Step::Metadata(first) => {
-                let awaiting = Step::AwaitMetadata(first.clone());
                 self.has_fallen_back = true;
                 let request = metadata_request(&self.issuer);
-                self.begin(request, awaiting)
+                self.begin(request, Step::AwaitMetadata(first))
             }
-            _ => None,
+            step => {
+                self.step = step;
+                None
+            }
         }
     }
 
     fn receive(&mut self, answer: Answer) {
         let answer = answer.map_err(DiscoveryError::Transport);
         let (issuer, page) = (&self.issuer, &self.page);
-        self.step = match &self.step {
+        self.step = match mem::replace(&mut self.step, Step::AwaitConfiguration) {
             Step::AwaitMetadata(first) => {
                 let found = answer
                     .and_then(|answer| SmartConfiguration::from_metadata(&answer, issuer, page));
-                Step::End(Box::new(found.map_err(|second| first.clone().or(second))))
+                Step::End(Box::new(found.map_err(|second| first.or(second))))
             }
             _ => match answer.and_then(|a| SmartConfiguration::from_response(&a, issuer, page)) {
                 Err(error) if error.is_absence() => Step::Metadata(error),

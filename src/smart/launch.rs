@@ -278,11 +278,15 @@ fn has_unordered_permissions(item: &str) -> bool {
         return false;
     };
     let letters = permissions.split('?').next().unwrap_or("");
-    let places: Option<Vec<usize>> = letters
-        .bytes()
-        .map(|letter| b"cruds".iter().position(|&known| known == letter))
-        .collect();
-    places.is_some_and(|places| !places.is_sorted())
+    let (mut last, mut is_unordered) = (0, false);
+    for letter in letters.bytes() {
+        let Some(place) = b"cruds".iter().position(|&known| known == letter) else {
+            return false;
+        };
+        is_unordered |= place < last;
+        last = place;
+    }
+    is_unordered
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use core::fmt;
 
 use crate::json::Json;
 use crate::smart::discovery::Issuer;
-use crate::text::{base64url_decode, find};
+use crate::text::{base64url_decode, find, split_last, without_last_slashes};
 use crate::url::Url;
 
 /// The resource that stands for whoever signed in: SMART's claim
@@ -39,11 +39,13 @@ impl FhirUser {
     /// not fetched.
     pub(crate) fn from_id_token(id_token: &str, issuer: &Issuer) -> Option<Self> {
         // RFC 7519 §3: header, claims, signature.
-        let claims = base64url_decode(id_token.split('.').nth(1)?)?;
+        let (_, claims) = id_token.split_once('.')?;
+        let claims = claims.split_once('.').map_or(claims, |(claims, _)| claims);
+        let claims = base64url_decode(claims)?;
         let claims = Json::parse(&claims)?;
+        let user = |claim| Self::from_reference(&claims.get_string(claim)?, issuer.base());
         // SMART 1 had it in `profile`, which to others is the address of a web page.
-        let mut users = ["fhirUser", "profile"].into_iter();
-        users.find_map(|claim| Self::from_reference(&claims.get_string(claim)?, issuer.base()))
+        user("fhirUser").or_else(|| user("profile"))
     }
 
     /// Reads a reference, relative or absolute, with or without version. A patient of another server than `base` is nobody
@@ -51,10 +53,10 @@ impl FhirUser {
     pub(crate) fn from_reference(reference: &str, base: &Url) -> Option<Self> {
         let version = find(reference, "/_history/");
         let reference = version.map_or(Some(reference), |end| reference.get(..end))?;
-        let (before, id) = reference.rsplit_once('/')?;
-        let (server, resource_type) = before.rsplit_once('/').unwrap_or(("", before));
+        let (before, id) = split_last(reference, b'/')?;
+        let (server, resource_type) = split_last(before, b'/').unwrap_or(("", before));
         let resource_type = TYPES.into_iter().find(|known| *known == resource_type)?;
-        let bare = |url| str::trim_end_matches(url, '/');
+        let bare = without_last_slashes;
         let is_here = server.is_empty() || bare(server) == bare(base.as_str());
         let is_known = !id.is_empty() && (is_here || resource_type != PATIENT);
         is_known.then(|| FhirUser {

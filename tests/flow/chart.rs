@@ -1,9 +1,8 @@
 //! The whole chart, at a hospital of each vendor: what a patient of the Patient Access client brings to JHE.
 
-use jhe_connect::exchange::deployment::PATIENT_ACCESS;
 use jhe_connect::import::plan::RowTally;
 use jhe_connect::import::{Standing, Verdict, WayOn};
-use jhe_connect::summary::{Summary, report};
+use jhe_connect::language::{Text, Value as Said, label};
 use sandbox::{
     FHIR_BASE, Fault, JheVersion, LoggedRequest, Match, NoteKind, PATIENT_ACCESS_SCOPES,
     Peculiarity, Row, SECOND_PATIENT, Server, Vendor,
@@ -94,13 +93,13 @@ mod each {
             let is_granted = granted.contains(&row.label.as_str());
             assert_eq!(row.standing == Standing::Whole, is_granted, "{row:?}");
         }
-        let kinds = summary(&import).kinds;
-        assert!(
-            kinds
-                .iter()
-                .any(|it| it.starts_with("Not shared: Conditions, Medications,")),
-            "{kinds:?}"
-        );
+        let kinds = import.account().kinds();
+        let last = kinds.last().expect("a line");
+        assert_eq!(last.text, Text::NotShared);
+        let [Said::Listed(left_out)] = last.values.as_slice() else {
+            panic!("{last:?}");
+        };
+        assert!(left_out.starts_with(&[label("Conditions"), label("Medications")]));
         let asked = journey.requests(Server::Ehr, "GET", "/Condition");
         assert!(asked.is_empty());
     }
@@ -114,16 +113,18 @@ mod each {
         assert_eq!(import.ending.errors(), [None, None]);
         assert_eq!(import.ending.code(), Some("pull.forbidden"));
         has_arrived(journey, &import);
-        let kinds = summary(&import).kinds;
-        let line = "Immunizations: could not be read (pull.forbidden)";
-        assert!(kinds.iter().any(|it| it == line), "{kinds:?}");
+        let account = import.account();
+        let line = |what: Text| Text::Kind.with([label("Immunizations"), what.into()]);
+        let kinds = account.kinds();
+        assert!(kinds.contains(&line(Text::NotRead)), "{kinds:?}");
+        assert!(account.troubles().contains(&line(Text::BecauseForbidden)));
         let others = import
             .ending
             .rows
             .iter()
             .filter(|row| row.label != "Immunizations");
         assert!(others.clone().all(|row| row.standing == Standing::Whole));
-        assert!(report_of(&import).contains("Ended early: pull.forbidden"));
+        assert!(account.report("").contains("Ended early: pull.forbidden"));
     }
 
     pub(super) fn refused_and_adjusted_entries_are_told_apart(journey: &Journey) {
@@ -140,23 +141,25 @@ mod each {
         let questionnaires = &row(&import, "Questionnaires").tally;
         assert_eq!(questionnaires.refused, 1);
         assert!(import.ending.tally.adjusted > 0);
-        let summary = summary(&import);
-        assert!(
-            summary
-                .reasons
-                .iter()
-                .any(|it| it.contains("× Questionnaires: ")),
-            "{summary:?}"
+        let account = import.account();
+        let one = |kind, because: Text| Text::Reason.with([label(kind), 1.into(), because.into()]);
+        assert_eq!(
+            account.troubles(),
+            [
+                one("Labs", Text::BecauseId),
+                one("Labs", Text::BecauseInvalid),
+                one("Questionnaires", Text::BecauseIncomplete),
+            ]
         );
+        // What JHE dropped, and what it filled in: nothing is left for which there are no words.
+        let notes = account.notes();
+        assert!(notes.iter().any(|it| it.text == Text::NoteDropped));
         assert!(
-            summary
-                .notes
-                .iter()
-                .any(|it| it.contains("saved with a change")),
-            "{summary:?}"
+            notes.iter().all(|it| it.text != Text::NoteAdjusted),
+            "{notes:?}"
         );
         // An id that JHE can't hold is told with the name of its kind.
-        let report = report_of(&import);
+        let report = account.report("");
         let labs = report
             .split("\n\n")
             .find(|part| part.starts_with("Labs\n"))
@@ -355,7 +358,9 @@ mod each {
         );
         assert!(journey.requests(Server::Evil, "GET", "").is_empty());
         assert!(
-            report_of(&import)
+            import
+                .account()
+                .report("")
                 .contains("Why documents were not copied:\n  2 × too long to be copied\n")
         );
     }
@@ -510,12 +515,4 @@ fn entries(batch: &LoggedRequest) -> Vec<Value> {
 fn row<'a>(import: &'a Import, label: &str) -> &'a RowTally {
     let mut rows = import.ending.rows.iter();
     rows.find(|row| row.label == label).expect(label)
-}
-
-fn summary(import: &Import) -> Summary {
-    Summary::of(&import.ending.rows, import.ending.new_rows, &PATIENT_ACCESS)
-}
-
-fn report_of(import: &Import) -> String {
-    report(&import.ending.rows, &import.ending.lines(), ["jhe", "ehr"])
 }

@@ -6,7 +6,6 @@ use std::sync::MutexGuard;
 use std::thread;
 
 use jhe_connect::error::Error;
-use jhe_connect::exchange::deployment::MYCHART;
 use jhe_connect::import::{QUIET_MS, Verdict};
 use jhe_connect::remedy::Remedy;
 use jhe_connect::session;
@@ -358,7 +357,7 @@ impl Journey {
     }
 
     fn tell_of(&self, error: &Error) {
-        let remedy = Remedy::of(error, MYCHART.portal);
+        let remedy = Remedy::of(error);
         self.told
             .borrow_mut()
             .push(format!("{error} {error:?} {remedy:?}"));

@@ -1,4 +1,5 @@
-//! The two pages without their view: what `connect.rs`, `callback.rs` and `sign_in.rs` in `src/browser/` do, step for step.
+//! The two pages without their view and without the questions that they ask the patient: what else `connect.rs`, `callback.rs` and `sign_in.rs`
+//! in `src/browser/` do, step for step.
 
 use std::collections::VecDeque;
 
@@ -7,15 +8,18 @@ use std::rc::Rc;
 use jhe_connect::config::{AuthorizeOptions, PageConfig};
 use jhe_connect::error::{CallbackError, Error, SignInError};
 use jhe_connect::exchange::brands::Brand;
+use jhe_connect::exchange::deployment::Unit;
 use jhe_connect::exchange::invitation::{Enrolment, Invitation};
 use jhe_connect::exchange::jhe::JheSession;
 use jhe_connect::exchange::patient::{Identification, PatientIdentifier};
 use jhe_connect::exchange::source::{Source, SourceDescription, SourceRegistration};
 use jhe_connect::http::HttpRequest;
+use jhe_connect::import::findings::Findings;
 use jhe_connect::import::{Action, Checkpoint, Ending, ImportRun, Start, Verdict, WayOn};
 use jhe_connect::oauth::authorization::AuthorizationResponse;
 use jhe_connect::oauth::token::TokenResponse;
 use jhe_connect::picker::{self, Picker};
+use jhe_connect::receipt::Account;
 use jhe_connect::session::{self, RunRecord, SessionStore, StoreError};
 use jhe_connect::smart::context::LaunchContext;
 use jhe_connect::smart::discovery::Issuer;
@@ -57,6 +61,24 @@ impl Import {
             (labs.len(), 0, 0)
         );
         assert_eq!(tally.found as usize, labs.len());
+    }
+
+    /// What is told of it at the end.
+    pub(crate) fn account(&self) -> Account {
+        Account {
+            rows: self.ending.rows.clone(),
+            new_rows: self.ending.new_rows,
+            unit: Unit::Batch,
+            findings: Findings::default(),
+            errors: self.ending.lines(),
+            jhe: String::new(),
+            ehr: String::new(),
+            study: None,
+            organization: None,
+            portal: None,
+            ended: 0,
+            is_recalled: false,
+        }
     }
 }
 
@@ -122,7 +144,7 @@ fn pick(tab: &Tab, jhe: JheSession, path: &'static str) -> Result<Brand, Error> 
                     }
                     (None, Some(row)) => picker.pick(row),
                     (None, None) => {
-                        assert_ne!(picker.query(), name, "{}", picker.status());
+                        assert_ne!(picker.query(), name, "{:?}", picker.status());
                         picker.type_in(&name, tab.now());
                     }
                 }

@@ -42,8 +42,22 @@ pub(crate) struct Size {
 }
 
 const PAGE_SCRIPT: &str = "page.js";
-const CONNECT_MODULE: [&str; 2] = ["jhe-connect.js", "jhe-connect_bg.wasm"];
-const CALLBACK_MODULE: [&str; 2] = ["jhe-connect-callback.js", "jhe-connect-callback_bg.wasm"];
+const CONNECT_MODULE: [&str; 3] = [
+    "jhe-connect.js",
+    "jhe-connect_bg.wasm",
+    "en.jhe-connect.json",
+];
+const CALLBACK_MODULE: [&str; 3] = [
+    "jhe-connect-callback.js",
+    "jhe-connect-callback_bg.wasm",
+    "en.jhe-connect-callback.json",
+];
+/// Loaded when an import has ended.
+const RECEIPT_MODULE: [&str; 3] = [
+    "jhe-connect-receipt.js",
+    "jhe-connect-receipt_bg.wasm",
+    "en.jhe-connect-receipt.json",
+];
 
 pub(crate) struct File {
     kind: &'static str,
@@ -179,7 +193,7 @@ impl Files {
             let found = self.ours.iter().find(|path| is_named(path, name));
             found.with_context(|| format!("the bundle has no {name}"))
         };
-        let [glue, wasm] = CALLBACK_MODULE;
+        let [glue, wasm, _] = CALLBACK_MODULE;
         Ok(json!({
             "script": named(PAGE_SCRIPT)?,
             "glue": named(glue)?,
@@ -222,12 +236,13 @@ impl Files {
             .with_context(|| format!("{} is no built bundle", dist.display()))?;
         let name = assets.file_name().to_string_lossy().into_owned();
         self.ours.clear();
-        let code = [CONNECT_MODULE, CALLBACK_MODULE].concat();
+        let code = [CONNECT_MODULE, CALLBACK_MODULE, RECEIPT_MODULE].concat();
         for file in [PAGE_SCRIPT, "jhe-connect.css"].iter().chain(&code) {
             let path = format!("{folder}{name}/{file}");
             let kind = match file.rsplit('.').next() {
                 Some("wasm") => "application/wasm",
                 Some("css") => "text/css; charset=utf-8",
+                Some("json") => "application/json",
                 _ => JAVASCRIPT,
             };
             let content = File {
@@ -235,7 +250,7 @@ impl Files {
                 raw: read(&assets.path().join(file))?.into(),
                 brotli: Some(read(&assets.path().join(format!("{file}.br")))?.into()),
             };
-            if !file.ends_with(".css") {
+            if !file.ends_with(".css") && !RECEIPT_MODULE.contains(file) {
                 self.ours.push(path.clone());
             }
             self.put(&path, content);

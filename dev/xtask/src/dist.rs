@@ -9,7 +9,7 @@ use jhe_connect::exchange::drop_in::{DROP_INS, DropIn, OBSOLETE_LIBRARY};
 use crate::bundle;
 use crate::compression::Compressed;
 use crate::drop_ins;
-use crate::loader_texts;
+use crate::languages;
 use crate::renaming::StartedBy;
 use crate::setup::Need;
 use crate::shrinking;
@@ -29,6 +29,8 @@ const PAGE_SCRIPT: &str = "page.js";
 pub(crate) struct Module {
     name: &'static str,
     pub(crate) features: &'static str,
+    /// What it says: sections of the language files.
+    sections: &'static [&'static str],
     started_by: StartedBy,
 }
 
@@ -36,12 +38,34 @@ pub(crate) struct Module {
 const CONNECT: Module = Module {
     name: "jhe-connect",
     features: "module,connect",
+    sections: &[
+        "labels",
+        "shared",
+        "connect",
+        "remedies",
+        "connect_remedies",
+    ],
     started_by: StartedBy::Loader,
 };
 
 const CALLBACK: Module = Module {
     name: "jhe-connect-callback",
     features: "module,callback",
+    sections: &[
+        "labels",
+        "shared",
+        "callback",
+        "remedies",
+        "callback_remedies",
+    ],
+    started_by: StartedBy::Loader,
+};
+
+/// What is below the counts when an import has ended: loaded when it is needed.
+const RECEIPT: Module = Module {
+    name: "jhe-connect-receipt",
+    features: "module,receipt",
+    sections: &["labels", "receipt"],
     started_by: StartedBy::Loader,
 };
 
@@ -49,10 +73,11 @@ const CALLBACK: Module = Module {
 const CLIENT: Module = Module {
     name: "jhe-connect-client",
     features: "module,client",
+    sections: &[],
     started_by: StartedBy::Glue,
 };
 
-pub(crate) const MODULES: &[Module] = &[CONNECT, CALLBACK, CLIENT];
+pub(crate) const MODULES: &[Module] = &[CONNECT, CALLBACK, RECEIPT, CLIENT];
 
 impl Module {
     fn wasm(&self) -> String {
@@ -65,6 +90,10 @@ impl Module {
 
     fn types(&self) -> String {
         format!("{}.d.ts", self.name)
+    }
+
+    fn texts(&self, language: &str) -> String {
+        format!("{language}.{}.json", self.name)
     }
 }
 
@@ -118,7 +147,8 @@ impl Layout {
             (CALLBACK, "callback page", "brotli_callback"),
         ] {
             let files = |assets: PathBuf, others: Vec<PathBuf>| -> Vec<PathBuf> {
-                let own = [module.wasm(), module.glue(), STYLE.to_owned()];
+                let texts = module.texts("en");
+                let own = [module.wasm(), module.glue(), texts, STYLE.to_owned()];
                 let own = own.iter().map(|file| assets.join(file));
                 own.chain(others).collect()
             };
@@ -141,6 +171,15 @@ impl Layout {
                 });
             }
         }
+        let assets = self.plain_assets();
+        loads.push(Load {
+            title: "receipt, loaded when an import ends".to_owned(),
+            budget: "brotli_receipt",
+            files: [RECEIPT.wasm(), RECEIPT.glue(), RECEIPT.texts("en")]
+                .map(|file| assets.join(file))
+                .into(),
+            shown: Shown::Files,
+        });
         let client = self.client();
         loads.push(Load {
             title: "client for other pages".to_owned(),
@@ -173,7 +212,7 @@ impl Layout {
 pub(crate) fn build(workspace: &Workspace) -> Result {
     let started = std::time::Instant::now();
     trunk_build(workspace)?;
-    for module in [CALLBACK, CLIENT] {
+    for module in [CALLBACK, RECEIPT, CLIENT] {
         module_build(workspace, &module)?;
     }
 
@@ -261,26 +300,33 @@ fn registries() -> Vec<PathBuf> {
 }
 
 fn lay_out(workspace: &Workspace, target: &Path) -> Result {
-    let texts = loader_texts::as_javascript()?;
+    let languages = languages::found_in(workspace)?;
+    let texts = languages::for_the_loader(&languages)?;
     let loader = workspace.read("www/loader.js")?;
     let connect = Shrunk::of(workspace, &CONNECT)?;
     let callback = Shrunk::of(workspace, &CALLBACK)?;
+    let receipt = Shrunk::of(workspace, &RECEIPT)?;
     let client = Shrunk::of(workspace, &CLIENT)?;
+    let mut says = Vec::new();
+    for language in &languages {
+        for module in [CONNECT, CALLBACK, RECEIPT] {
+            let texts = languages::texts_of(&languages, language, module.name, module.sections)?;
+            says.push((module.texts(&language.tag), texts));
+        }
+    }
     let trunk = workspace.path(TRUNK);
     let style = shrinking::style(workspace, &read_text(&trunk.join(STYLE))?)?;
     let page_script = bundle::page_script(&read_text(&trunk.join(PAGE_SCRIPT))?, &loader, &texts)?;
     let page_script = shrinking::script(workspace, &page_script)?;
 
+    let mut files = vec![style.as_bytes(), page_script.as_bytes()];
+    for shrunk in [&connect, &callback, &receipt] {
+        files.extend([&*shrunk.wasm, shrunk.glue.as_bytes()]);
+    }
+    files.extend(says.iter().map(|(_, texts)| texts.as_bytes()));
     let layout = Layout {
         root: target.to_owned(),
-        fingerprint: bundle::fingerprint(&[
-            &connect.wasm,
-            connect.glue.as_bytes(),
-            &callback.wasm,
-            callback.glue.as_bytes(),
-            style.as_bytes(),
-            page_script.as_bytes(),
-        ]),
+        fingerprint: bundle::fingerprint(&files),
         client_fingerprint: bundle::fingerprint(&[&client.wasm, client.glue.as_bytes()]),
     };
     let plain = layout.plain_assets();
@@ -295,13 +341,16 @@ fn lay_out(workspace: &Workspace, target: &Path) -> Result {
             .map_err(|error| format!("{page}: {error}"))?;
         write(&target.join(page), text)?;
     }
-    for shrunk in [&connect, &callback] {
+    for shrunk in [&connect, &callback, &receipt] {
         write(&plain.join(shrunk.module.types()), &shrunk.types)?;
         shrunk.write_to(places)?;
     }
     write(&layout.client().join(CLIENT.types()), &client.types)?;
     client.write_to(|file| vec![layout.client().join(file)])?;
 
+    for (file, texts) in &says {
+        write_compressed(texts.as_bytes(), &places(file))?;
+    }
     write_compressed(style.as_bytes(), &places(STYLE))?;
     write_compressed(page_script.as_bytes(), &[plain.join(PAGE_SCRIPT)])?;
     for drop_in in &DROP_INS {
@@ -399,7 +448,11 @@ mod tests {
     #[test]
     fn the_loader_knows_the_modules_by_their_names() {
         let loader = include_str!("../../../www/loader.js");
-        for (constant, module) in [("CONNECT", CONNECT), ("CALLBACK", CALLBACK)] {
+        for (constant, module) in [
+            ("CONNECT", CONNECT),
+            ("CALLBACK", CALLBACK),
+            ("RECEIPT", RECEIPT),
+        ] {
             assert!(loader.contains(&format!("const {constant} = '{}';", module.name)));
         }
     }

@@ -11,7 +11,7 @@ mod counts;
 mod demo;
 mod dist;
 mod drop_ins;
-mod loader_texts;
+mod languages;
 mod panics;
 mod renaming;
 mod screenshots;

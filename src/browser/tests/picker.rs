@@ -18,7 +18,7 @@ use web_sys::{
 use super::{root, window};
 use crate::browser::picker::pick;
 use crate::browser::platform;
-use crate::browser::view::View;
+
 use crate::error::Failure;
 use crate::exchange::brands::Brand;
 use crate::exchange::jhe::testing::jhe;
@@ -95,11 +95,11 @@ impl Page {
         let original = Reflect::get(&window(), &"fetch".into()).unwrap();
         Reflect::set(&window(), &"fetch".into(), fetch.as_ref()).unwrap();
         let root = root();
-        let view = View::new(root.clone()).unwrap();
+        let view = super::view(&root, "en");
         let end = Rc::new(RefCell::new(None));
         let slot = Rc::clone(&end);
         platform::spawn(Box::pin(async move {
-            let end = pick(&view, &handed, jhe(), "brands").await;
+            let end = pick(&view, &handed, Rc::new(jhe()), "brands").await;
             slot.replace(Some(end));
         }));
         let page = Page {
@@ -176,7 +176,7 @@ impl Page {
     }
 
     fn status(&self) -> String {
-        self.find("[role=status]").unwrap().text_content().unwrap()
+        self.find(".jc-found").unwrap().text_content().unwrap()
     }
 
     async fn picked(&self) -> Brand {
@@ -239,14 +239,8 @@ async fn a_hospital_is_picked_with_the_keyboard() {
     assert!(page.press("ArrowUp") && page.press("Enter"));
     let brand = page.picked().await;
     assert_eq!(brand.fhir_base_url, "https://ehr.example/1/");
-    assert!(page.input().disabled() && page.options().is_empty());
-    assert_eq!(page.input().value(), HOSTILE);
-    assert!(
-        page.root
-            .text_content()
-            .unwrap()
-            .contains("You chose Mercy, ")
-    );
+    assert!(page.options().is_empty());
+    assert_eq!(page.input().offset_height(), 0);
 }
 
 #[wasm_bindgen_test]
@@ -402,7 +396,7 @@ async fn the_elements_of_jhes_page_are_used() {
     assert!(page.root.query_selector(".jc-picker").unwrap().is_none());
     page.options()[1].click();
     assert_eq!(page.picked().await.name, "Mercy");
-    assert!(page.input().disabled());
+    assert!(container.has_attribute("hidden"));
 }
 
 #[wasm_bindgen_test]
