@@ -42,18 +42,34 @@ static SEATS: Semaphore = Semaphore::const_new(2);
 const READ_SCREEN: &str = "
     const root = document.querySelector('[data-jhe-connect]');
     if (!root) return null;
-    const remedy = root.querySelector('.jc-remedy');
-    const buttons = [...root.querySelectorAll('[data-jc-action]')].filter((it) => it.getClientRects().length);
+    const isShown = (element) => element.getClientRects().length > 0;
+    const buttons = [...root.querySelectorAll('[data-jc-action]')].filter(isShown);
+    const folded = [...root.querySelectorAll('details')].flatMap((fold) =>
+        [...fold.querySelectorAll('summary, p, li, code, caption, th, td, a, button')]);
+    const receipt = root.querySelector('.jc-receipt');
     return {
         state: root.dataset.jheConnect,
         name: root.dataset.jheConnectScreen ?? null,
         actions: buttons.map((it) => it.dataset.jcAction),
         code: root.dataset.jheConnectCode ?? null,
         text: root.innerText,
-        heading: remedy?.querySelector('h2')?.innerText ?? null,
-        technical: remedy?.querySelector('details')?.textContent ?? '',
-        action: root.querySelector('.jc-action')?.innerText ?? null,
+        heading: root.querySelector('.jc-heading, .jc-remedy h2')?.innerText ?? null,
+        facts: [...root.querySelectorAll('dt')].map((name) => [name.innerText, name.nextElementSibling.innerText]),
+        folded: folded.map((it) => it.textContent).join('\\n'),
+        action: buttons.find((it) => it.classList.contains('jc-first'))?.innerText ?? null,
+        said: window.whatThePageSaid ?? [],
+        is_shown: isShown(root),
+        is_receipt_awaited: receipt !== null && !receipt.firstElementChild,
     };";
+
+/// Keeps each sentence that our page has shown, also those that were soon replaced by others.
+const KEEP_WHAT_IS_SAID: &str = "(() => {
+    const said = new Set();
+    new MutationObserver(() => {
+        for (const sentence of document.querySelectorAll('.jc-screen :is(.jc-heading, p)')) said.add(sentence.textContent);
+        window.whatThePageSaid = [...said];
+    }).observe(document, { subtree: true, childList: true });
+})();";
 
 /// Asks to leave the page, as far as a script can: would the browser ask the patient back?
 const TRY_TO_LEAVE: &str = "
@@ -70,7 +86,8 @@ const TELL_VIOLATIONS: &str = "addEventListener('securitypolicyviolation', (even
 const SAY_YES: &str = "(() => {
     if (window.isSayingYes) return;
     window.isSayingYes = true;
-    const yes = ['continue', 'yes-me', 'go-on', 'send'].map((name) => `[data-jc-action=${name}]`).join();
+    const acts = ['continue', 'yes-me', 'go-on', 'send'].map((name) => `[data-jc-action=${name}]`);
+    const yes = [...acts, '[data-jhe-connect-screen=returned] [data-jc-action=try-again]'].join();
     const pressed = new WeakSet();
     const answer = () => {
         for (const button of document.querySelectorAll(yes)) {
@@ -168,6 +185,8 @@ pub enum State {
     Working,
     /// The patient is picking a hospital.
     Choosing,
+    /// The patient is asked something.
+    Asking,
     /// The browser is on its way to the hospital's sign-in.
     Redirecting,
     /// Everything arrived.
@@ -176,9 +195,6 @@ pub enum State {
     Partly,
     /// Nothing can be done any more, and the page says why.
     Failed,
-    /// Something else: which of the screens it is says their name.
-    #[serde(other)]
-    Another,
 }
 
 impl State {
@@ -201,12 +217,20 @@ pub struct Screen {
     pub code: Option<String>,
     /// All visible text.
     pub text: String,
-    /// The heading of the remedy.
+    /// What happens now.
     pub heading: Option<String>,
-    /// The technical text of the remedy, folded or not.
-    pub technical: String,
-    /// What the button says that goes on, if there is one.
+    /// Names, and what they stand for.
+    pub facts: Vec<(String, String)>,
+    /// What can be unfolded, line by line, whether it is or not: technical details, notes, tables, ways to a person.
+    pub folded: String,
+    /// What the button says that stands out, if there is one.
     pub action: Option<String>,
+    /// What the page has said since it was opened, sentence by sentence.
+    pub said: Vec<String>,
+    /// Is any of it to be seen?
+    pub is_shown: bool,
+    /// Is it still to come what an import has brought?
+    pub is_receipt_awaited: bool,
 }
 
 impl Screen {
@@ -251,17 +275,85 @@ impl Screen {
         self.actions.iter().any(|offered| offered == action)
     }
 
-    /// The page says all of this, upper or lower case.
+    /// The page says all of this, folded or not, upper or lower case.
     pub fn expect_texts(&self, texts: &[&str]) -> Result<()> {
-        let (told, technical) = (self.text.to_lowercase(), self.technical.to_lowercase());
+        let (told, folded) = (self.text.to_lowercase(), self.folded.to_lowercase());
         for text in texts {
             let text = text.to_lowercase();
             ensure!(
-                told.contains(&text) || technical.contains(&text),
+                told.contains(&text) || folded.contains(&text),
                 "expected the text {text:?}, found {self}"
             );
         }
         Ok(())
+    }
+
+    /// Each of these is a whole line of what is to be read.
+    pub fn expect_lines(&self, lines: &[&str]) -> Result<()> {
+        for line in lines {
+            ensure!(
+                self.text.lines().any(|told| told == *line),
+                "expected the line {line:?}, found {self}"
+            );
+        }
+        Ok(())
+    }
+
+    /// The page has said this since it was opened, as a sentence of its own.
+    pub fn expect_said(&self, sentence: &str) -> Result<()> {
+        ensure!(
+            self.said.iter().any(|said| said == sentence),
+            "expected {sentence:?} to have been said, found {:?}, and then {self}",
+            self.said
+        );
+        Ok(())
+    }
+
+    /// What stands beside this name, if it is there.
+    pub fn fact(&self, name: &str) -> Option<&str> {
+        let mut facts = self.facts.iter();
+        let fact = facts.find(|(known, _)| known == name)?;
+        Some(&fact.1)
+    }
+
+    /// Beside this name stands this.
+    pub fn expect_fact(&self, name: &str, value: &str) -> Result<()> {
+        ensure!(
+            self.fact(name) == Some(value),
+            "expected {name}: {value}, found {self}"
+        );
+        Ok(())
+    }
+
+    /// So many records are at the study now, and so many of them were not there before.
+    pub fn expect_records(&self, now: usize, new: usize) -> Result<()> {
+        self.expect_fact("Now at the study", &counted(now))?;
+        // Of records that are all new nothing more is told.
+        let told = (new < now).then(|| counted(new));
+        ensure!(
+            self.fact("New this time") == told.as_deref(),
+            "expected {new} new records, found {self}"
+        );
+        Ok(())
+    }
+}
+
+/// `12 records`, `1,200 records`.
+pub fn counted(records: usize) -> String {
+    let noun = if records == 1 { "record" } else { "records" };
+    match (records / 1_000, records % 1_000) {
+        (0, rest) => format!("{rest} {noun}"),
+        (thousands, rest) => format!("{thousands},{rest:03} {noun}"),
+    }
+}
+
+/// `Labs, Goals, and Visits`.
+pub fn listed(names: &[&str]) -> String {
+    match names {
+        [] => String::new(),
+        [only] => (*only).to_owned(),
+        [one, other] => format!("{one} and {other}"),
+        [before @ .., last] => format!("{}, and {last}", before.join(", ")),
     }
 }
 
@@ -275,8 +367,8 @@ impl fmt::Display for Screen {
             write!(f, " ({code})")?;
         }
         write!(f, "\n{}", self.text)?;
-        if !self.technical.is_empty() {
-            write!(f, "\n[technical] {}", self.technical)?;
+        if !self.folded.is_empty() {
+            write!(f, "\n[folded] {}", self.folded)?;
         }
         if let Some(action) = &self.action {
             write!(f, "\n[button] {action}")?;
@@ -346,6 +438,7 @@ impl Browser {
             _seat: seat,
         };
         browser.prepare_pages(TELL_VIOLATIONS).await?;
+        browser.prepare_pages(KEEP_WHAT_IS_SAID).await?;
         browser.say_yes().await?;
         browser.emulate(browser.circumstances()).await?;
         Ok(browser)
@@ -436,6 +529,7 @@ impl Browser {
     /// What is prepared for pages is prepared for those of one tab.
     async fn prepare_tab(&self) -> Result<()> {
         self.prepare_pages(TELL_VIOLATIONS).await?;
+        self.prepare_pages(KEEP_WHAT_IS_SAID).await?;
         self.emulate(self.circumstances()).await?;
         if self.answers_by_hand() {
             return Ok(());
@@ -480,10 +574,9 @@ impl Browser {
         self.look_at_tab(0).await
     }
 
-    /// Presses the button that goes on, and returns when another page is there.
+    /// Presses the button that stands out, and returns when another page is there.
     pub async fn press_action(&self) -> Result<()> {
-        self.leaves_by(async || self.click(".jc-action").await)
-            .await
+        self.leaves_by(async || self.click(".jc-first").await).await
     }
 
     /// Presses the button of this name (`data-jc-action`), as soon as it can be pressed. Fails at once if our page stopped without it.
@@ -640,11 +733,13 @@ impl Browser {
         self.element("#allow").await.map(drop)
     }
 
-    /// What our page shows when it has come to rest.
+    /// What our page shows when it has come to rest, with all that there is to tell of an import.
     pub async fn wait_until_settled(&self) -> Result<Screen> {
         self.until("our page to come to rest", async || {
             Ok(match self.screen_now().await? {
-                Some(screen) if screen.state.is_final() => Glance::Seen(screen),
+                Some(screen) if screen.state.is_final() && !screen.is_receipt_awaited => {
+                    Glance::Seen(screen)
+                }
                 _ => Glance::NotYet,
             })
         })

@@ -325,10 +325,25 @@ impl Journey {
         self.rows_reach(3).await
     }
 
+    /// Our page has told this line of the report in the console.
+    pub async fn expect_logged(&self, part: &str) -> Result<()> {
+        let console = self.browser.console().await?;
+        ensure!(
+            (console.iter())
+                .any(|line| line.message.contains("jhe-connect") && line.message.contains(part)),
+            "expected {part:?} in the console, found {console:?}"
+        );
+        Ok(())
+    }
+
     /// Opens the invitation link, and the connect page stops with this code.
     pub async fn stops_at_the_start(&self, code: &str) -> Result<Screen> {
         self.open_invitation().await?;
-        self.browser.wait_for_state(State::Failed, Some(code)).await
+        let screen = (self.browser)
+            .wait_for_state(State::Failed, Some(code))
+            .await?;
+        ensure!(screen.is_shown, "nothing is to be seen of {screen}");
+        Ok(screen)
     }
 
     /// From the invitation link to the callback page, which stops with this code.
@@ -363,6 +378,15 @@ impl Journey {
     /// The vendor of the patient's hospital.
     pub fn vendor(&self) -> Vendor {
         self.hospital.get().0
+    }
+
+    /// What JHE's later pages call the hospital: as it was picked, or nothing in particular.
+    pub fn portal(&self) -> &'static str {
+        let (vendor, is_picked) = self.hospital.get();
+        match is_picked {
+            true => vendor.facility_name(),
+            false => "your hospital",
+        }
     }
 
     /// The FHIR base of the patient's hospital, as JHE's list or the page's configuration has it: it may end in a slash.
@@ -453,6 +477,14 @@ impl Journey {
     pub fn expect_no_record_moved(&self) -> Result<()> {
         let mut asked = self.requests(Server::Ehr, "GET", "");
         asked.retain(|request| request.header("authorization").is_some());
+        // The patient's name, for the question whether this is the right person.
+        let is_person = |request: &LoggedRequest| {
+            let (_, last) = request.target.split_once("/Patient/").unwrap_or_default();
+            !last.is_empty() && !last.contains('/')
+        };
+        if let Some(person) = asked.iter().position(is_person) {
+            asked.remove(person);
+        }
         ensure!(asked.is_empty(), "records were asked for: {asked:?}");
         for path in ["/FHIR/", "/fhir-import/"] {
             let written = self.requests(Server::Jhe, "POST", path);
@@ -496,7 +528,7 @@ impl Journey {
 /// Is nothing asked any more before records move?
 fn is_under_way(screen: &Screen) -> bool {
     match screen.name.as_deref() {
-        Some(name) => ["importing", "leaving"].contains(&name),
+        Some(name) => ["preparing", "importing", "leaving"].contains(&name),
         // A page without names for its screens asks nothing.
         None => matches!(screen.state, State::Working | State::Redirecting),
     }

@@ -274,9 +274,11 @@ fn the_tab_keeps_tokens_only_for_what_is_unfinished(
     let may_hold_tokens =
         is_on_the_way_there || storage.is_run_unfinished() || storage.is_sign_in_pending();
     for (key, text) in &storage.0 {
-        let is_known = ["jhe", "ehr", "launch", "run"]
+        let is_known = ["jhe", "ehr", "launch", "run", "hospital"]
             .iter()
-            .any(|name| key.strip_prefix("jhe-connect:3:") == Some(name));
+            .any(|name| key.strip_prefix("jhe-connect:3:") == Some(name))
+            // What the patient chose to read.
+            || (key == "jhe-connect:language" && ["en", "es"].contains(&text.as_str()));
         ensure!(is_known, "sessionStorage holds {key}: {text}");
         let sent = secrets.verifiers.iter();
         let mut sent = sent.filter(|verifier| text.contains(verifier.as_str()));

@@ -57,7 +57,7 @@ fn questions_are_answered_in_the_page_unless_a_journey_answers_by_hand() {
         browser.answer_by_hand().await?;
         browser.open(address).await?;
         let screen = browser.wait_for_screen("sharing").await?;
-        ensure!(screen.state == State::Another && screen.offers("continue"));
+        ensure!(screen.state == State::Asking && screen.offers("continue"));
         browser.press_named("continue").await?;
         let screen = browser.wait_for_one_of(&["grants", "person"]).await?;
         ensure!(screen.actions == ["stop", "yes-me"], "{screen}");

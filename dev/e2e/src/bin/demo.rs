@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use e2e::browser::Habits;
+use e2e::browser::{Habits, counted};
 use e2e::journey::{CAMILA, Journey};
 use e2e::records::upstream_id;
 use e2e::watch;
@@ -106,7 +106,7 @@ async fn travel(journey: &Journey, album: &mut Album) -> Result<()> {
     rows.iter().try_for_each(|row| print_row(row, &iss))?;
     println!();
     last.expect_done()?;
-    last.expect_texts(&[&format!("Labs: {} records", rows.len())])
+    last.expect_lines(&[&format!("Labs: {}", counted(rows.len()))])
 }
 
 /// What the command line asks for.

@@ -10,11 +10,13 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail, ensure};
 use e2e::browser::{Glance, Habits, Screen, State};
 use e2e::emulation::{Circumstances, Device, Language, Motion, Scheme};
-use e2e::journey::{Access, CAMILA, Journey, PENDING_STATE, batches, visit_with};
+use e2e::journey::{
+    Access, CAMILA, DERRICK, Journey, PARENT, PENDING_STATE, Page, batches, visit_with,
+};
 use e2e::pictures::quantised;
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
-use sandbox::{Fault, SECOND_PATIENT, Vendor};
+use sandbox::{Broken, FIRST_PATIENT, Fault, SECOND_PATIENT, Vendor};
 
 const USAGE: &str = "usage: screenshots --to DIR [--chosen DIR] [SCENE…]";
 
@@ -35,13 +37,206 @@ struct Scene {
 /// By what a screen is known.
 enum Awaited {
     /// Its name (`data-jhe-connect-screen`).
-    #[allow(dead_code)] // until pages name their screens
     Named(&'static str),
     /// Its stage (`data-jhe-connect`), and its code if it has one.
     Stage(State, Option<&'static str>),
 }
 
 const SCENES: &[Scene] = &[
+    Scene {
+        name: "sharing",
+        travel: |journey| {
+            async {
+                journey.open_invitation().await?;
+                pick(journey).await
+            }
+            .boxed_local()
+        },
+        awaited: Awaited::Named("sharing"),
+        chosen: &["phone-light-en", "phone-dark-es"],
+    },
+    Scene {
+        name: "hospital-broken",
+        travel: |journey| {
+            async {
+                (journey.world().settings.ehr.broken)
+                    .insert(Vendor::Epic, Broken::NoCorsAtMetadata);
+                journey.open_invitation().await?;
+                pick(journey).await
+            }
+            .boxed_local()
+        },
+        awaited: Awaited::Stage(State::Failed, Some("discovery.not_readable")),
+        chosen: &["phone-light-en"],
+    },
+    Scene {
+        name: "returned",
+        travel: |journey| {
+            async {
+                journey.reach_login().await?;
+                journey.open_invitation().await
+            }
+            .boxed_local()
+        },
+        awaited: Awaited::Named("returned"),
+        chosen: &["phone-light-en"],
+    },
+    Scene {
+        name: "error-page",
+        travel: |journey| {
+            async {
+                journey.reach_login().await?;
+                journey.open_invitation().await?;
+                journey.browser.press_named("saw-error").await
+            }
+            .boxed_local()
+        },
+        awaited: Awaited::Named("error-page"),
+        chosen: &[],
+    },
+    Scene {
+        name: "no-login",
+        travel: |journey| {
+            async {
+                journey.reach_login().await?;
+                journey.open_invitation().await?;
+                journey.browser.press_named("no-login").await
+            }
+            .boxed_local()
+        },
+        awaited: Awaited::Named("no-login"),
+        chosen: &[],
+    },
+    Scene {
+        name: "gave-up",
+        travel: |journey| {
+            async {
+                journey.open_invitation().await?;
+                pick(journey).await?;
+                journey.browser.press_named("give-up").await
+            }
+            .boxed_local()
+        },
+        awaited: Awaited::Named("gave-up"),
+        chosen: &[],
+    },
+    Scene {
+        name: "person",
+        travel: |journey| {
+            async {
+                journey.reach_login().await?;
+                journey.return_as(CAMILA).await
+            }
+            .boxed_local()
+        },
+        awaited: Awaited::Named("person"),
+        chosen: &["phone-light-en"],
+    },
+    Scene {
+        name: "person-doubtful",
+        travel: |journey| {
+            async {
+                let base = journey.listed_base();
+                (journey.world()).attach_identifier(FIRST_PATIENT, &base, "another");
+                journey.reach_login().await?;
+                journey.return_as(PARENT).await
+            }
+            .boxed_local()
+        },
+        awaited: Awaited::Named("person"),
+        chosen: &[],
+    },
+    Scene {
+        name: "not-me",
+        travel: |journey| {
+            async {
+                journey.reach_login().await?;
+                journey.return_as(CAMILA).await?;
+                journey.browser.press_named("not-me").await
+            }
+            .boxed_local()
+        },
+        awaited: Awaited::Named("not-me"),
+        chosen: &[],
+    },
+    Scene {
+        name: "grants",
+        travel: |journey| narrowed(journey).boxed_local(),
+        awaited: Awaited::Named("grants"),
+        chosen: &["phone-light-en"],
+    },
+    Scene {
+        name: "review",
+        travel: |journey| {
+            async {
+                {
+                    let page = &mut journey.world().settings.jhe.page;
+                    page.review = Some(true.into());
+                    page.review_choice = Some(true.into());
+                }
+                journey.has_a_short_chart();
+                sign_in(journey).await
+            }
+            .boxed_local()
+        },
+        awaited: Awaited::Named("review"),
+        chosen: &["phone-light-en"],
+    },
+    Scene {
+        name: "waiting",
+        travel: |journey| {
+            async {
+                journey.fail(batches(), Fault::status(503, "text/plain", "busy"));
+                sign_in(journey).await?;
+                until_said(journey, ".jc-wait", " s.").await
+            }
+            .boxed_local()
+        },
+        awaited: Awaited::Named("importing"),
+        chosen: &[],
+    },
+    Scene {
+        name: "paused",
+        travel: |journey| {
+            async {
+                journey.world().give_labs(CAMILA.user, 900);
+                journey.fail(batches().after(3), Fault::Delay { millis: 600_000 });
+                sign_in(journey).await?;
+                journey.rows_reach(20).await?;
+                journey.browser.press_named("pause").await?;
+                until_said(journey, "[data-jc-action=resume]", "").await
+            }
+            .boxed_local()
+        },
+        awaited: Awaited::Named("importing"),
+        chosen: &[],
+    },
+    Scene {
+        name: "nothing-found",
+        travel: |journey| {
+            async {
+                journey.reach_login().await?;
+                journey.agree_as(DERRICK).await
+            }
+            .boxed_local()
+        },
+        awaited: Awaited::Stage(State::Done, None),
+        chosen: &[],
+    },
+    Scene {
+        name: "nothing-to-do",
+        travel: |journey| {
+            async {
+                journey
+                    .browser
+                    .open(&journey.page(Page::Callback, &[]))
+                    .await
+            }
+            .boxed_local()
+        },
+        awaited: Awaited::Stage(State::Failed, Some("callback.nothing_pending")),
+        chosen: &[],
+    },
     Scene {
         name: "invitation-expired",
         travel: |journey| {
@@ -60,7 +255,7 @@ const SCENES: &[Scene] = &[
             async {
                 journey.open_invitation().await?;
                 journey.browser.search_for("canal").await?;
-                journey.browser.hospital_is_listed("Canal").await.map(drop)
+                until_said(journey, ".jc-found", "2 hospital").await
             }
             .boxed_local()
         },
@@ -112,6 +307,7 @@ const SCENES: &[Scene] = &[
         name: "importing",
         travel: |journey| {
             async {
+                journey.has_a_short_chart();
                 // More than goes into the batches that pass: what has arrived then stays what is seen.
                 journey.world().give_labs(CAMILA.user, 900);
                 journey.fail(batches().after(3), Fault::Delay { millis: 600_000 });
@@ -157,6 +353,39 @@ const SCENES: &[Scene] = &[
         chosen: &[],
     },
 ];
+
+/// The patient keeps back some of the chart at the hospital.
+async fn narrowed(journey: &Journey) -> Result<()> {
+    journey.reach_login().await?;
+    (journey.browser)
+        .sign_in(CAMILA.user, CAMILA.password)
+        .await?;
+    let kept_back = ["Condition", "Goal"];
+    journey.browser.allow_without(&kept_back).await?;
+    journey.browser.press_named("yes-me").await
+}
+
+/// Waits until this stands in the element.
+async fn until_said(journey: &Journey, selector: &str, text: &str) -> Result<()> {
+    let script = format!("return document.querySelector({selector:?})?.innerText ?? null");
+    let browser = &journey.browser;
+    let seen = async || {
+        let said: Option<String> = browser.evaluate(&script).await?;
+        Ok(match said.is_some_and(|said| said.contains(text)) {
+            true => Glance::Seen(()),
+            false => Glance::NotYet,
+        })
+    };
+    browser
+        .until(&format!("{text:?} in {selector}"), seen)
+        .await
+}
+
+/// Picks the hospital from the list.
+async fn pick(journey: &Journey) -> Result<()> {
+    let name = journey.vendor().facility_name();
+    journey.browser.pick_by_keys(name).await
+}
 
 /// From the invitation to the callback page, whatever is asked on the way.
 async fn sign_in(journey: &Journey) -> Result<()> {

@@ -17,6 +17,33 @@ journeys!(
     drop_in: [a_network_lost_while_importing_is_told],
 );
 
+/// On the later JHE's page our part of it is hidden until there is something in it.
+mod patient_access {
+    use e2e::journey::{Access, visit};
+    use sandbox::Vendor;
+
+    #[test]
+    fn a_browser_without_webassembly_is_told_in_the_loaders_words() {
+        let journey = super::a_browser_without_webassembly_is_told_in_the_loaders_words;
+        visit(Access::DropIn, Vendor::Epic, journey);
+    }
+
+    #[test]
+    fn a_module_that_does_not_arrive_is_told_in_the_loaders_words() {
+        let journey = super::a_module_that_does_not_arrive_is_told_in_the_loaders_words;
+        visit(Access::DropIn, Vendor::Epic, journey);
+    }
+
+    #[test]
+    fn an_insecure_context_is_told() {
+        visit(
+            Access::DropIn,
+            Vendor::Epic,
+            super::an_insecure_context_is_told,
+        );
+    }
+}
+
 const BLOCKED: Habits = Habits {
     text: Text::Usual,
     storage: Storage::Blocked,

@@ -8,7 +8,7 @@ use std::fmt;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
-use e2e::browser::Glance;
+use e2e::browser::{Glance, counted};
 use e2e::journey::{CAMILA, Journey, Page, pages, read_backs, run, writes};
 use e2e::records::expect_arrival;
 use sandbox::{Fault, Layout, Match, Server};
@@ -75,7 +75,7 @@ async fn travel(journey: &Journey, mishaps: &[Mishap]) -> Result<()> {
     expect_arrival(&journey.rows(), &labs, &journey.sandbox.iss())?;
     let screen = journey.browser.wait_until_settled().await?;
     screen.expect_done()?;
-    screen.expect_texts(&[&format!("Labs: {LABS} records")])?;
+    screen.expect_lines(&[&format!("Labs: {}", counted(LABS))])?;
     let looks = journey.requests(Server::Jhe, "GET", "_page=1").len();
     eprintln!(
         "{looks} looks at what JHE holds, {tries} further tries, in {:.1} s",

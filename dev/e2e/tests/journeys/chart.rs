@@ -1,7 +1,7 @@
 //! The whole chart, eighteen kinds of records, from a hospital that the patient picks.
 
 use anyhow::{Context, Result, ensure};
-use e2e::browser::{Screen, State};
+use e2e::browser::{Screen, State, counted, listed};
 use e2e::journey::{CAMILA, Journey, batches};
 use e2e::records::expect_each_once;
 use e2e::{access_journeys, at_every_hospital, watch};
@@ -9,7 +9,7 @@ use sandbox::{FIRST_PATIENT, Fault, Match, Peculiarity, Row, SECOND_PATIENT, Ser
 use serde_json::{Value, json};
 
 use crate::ending::saved_report;
-use crate::going_on::the_patient_signs_in_again;
+use crate::going_on::{GOES_ON, the_patient_signs_in_again};
 
 at_every_hospital!(
     the_whole_chart_arrives_each_record_once,
@@ -47,16 +47,10 @@ async fn the_whole_chart_arrives_each_record_once(journey: &Journey) -> Result<(
 
     every_record_arrived_once(journey, &screen)?;
     let count = journey.whole_chart().len();
-    screen.expect_texts(&[&format!(
-        "Your records: {count} records saved or updated, {count} of them new"
-    )])?;
+    screen.expect_records(count, count)?;
     for (label, records) in &chart {
         ensure!(!records.is_empty(), "the chart has no {label}");
-        let line = line_of(label, records);
-        ensure!(
-            screen.text.lines().any(|it| it == line),
-            "expected the line {line:?}, found {screen}"
-        );
+        screen.expect_lines(&[&line_of(label, records)])?;
     }
     let base = journey.listed_base();
     {
@@ -96,10 +90,12 @@ async fn connecting_again_adds_no_row(journey: &Journey) -> Result<()> {
 
     every_record_arrived_once(journey, &again)?;
     let now = count + 2;
-    again.expect_texts(&[
-        "Found your hospital among your sources in JHE",
-        &format!("Your records: {now} records saved or updated, 2 of them new"),
-    ])?;
+    again.expect_records(now, 2)?;
+    let sources = journey.world().jhe.sources.len();
+    ensure!(
+        sources == 1,
+        "expected the source of before, found {sources}"
+    );
     let rows = journey.rows();
     let is_kept = |row: &&Row| rows.iter().any(|it| it.id == row.id);
     ensure!(
@@ -121,7 +117,7 @@ async fn what_was_not_granted_is_told_and_the_rest_arrives(journey: &Journey) ->
     let refused: Vec<_> = (chart.iter().map(|(label, _)| *label))
         .filter(|label| !granted.contains(label))
         .collect();
-    screen.expect_texts(&[&format!("Not shared: {}", refused.join(", "))])?;
+    screen.expect_texts(&[&format!("Left out: {}", listed(&refused))])?;
     chart.retain(|(label, _)| granted.contains(label));
     let chart: Vec<_> = chart.into_iter().flat_map(|(_, records)| records).collect();
     expect_each_once(&journey.rows(), &chart)?;
@@ -142,12 +138,20 @@ async fn a_kind_that_is_forbidden_is_a_line_and_not_the_end(journey: &Journey) -
         screen.state == State::Partly && screen.action.is_none(),
         "expected one kind to be missing, found {screen}"
     );
-    screen.expect_code("pull.forbidden")?;
-    screen.expect_texts(&["Immunizations: could not be read (pull.forbidden)"])?;
+    // Nothing can be done about it, so that no error is made of it.
+    ensure!(screen.code.is_none(), "expected no error, found {screen}");
+    screen.expect_lines(&[
+        "Immunizations: could not be read",
+        &format!(
+            "Immunizations: {} does not let this page read this kind.",
+            journey.portal()
+        ),
+    ])?;
+    journey.expect_logged("pull.forbidden").await?;
     let mut chart = journey.chart();
     chart.retain(|(label, _)| *label != "Immunizations");
     for (label, records) in &chart {
-        screen.expect_texts(&[&line_of(label, records)])?;
+        screen.expect_lines(&[&line_of(label, records)])?;
     }
     let chart: Vec<_> = chart.into_iter().flat_map(|(_, records)| records).collect();
     expect_each_once(&journey.rows(), &chart)?;
@@ -179,13 +183,16 @@ async fn what_jhe_changes_and_what_it_refuses_is_told_with_its_kind(
         "expected three records to be missing, found {screen}"
     );
     // Two of the labs, and the one of two questionnaires that says not what was asked.
-    screen.expect_texts(&[
-        "(3 records could not be saved)",
+    screen.expect_lines(&[
+        "3 records could not be saved. They are listed below.",
         "Labs: 3 records, 2 could not be saved",
         "Questionnaires: 1 record, 1 could not be saved",
-        "1 × Questionnaires: ",
-        "1 × Labs: ",
-        "saved with a change by the study's server",
+    ])?;
+    screen.expect_texts(&[
+        "Questionnaires, 1 record: ",
+        "Labs, 1 record: ",
+        "saved without a small part that the study's server has no place for",
+        "The study's server saved that detail as unknown",
     ])?;
     kept.retain(|record| !is_refused(record));
     expect_each_once(&journey.rows(), &kept)?;
@@ -232,7 +239,7 @@ async fn a_proxy_and_a_worker_that_refuse_batches_lose_and_double_nothing(
 
     every_record_arrived_once(journey, &screen)?;
     let count = journey.whole_chart().len();
-    screen.expect_texts(&[&format!("{count} of them new")])?;
+    screen.expect_records(count, count)?;
     let sent = journey.requests(Server::Jhe, "POST", "/fhir-import/R4/");
     for status in [413, 500] {
         ensure!(
@@ -256,8 +263,12 @@ async fn an_identifier_of_somebody_else_stops_before_any_record(journey: &Journe
     );
     nobody_speaks_of_mychart(&screen)?;
     screen.expect_texts(&[
-        "already connected to another participant. No record was sent.",
-        "signed in with at your hospital",
+        "This login belongs to someone else in the study",
+        &format!(
+            "The login that you used at {} is already connected",
+            journey.portal()
+        ),
+        "No record was sent.",
         "open the link in your invitation again and use your own",
     ])?;
     journey.expect_no_record_moved()?;
@@ -277,7 +288,7 @@ async fn a_kind_of_six_hundred_pages_arrives_beside_short_ones(journey: &Journey
     let screen = journey.connect().await?;
 
     every_record_arrived_once(journey, &screen)?;
-    screen.expect_texts(&["Goals: 600 records"])?;
+    screen.expect_lines(&["Goals: 600 records"])?;
     let asked = journey.requests(Server::Ehr, "GET", "");
     let last_kind = (asked.iter()).position(|it| it.target.contains("/QuestionnaireResponse?"));
     let before = asked.iter().take(last_kind.unwrap_or(usize::MAX));
@@ -303,16 +314,16 @@ async fn more_pages_than_the_plan_allows_are_told_as_more(journey: &Journey) -> 
         screen.state == State::Partly && screen.action.is_none(),
         "expected goals to be missing, found {screen}"
     );
-    screen.expect_texts(&["Goals: 20 records, there are more"])?;
+    screen.expect_lines(&["Goals: 20 records, there are more"])?;
     journey.browser.reload().await?;
     let again = journey.browser.wait_until_settled().await?;
     ensure!(
         again.state == State::Partly,
         "expected goals to be missing after a reload, too, found {again}"
     );
-    again.expect_texts(&[
+    again.expect_lines(&[
         "Goals: 20 records, there are more",
-        "Nothing was sent again",
+        "This ended before, and not everything arrived. Nothing was sent again.",
     ])
 }
 
@@ -345,10 +356,10 @@ async fn a_reload_in_the_middle_of_several_kinds_goes_on(journey: &Journey) -> R
     }
     let screen = journey.browser.wait_until_settled().await?;
 
-    screen.expect_texts(&["Going on where it stopped"])?;
+    screen.expect_said(GOES_ON)?;
     every_record_arrived_once(journey, &screen)?;
     let count = journey.whole_chart().len();
-    screen.expect_texts(&[&format!("{count} of them new")])
+    screen.expect_records(count, count)
 }
 
 async fn a_session_at_the_hospital_that_ends_in_the_middle_goes_on_after_a_sign_in(
@@ -386,9 +397,9 @@ async fn a_slow_first_import_is_no_failure(journey: &Journey) -> Result<()> {
     journey.reach_login().await?;
     journey.agree_as(CAMILA).await?;
     let count = journey.whole_chart().len();
-    let found = format!("Your records: {count} records found so far, 0 saved");
+    let found = format!("0 of {count} records copied");
     let meanwhile = journey.browser.wait_for_text(&found).await?;
-    meanwhile.expect_texts(&["Questionnaires: 1 record"])?;
+    meanwhile.expect_texts(&["Questionnaires", "0 of 1 copied"])?;
     ensure!(
         meanwhile.state == State::Working && !meanwhile.text.contains("not ready"),
         "expected the page to be at work, found {meanwhile}"
@@ -413,12 +424,7 @@ async fn a_slow_first_import_is_no_failure(journey: &Journey) -> Result<()> {
 
 /// What the summary says of a kind.
 fn line_of(label: &str, records: &[String]) -> String {
-    let noun = if records.len() == 1 {
-        "record"
-    } else {
-        "records"
-    };
-    format!("{label}: {} {noun}", records.len())
+    format!("{label}: {}", counted(records.len()))
 }
 
 /// This hospital's portal has another name.
@@ -437,7 +443,7 @@ fn every_record_arrived_once(journey: &Journey, screen: &Screen) -> Result<()> {
     let chart = journey.whole_chart();
     expect_each_once(&journey.rows(), &chart)?;
     let count = chart.len();
-    screen.expect_texts(&[&format!("Your records: {count} records saved or updated")])
+    screen.expect_fact("Now at the study", &counted(count))
 }
 
 /// The searches at the hospital whose address has this in it.

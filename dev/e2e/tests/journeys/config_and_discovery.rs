@@ -210,7 +210,11 @@ fn announce(journey: &Journey, member: &str, value: Value) {
 /// The page stops, says that it is about this hospital's sign-in, and sends nobody anywhere.
 async fn stops_for_this_hospital(journey: &Journey, code: &str) -> Result<()> {
     let screen = journey.stops_at_the_start(code).await?;
-    screen.expect_texts(&["hospital"])?;
+    ensure!(
+        (screen.heading.as_deref()).is_some_and(|heading| heading.contains("MyChart")),
+        "expected the hospital to be named, found {screen}"
+    );
+    screen.expect_action("Try again")?;
     ensure!(
         journey
             .requests(Server::Ehr, "GET", "/authorize")

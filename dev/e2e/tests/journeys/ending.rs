@@ -28,7 +28,12 @@ async fn the_report_is_saved_as_a_file_with_every_sum_and_reason(journey: &Journ
         world.give_peculiar_lab(CAMILA.user, Peculiarity::OtherSubject);
     }
     let screen = journey.connect().await?;
-    screen.expect_texts(&["Labs: 12 records", "(2 records could not be saved)"])?;
+    screen.expect_lines(&[
+        "Labs: 12 records, 2 could not be saved",
+        "2 records could not be saved. They are listed below.",
+        "Labs, 2 records: The study's server can't store what has this form.",
+    ])?;
+    screen.expect_texts(&["1 record was left out, as it is not about you."])?;
 
     let report = saved_report(journey).await?;
     for line in [
@@ -96,7 +101,7 @@ async fn jhes_token_is_revoked_where_the_study_wants_it(journey: &Journey) -> Re
     journey.browser.reload().await?;
     let again = journey.browser.wait_until_settled().await?;
     again.expect_done()?;
-    again.expect_texts(&["This import is finished. Nothing was sent again."])
+    again.expect_lines(&["This was finished before. Nothing was sent again."])
 }
 
 async fn an_incomplete_run_is_told_again_after_a_reload(journey: &Journey) -> Result<()> {
@@ -117,7 +122,10 @@ async fn an_incomplete_run_is_told_again_after_a_reload(journey: &Journey) -> Re
         "expected the same state as before, found {again}"
     );
     again.expect_code("pull.not_fhir")?;
-    again.expect_texts(&["Labs: 20 records", "not everything arrived"])
+    again.expect_lines(&[
+        "This ended before, and not everything arrived. Nothing was sent again.",
+        "Labs: 20 records, not all could be read",
+    ])
 }
 
 async fn a_token_is_not_revoked_while_the_run_can_go_on(journey: &Journey) -> Result<()> {

@@ -2,7 +2,7 @@
 //! is in JHE once, and the counts are right, whatever happened on the way.
 
 use anyhow::{Context, Result, ensure};
-use e2e::browser::{Screen, State};
+use e2e::browser::{Screen, State, counted};
 use e2e::journey::{CAMILA, Journey, Page, pages, writes};
 use e2e::journeys;
 use e2e::records::expect_arrival;
@@ -30,13 +30,16 @@ journeys!(
     ],
 );
 
+/// What the page says before it goes on.
+pub(crate) const GOES_ON: &str = "We go on where it stopped. Nothing is sent twice.";
+
 async fn a_reload_in_the_middle_goes_on_where_it_stopped(journey: &Journey) -> Result<()> {
     journey.reach_the_middle().await?;
     journey.world().clear_faults();
     journey.browser.reload().await?;
 
     let screen = journey.browser.wait_until_settled().await?;
-    screen.expect_texts(&["Going on where it stopped"])?;
+    screen.expect_said(GOES_ON)?;
     every_lab_arrived_once(journey, &screen)?;
     ensure!(exchanges(journey) == 1, "the code was sent twice");
     Ok(())
@@ -49,7 +52,7 @@ async fn a_crash_in_the_middle_goes_on_where_it_stopped(journey: &Journey) -> Re
     journey.browser.crash_and_open(&callback).await?;
 
     let screen = journey.browser.wait_until_settled().await?;
-    screen.expect_texts(&["Going on where it stopped"])?;
+    screen.expect_said(GOES_ON)?;
     every_lab_arrived_once(journey, &screen)
 }
 
@@ -58,17 +61,19 @@ async fn after_a_lost_connection_try_again_brings_the_rest(journey: &Journey) ->
     journey.fail(pages().after(2), Fault::DropConnection);
     let screen = journey.connect().await?;
     screen.expect_code("pull.unreachable")?;
-    screen.expect_texts(&[
-        "Labs: 20 records",
-        "Missing are your records from page 3 on.",
+    screen.expect_lines(&[
+        "Labs: 20 records, not all could be read",
+        "Not all of your records could be read. The list below says which.",
+        "Labs: MyChart had trouble, or the connection broke.",
     ])?;
+    screen.expect_texts(&["page 3"])?;
     screen.expect_action("Try again")?;
     watch::check(journey).await?;
 
     journey.world().clear_faults();
     journey.browser.press_action().await?;
     let screen = journey.browser.wait_until_settled().await?;
-    screen.expect_texts(&["Going on where it stopped"])?;
+    screen.expect_said(GOES_ON)?;
     every_lab_arrived_once(journey, &screen)
 }
 
@@ -84,7 +89,7 @@ async fn a_network_that_comes_back_is_used_without_being_asked(journey: &Journey
         .leaves_by(async || browser.go_online().await)
         .await?;
     let screen = browser.wait_until_settled().await?;
-    screen.expect_texts(&["Going on where it stopped"])?;
+    screen.expect_said(GOES_ON)?;
     every_lab_arrived_once(journey, &screen)
 }
 
@@ -92,13 +97,13 @@ async fn a_jhe_that_answers_again_gets_the_rest(journey: &Journey) -> Result<()>
     journey.let_jhe_settle_soon();
     journey.fail(writes().after(5), Fault::DropConnection);
     let screen = journey.connect().await?;
-    screen.expect_texts(&["Labs: 5 records"])?;
+    screen.expect_texts(&["Labs: 5 records, "])?;
     screen.expect_action("Try again")?;
 
     journey.world().clear_faults();
     journey.browser.press_action().await?;
     let screen = journey.browser.wait_until_settled().await?;
-    screen.expect_texts(&["Going on where it stopped"])?;
+    screen.expect_said(GOES_ON)?;
     every_lab_arrived_once(journey, &screen)
 }
 
@@ -191,7 +196,7 @@ async fn a_second_tab_waits_until_the_first_is_done(journey: &Journey) -> Result
     journey.browser.look_at_tab(1).await?;
     journey.browser.press_action().await?;
     let screen = journey.browser.wait_until_settled().await?;
-    screen.expect_texts(&["Going on where it stopped"])?;
+    screen.expect_said(GOES_ON)?;
     every_lab_arrived_once(journey, &screen)
 }
 
@@ -217,15 +222,14 @@ async fn a_closed_tab_is_made_up_for_by_opening_the_link_again(journey: &Journey
 
 async fn leaving_is_asked_about_while_records_move_and_only_then(journey: &Journey) -> Result<()> {
     let browser = &journey.browser;
-    journey.world().settings.ehr.latency_ms = 500;
+    journey.answer_by_hand().await?;
     journey.open_invitation().await?;
-    browser.wait_for_text("JHE access token received").await?;
+    browser.wait_for_screen("sharing").await?;
     ensure!(
         !browser.asks_before_leaving().await?,
         "the connect page holds the patient back"
     );
     browser.wait_for_login_form().await?;
-    journey.world().settings.ehr.latency_ms = 0;
     journey.fail(writes().after(3), Fault::Delay { millis: 1_000 });
     journey.agree_as(CAMILA).await?;
     journey.rows_reach(3).await?;
@@ -253,7 +257,7 @@ async fn a_lost_answer_is_settled_and_told_of_meanwhile(journey: &Journey) -> Re
     journey.agree_as(CAMILA).await?;
     journey
         .browser
-        .wait_for_text("Making sure that nothing is lost or sent twice. Going on in 5 s.")
+        .wait_for_text("We are making sure that nothing is lost or sent twice. We go on in 5 s.")
         .await?;
     let screen = journey.browser.wait_until_settled().await?;
     every_lab_arrived_once(journey, &screen)?;
@@ -268,7 +272,7 @@ async fn a_wait_for_the_hospital_is_told(journey: &Journey) -> Result<()> {
     journey.agree_as(CAMILA).await?;
     journey
         .browser
-        .wait_for_text("MyChart does not answer right now. Trying again in 3 s.")
+        .wait_for_text("MyChart does not answer right now. We try again in 3 s.")
         .await?;
     let screen = journey.browser.wait_until_settled().await?;
     every_lab_arrived_once(journey, &screen)
@@ -280,7 +284,7 @@ async fn a_wait_for_jhe_is_told(journey: &Journey) -> Result<()> {
     journey.agree_as(CAMILA).await?;
     journey
         .browser
-        .wait_for_text("The study's server is not ready right now. Trying again in 3 s.")
+        .wait_for_text("The study's server is busy right now. We try again in 3 s.")
         .await?;
     let screen = journey.browser.wait_until_settled().await?;
     every_lab_arrived_once(journey, &screen)?;
@@ -317,7 +321,7 @@ fn every_lab_arrived_once(journey: &Journey, screen: &Screen) -> Result<()> {
     let labs = journey.labs_of(CAMILA);
     expect_arrival(&journey.rows(), &labs, &journey.sandbox.iss())?;
     screen.expect_done()?;
-    screen.expect_texts(&[&format!("Labs: {} records", labs.len())])
+    screen.expect_lines(&[&format!("Labs: {}", counted(labs.len()))])
 }
 
 fn exchanges(journey: &Journey) -> usize {
@@ -326,16 +330,15 @@ fn exchanges(journey: &Journey) -> usize {
     exchanges.count()
 }
 
-/// The two numbers of `Labs: 12 new records, 20 already there`.
+/// How many of the records that are at the study now are new, and how many were there before.
 fn new_and_there(screen: &Screen) -> Result<(usize, usize)> {
-    let headline = (screen.text.lines())
-        .find(|line| line.starts_with("Labs: ") && line.ends_with(" already there"))
-        .with_context(|| {
-            format!("expected new records and those that were there, found {screen}")
-        })?;
-    let mut numbers = headline.split(' ').filter_map(|word| word.parse().ok());
-    numbers
-        .next()
-        .zip(numbers.next())
-        .with_context(|| format!("expected two numbers in {headline}"))
+    let count = |name: &str| {
+        let told = screen.fact(name)?;
+        told.split(' ').next()?.parse::<usize>().ok()
+    };
+    let now =
+        count("Now at the study").with_context(|| format!("expected a count, found {screen}"))?;
+    // What is new altogether is not told apart.
+    let new = count("New this time").unwrap_or(now);
+    Ok((new, now - new))
 }

@@ -19,8 +19,8 @@ journeys!(drop_in: [
     an_unreachable_jhe_is_told,
     a_superseded_grant_is_redeemed_once_more,
     a_grant_refused_twice_says_to_use_one_tab,
-    a_mismatching_redirect_uri_points_at_jhes_own_registration,
-    a_refused_client_points_at_jhes_own_registration,
+    a_mismatching_redirect_uri_is_told_in_jhes_own_words,
+    a_refused_client_is_told_in_jhes_own_words,
     an_unexpected_refusal_of_the_token_is_shown,
     a_token_answer_that_is_no_json_is_told,
     an_unreachable_token_endpoint_is_told,
@@ -69,7 +69,7 @@ async fn a_used_invitation_is_refused_in_its_own_words(journey: &Journey) -> Res
     journey
         .stops_at_the_start("invitation.used")
         .await?
-        .expect_texts(&["used", "new invitation link"])
+        .expect_texts(&["used", "new link"])
 }
 
 async fn a_superseded_invitation_is_refused_like_a_used_one(journey: &Journey) -> Result<()> {
@@ -85,7 +85,7 @@ async fn a_cancelled_invitation_is_refused_in_its_own_words(journey: &Journey) -
     journey
         .stops_at_the_start("invitation.cancelled")
         .await?
-        .expect_texts(&["cancelled", "new invitation link"])
+        .expect_texts(&["cancelled", "new link"])
 }
 
 async fn a_patient_without_login_is_told_whom_to_ask(journey: &Journey) -> Result<()> {
@@ -136,18 +136,16 @@ async fn a_grant_refused_twice_says_to_use_one_tab(journey: &Journey) -> Result<
     expect_redemptions(journey, 2)
 }
 
-async fn a_mismatching_redirect_uri_points_at_jhes_own_registration(
-    journey: &Journey,
-) -> Result<()> {
+async fn a_mismatching_redirect_uri_is_told_in_jhes_own_words(journey: &Journey) -> Result<()> {
     let body = r#"{"error":"invalid_request","error_description":"Mismatching redirect URI."}"#;
     journey.fail(jhe_token(), Fault::status(400, "application/json", body));
     journey
         .stops_at_the_start("jhe_token.redirect_mismatch")
         .await?
-        .expect_texts(&["/auth/callback"])
+        .expect_texts(&["not ready for this page", "Mismatching redirect URI."])
 }
 
-async fn a_refused_client_points_at_jhes_own_registration(journey: &Journey) -> Result<()> {
+async fn a_refused_client_is_told_in_jhes_own_words(journey: &Journey) -> Result<()> {
     journey.fail(
         jhe_token(),
         Fault::status(401, "application/json", r#"{"error":"invalid_client"}"#),
@@ -155,7 +153,7 @@ async fn a_refused_client_points_at_jhes_own_registration(journey: &Journey) -> 
     journey
         .stops_at_the_start("jhe_token.invalid_client")
         .await?
-        .expect_texts(&["/auth/callback"])
+        .expect_texts(&["not ready for this page", "invalid_client"])
 }
 
 async fn an_unexpected_refusal_of_the_token_is_shown(journey: &Journey) -> Result<()> {

@@ -188,7 +188,7 @@ async fn a_jhe_session_that_ends_while_importing_keeps_what_arrived(
     let screen = journey.connect().await?;
 
     screen.expect_code("jhe.session_expired")?;
-    screen.expect_texts(&["Labs: 5 records", "link in your invitation again"])?;
+    screen.expect_texts(&["Labs: 5 records, ", "link in your invitation again"])?;
     ensure!(
         journey.rows().len() == 5,
         "expected 5 rows, found {}",
@@ -205,7 +205,7 @@ async fn a_jhe_that_stops_answering_while_importing_keeps_what_arrived(
     let screen = journey.connect().await?;
 
     screen.expect_code("jhe.failing")?;
-    screen.expect_texts(&["Labs: 5 records", "could not be saved", "kept"])?;
+    screen.expect_texts(&["Labs: 5 records, ", "could not be saved", "kept"])?;
     screen.expect_action("Try again")?;
     ensure!(
         journey.rows().len() == 5,

@@ -1,21 +1,30 @@
 //! The patient's journeys, by what they are about. `cargo test -p e2e` makes them all.
 
+mod accessibility;
 mod browser_trouble;
 mod callback;
 mod chaos;
 mod chart;
 mod config_and_discovery;
 mod confinement;
+mod done;
 mod drop_ins;
 mod ending;
 mod going_on;
+mod grants;
 mod invitation;
 mod jhe_side;
 mod main_job;
 mod notes;
 mod other_pages;
 mod patient_access;
+mod person;
 mod picker;
+mod preflight;
+mod progress;
 mod pull;
 mod repetition;
+mod returned;
+mod review;
+mod sharing;
 mod sign_in;

@@ -1,11 +1,13 @@
 //! A patient connects, and the labs arrive in JHE.
 
-use anyhow::{Result, ensure};
-use e2e::browser::State;
+use anyhow::{Context, Result, ensure};
+use e2e::browser::{Screen, State, counted};
 use e2e::journey::{CAMILA, DERRICK, Journey, Page};
 use e2e::journeys;
 use e2e::records::{expect_arrival, id_of, upstream_id};
-use sandbox::{Peculiarity, SECOND_PATIENT, Server};
+use sandbox::{FIRST_PATIENT, Peculiarity, SECOND_PATIENT, Server};
+
+use crate::ending::saved_report;
 
 journeys!(both_layouts: [
     labs_arrive_in_jhe_as_the_hospital_sent_them,
@@ -26,11 +28,10 @@ async fn labs_arrive_in_jhe_as_the_hospital_sent_them(journey: &Journey) -> Resu
     let screen = journey.connect().await?;
 
     screen.expect_done()?;
-    screen.expect_texts(&[
-        &format!("Patient id at MyChart: {}", journey.patient_id(CAMILA)),
-        "Stored your patient id in JHE",
-        &format!("Labs: {} records", labs.len()),
-    ])?;
+    screen.expect_screen("done")?;
+    screen.expect_lines(&[&format!("Labs: {}", counted(labs.len()))])?;
+    screen.expect_records(labs.len(), labs.len())?;
+    the_patient_is_known_at_jhe_and_not_shown(journey, &screen)?;
     ensure!(
         !screen.text.contains("could not be saved"),
         "expected no failures, found {screen}"
@@ -65,6 +66,24 @@ async fn labs_arrive_in_jhe_as_the_hospital_sent_them(journey: &Journey) -> Resu
     Ok(())
 }
 
+/// JHE has the id that the hospital has for the patient. Nobody needs to read it.
+fn the_patient_is_known_at_jhe_and_not_shown(journey: &Journey, screen: &Screen) -> Result<()> {
+    let (iss, camila) = (journey.sandbox.iss(), journey.patient_id(CAMILA));
+    let world = journey.world();
+    let patient = world.jhe.patient(FIRST_PATIENT).context("the patient")?;
+    ensure!(
+        (patient.identifiers.iter()).any(|it| it.system == iss && it.value == camila),
+        "expected the identifier {camila} of {iss}, found {:?}",
+        patient.identifiers
+    );
+    let texts = [&screen.text, &screen.folded, &screen.said.concat()];
+    ensure!(
+        texts.iter().all(|text| !text.contains(&camila)),
+        "the patient's id is shown: {screen}"
+    );
+    Ok(())
+}
+
 async fn every_page_of_the_search_is_followed(journey: &Journey) -> Result<()> {
     {
         let mut world = journey.world();
@@ -74,7 +93,7 @@ async fn every_page_of_the_search_is_followed(journey: &Journey) -> Result<()> {
     let screen = journey.connect().await?;
 
     screen.expect_done()?;
-    screen.expect_texts(&["Labs: 23 records"])?;
+    screen.expect_lines(&["Labs: 23 records"])?;
     ensure!(
         journey.searches().len() == 6,
         "expected 6 pages, found {:?}",
@@ -102,11 +121,16 @@ async fn a_refused_record_is_counted_with_its_reason_and_stops_no_other(
         screen.state != State::Failed,
         "expected the others to be stored, found {screen}"
     );
-    screen.expect_texts(&[
-        "Labs: 3 records",
-        "(1 records could not be saved)",
-        "extra fields not permitted",
+    screen.expect_lines(&[
+        "1 record could not be saved. It is listed below.",
+        "Labs: 3 records, 1 could not be saved",
+        "Labs, 1 record: The study's server can't store what has this form.",
     ])?;
+    let report = saved_report(journey).await?;
+    ensure!(
+        report.contains("extra fields not permitted"),
+        "expected the server's own words in:\n{report}"
+    );
     let (mut labs, iss) = (journey.labs_of(CAMILA), journey.sandbox.iss());
     labs.remove(2);
     expect_arrival(&journey.rows(), &labs, &iss)
@@ -129,7 +153,7 @@ async fn arrives_without_its_id(journey: &Journey, peculiarity: Peculiarity) -> 
     let screen = journey.connect().await?;
 
     screen.expect_done()?;
-    screen.expect_texts(&["Labs: 2 records"])?;
+    screen.expect_lines(&["Labs: 2 records"])?;
     let (labs, iss, rows) = (
         journey.labs_of(CAMILA),
         journey.sandbox.iss(),
@@ -156,7 +180,10 @@ async fn a_patient_who_denies_shares_nothing(journey: &Journey) -> Result<()> {
         .wait_for_state(State::Failed, Some("authorization.denied"))
         .await?;
 
-    screen.expect_texts(&["Nothing was shared"])?;
+    ensure!(
+        screen.heading.as_deref() == Some("Nothing was shared"),
+        "expected to be told that nothing was shared, found {screen}"
+    );
     ensure!(
         journey.requests(Server::Ehr, "POST", "/token").is_empty(),
         "a token was asked for"
@@ -187,7 +214,7 @@ async fn a_callback_with_a_foreign_state_is_refused(journey: &Journey) -> Result
 async fn an_expired_invitation_is_refused_in_its_own_words(journey: &Journey) -> Result<()> {
     journey.world().expire_invitation(&journey.invitation);
     let screen = journey.stops_at_the_start("invitation.expired").await?;
-    screen.expect_texts(&["expired", "new invitation link"])
+    screen.expect_texts(&["has run out", "new invitation link"])
 }
 
 async fn a_sign_in_without_patient_context_stops_before_any_record(
@@ -215,7 +242,8 @@ async fn a_patient_without_labs_is_done_with_none(journey: &Journey) -> Result<(
     let screen = journey.connect_as(DERRICK).await?;
 
     screen.expect_done()?;
-    screen.expect_texts(&["Labs: 0 records"])?;
+    screen.expect_lines(&["No records were found", "Nothing found: Labs"])?;
+    screen.expect_fact("Now at the study", "0 records")?;
     ensure!(
         journey.rows().is_empty(),
         "expected no rows, found {:?}",

@@ -34,7 +34,7 @@ try {
     tell({ client, pages, again, address: location.href });
   }
 } catch (error) {
-  tell({ code: error.code, message: error.message, nextStep: error.nextStep });
+  tell({ code: error.code, message: error.message });
 }
 "#;
 
@@ -143,7 +143,7 @@ async fn a_page_of_its_own_is_told_why_the_sign_in_ended(journey: &Journey) -> R
     journey.browser.deny().await?;
     let result = result(journey).await?;
     ensure!(
-        result["code"] == "authorization.denied" && result["nextStep"].is_string(),
+        result["code"] == "authorization.denied" && result["message"] == "access_denied",
         "expected the patient's no, found {result:#}"
     );
     Ok(())

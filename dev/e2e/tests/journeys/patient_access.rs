@@ -8,6 +8,8 @@ use e2e::records::expect_each_once;
 use sandbox::{Fault, Peculiarity, Server};
 use serde_json::{Value, json};
 
+use crate::going_on::GOES_ON;
+
 access_journeys!(plain_named: [
     labs_arrive_in_batches_and_a_second_run_adds_none,
     what_jhe_changes_and_what_it_refuses_is_told_apart,
@@ -20,7 +22,8 @@ async fn labs_arrive_in_batches_and_a_second_run_adds_none(journey: &Journey) ->
     begin(journey, 250);
     let screen = journey.connect().await?;
     screen.expect_done()?;
-    screen.expect_texts(&["Labs: 250 records saved or updated, 250 of them new"])?;
+    screen.expect_lines(&["Labs: 250 records"])?;
+    screen.expect_records(250, 250)?;
     let lengths = batch_lengths(journey)?;
     ensure!(
         lengths.len() == 3 && lengths.iter().all(|length| *length <= 100),
@@ -30,7 +33,8 @@ async fn labs_arrive_in_batches_and_a_second_run_adds_none(journey: &Journey) ->
 
     let again = journey.connect().await?;
     again.expect_done()?;
-    again.expect_texts(&["Labs: 250 records saved or updated, 0 of them new"])?;
+    again.expect_lines(&["Labs: 250 records"])?;
+    again.expect_records(250, 0)?;
     expect_each_once(&journey.rows(), &journey.labs_of(CAMILA))
 }
 
@@ -48,10 +52,13 @@ async fn what_jhe_changes_and_what_it_refuses_is_told_apart(journey: &Journey) -
         screen.state == State::Partly && screen.code.is_none(),
         "expected one record to be missing, found {screen}"
     );
+    screen.expect_lines(&[
+        "1 record could not be saved. It is listed below.",
+        "Labs: 22 records, 1 could not be saved",
+    ])?;
+    screen.expect_records(22, 22)?;
     screen.expect_texts(&[
-        "Labs: 22 records saved or updated, 22 of them new",
-        "(1 records could not be saved)",
-        "saved with a change by the study's server",
+        "1 record was saved without a small part that the study's server has no place for.",
     ])?;
     let labs = journey.labs_of(CAMILA);
     expect_each_once(&journey.rows(), &labs[..22])
@@ -62,7 +69,8 @@ async fn batches_that_are_too_long_for_a_proxy_become_shorter(journey: &Journey)
     journey.world().settings.jhe.max_body_bytes = Some(40_000);
     let screen = journey.connect().await?;
     screen.expect_done()?;
-    screen.expect_texts(&["Labs: 100 records saved or updated, 100 of them new"])?;
+    screen.expect_lines(&["Labs: 100 records"])?;
+    screen.expect_records(100, 100)?;
     let refused = sent(journey);
     ensure!(
         refused.iter().any(|batch| batch.status == Some(413)),
@@ -82,7 +90,8 @@ async fn a_batch_whose_answer_is_lost_is_sent_again_and_adds_no_row(
     );
     let screen = journey.connect().await?;
     screen.expect_done()?;
-    screen.expect_texts(&["Labs: 250 records saved or updated, 250 of them new"])?;
+    screen.expect_lines(&["Labs: 250 records"])?;
+    screen.expect_records(250, 250)?;
     expect_each_once(&journey.rows(), &journey.labs_of(CAMILA))
 }
 
@@ -96,10 +105,8 @@ async fn a_reload_in_the_middle_goes_on_and_adds_no_row(journey: &Journey) -> Re
     journey.world().settings.jhe.time_per_record_ms = 0;
     let screen = journey.browser.wait_until_settled().await?;
     screen.expect_done()?;
-    screen.expect_texts(&[
-        "Going on where it stopped",
-        "Labs: 250 records saved or updated",
-    ])?;
+    screen.expect_said(GOES_ON)?;
+    screen.expect_lines(&["Labs: 250 records"])?;
     expect_each_once(&journey.rows(), &journey.labs_of(CAMILA))
 }
 

@@ -1,7 +1,7 @@
 //! Patients reload, go back, and open things twice.
 
 use anyhow::{Result, ensure};
-use e2e::browser::State;
+use e2e::browser::{State, counted};
 use e2e::journey::{CAMILA, Journey, Page, read_backs};
 use e2e::journeys;
 use e2e::records::expect_arrival;
@@ -24,9 +24,10 @@ async fn a_reload_of_the_finished_page_does_not_import_again(journey: &Journey) 
     journey.browser.reload().await?;
     let again = journey.browser.wait_until_settled().await?;
     again.expect_done()?;
-    again.expect_texts(&[
-        "This import is finished. Nothing was sent again.",
-        &format!("Labs: {} records", journey.labs_of(CAMILA).len()),
+    let labs = counted(journey.labs_of(CAMILA).len());
+    again.expect_lines(&[
+        "This was finished before. Nothing was sent again.",
+        &format!("Labs: {labs}"),
     ])?;
     before.expect_nothing_more(journey)
 }
@@ -63,10 +64,11 @@ async fn a_second_run_sends_nothing_again(journey: &Journey) -> Result<()> {
     journey.connect().await?.expect_done()?;
     let again = journey.connect().await?;
     again.expect_done()?;
-    again.expect_texts(&[&format!(
-        "Labs: 0 new records, {} already there",
+    again.expect_lines(&[&format!(
+        "All of your {} records were there before. Nothing new had to be added.",
         labs.len()
     )])?;
+    again.expect_records(labs.len(), 0)?;
     expect_arrival(&journey.rows(), &labs, &journey.sandbox.iss())?;
     let registered = journey.requests(Server::Jhe, "POST", "/fhir_sources").len();
     ensure!(registered == 1, "expected one source, found {registered}");
@@ -88,7 +90,8 @@ async fn a_second_run_looks_at_every_page_although_nothing_is_new_on_the_first(
     journey.fail(read_backs(), Fault::Delay { millis: 1_000 });
     let again = journey.connect().await?;
     again.expect_done()?;
-    again.expect_texts(&["Labs: 10 new records, 300 already there"])?;
+    again.expect_lines(&["10 new records were added. 300 were there before."])?;
+    again.expect_records(310, 10)?;
     expect_arrival(
         &journey.rows(),
         &journey.labs_of(CAMILA),
