@@ -24,12 +24,14 @@ access_journeys!(
         who_stops_keeps_what_arrived_and_may_go_on,
         a_wait_is_told_in_words,
         nothing_moves_on_a_slow_phone,
+        the_first_screen_is_there_soon_on_a_slow_phone,
     ],
     plain_named: [
         each_kind_has_its_place_from_the_first_moment_on,
         a_pause_stops_every_request_and_going_on_finishes,
         who_stops_keeps_what_arrived_and_may_go_on,
         nothing_moves_on_a_slow_phone,
+        the_first_screen_is_there_soon_on_a_slow_phone,
     ],
 );
 
@@ -295,5 +297,34 @@ async fn nothing_moves_on_a_slow_phone(journey: &Journey) -> Result<()> {
         figures.shifts
     );
     journey.world().clear_faults();
+    Ok(())
+}
+
+/// How soon is for a reader of the figures: a time that a machine has to keep would fail on a busy one.
+async fn the_first_screen_is_there_soon_on_a_slow_phone(journey: &Journey) -> Result<()> {
+    let browser = &journey.browser;
+    journey.answer_by_hand().await?;
+    let phone = Circumstances {
+        device: Device::PHONE,
+        slowness: 4,
+        ..Circumstances::default()
+    };
+    browser.emulate(phone).await?;
+    browser.record_figures().await?;
+    journey.open_invitation().await?;
+    browser.wait_for_one_of(&["choosing", "sharing"]).await?;
+    let figures = browser.figures().await?;
+    println!(
+        "connect page on a phone four times slower: first paint {:.0} ms, largest {:.0} ms, longest task {:.0} ms, moved by {:.3}",
+        figures.first_contentful_paint().unwrap_or_default(),
+        figures.largest_contentful_paint().unwrap_or_default(),
+        figures.longest_task(),
+        figures.moved()
+    );
+    ensure!(
+        figures.first_contentful_paint().is_some() && figures.moved() <= 0.1,
+        "expected a screen that stays where it is, found {:?}",
+        figures.shifts
+    );
     Ok(())
 }
