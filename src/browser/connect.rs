@@ -51,9 +51,6 @@ async fn connect(view: &View, config: &str, picker: &JsValue) -> Result<(), Fail
     }
     let invitation = Invitation::parse(page.query(), page.host())?;
     reload_when_restored();
-    if let Some(hospital) = session::hospital(&store)? {
-        view.names_portal(hospital.into());
-    }
     if let Some(pending) = session::pending_launch(&store)? {
         if let Some(hospital) = session::hospital(&store)? {
             view.names_portal(hospital.into());

@@ -128,9 +128,7 @@ impl View {
         view.listen_to_texts();
         Some(view)
     }
-}
 
-impl View {
     // What holds for the whole page.
 
     /// Takes the study's name, colours and contact, and what the hospital's portal is known as.
