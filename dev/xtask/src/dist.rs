@@ -32,6 +32,16 @@ pub(crate) struct Module {
     /// What it says: sections of the language files.
     sections: &'static [&'static str],
     started_by: StartedBy,
+    folder: Folder,
+}
+
+/// Where a module is laid.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Folder {
+    /// Beside the patient's pages, plain and of each drop-in.
+    Pages,
+    /// With what is for pages of others.
+    Client,
 }
 
 /// The connect page's. Trunk builds it, and `index.html` tells it so.
@@ -46,6 +56,7 @@ const CONNECT: Module = Module {
         "connect_remedies",
     ],
     started_by: StartedBy::Loader,
+    folder: Folder::Pages,
 };
 
 const CALLBACK: Module = Module {
@@ -59,6 +70,7 @@ const CALLBACK: Module = Module {
         "callback_remedies",
     ],
     started_by: StartedBy::Loader,
+    folder: Folder::Pages,
 };
 
 /// What is below the counts when an import has ended: loaded when it is needed.
@@ -67,6 +79,7 @@ const RECEIPT: Module = Module {
     features: "module,receipt",
     sections: &["labels", "receipt"],
     started_by: StartedBy::Loader,
+    folder: Folder::Pages,
 };
 
 /// The one for other pages, which is no part of what a patient's browser fetches for ours.
@@ -75,11 +88,16 @@ const CLIENT: Module = Module {
     features: "module,client",
     sections: &[],
     started_by: StartedBy::Glue,
+    folder: Folder::Client,
 };
 
 pub(crate) const MODULES: &[Module] = &[CONNECT, CALLBACK, RECEIPT, CLIENT];
 
 impl Module {
+    fn is_built_by_trunk(&self) -> bool {
+        self.name == CONNECT.name
+    }
+
     fn wasm(&self) -> String {
         format!("{}_bg.wasm", self.name)
     }
@@ -212,8 +230,10 @@ impl Layout {
 pub(crate) fn build(workspace: &Workspace) -> Result {
     let started = std::time::Instant::now();
     trunk_build(workspace)?;
-    for module in [CALLBACK, RECEIPT, CLIENT] {
-        module_build(workspace, &module)?;
+    for module in MODULES {
+        if !module.is_built_by_trunk() {
+            module_build(workspace, module)?;
+        }
     }
 
     // Laid out beside it and moved there in one step: a server that runs meanwhile never sees half a bundle.
@@ -262,7 +282,7 @@ fn module_build(workspace: &Workspace, module: &Module) -> Result {
 
 /// Where a module and its glue are before they are made small.
 fn built(workspace: &Workspace, module: &Module) -> PathBuf {
-    match module.name == CONNECT.name {
+    match module.is_built_by_trunk() {
         true => workspace.path(TRUNK),
         false => workspace.path("target/modules").join(module.name),
     }
@@ -303,13 +323,18 @@ fn lay_out(workspace: &Workspace, target: &Path) -> Result {
     let languages = languages::found_in(workspace)?;
     let texts = languages::for_the_loader(&languages)?;
     let loader = workspace.read("www/loader.js")?;
-    let connect = Shrunk::of(workspace, &CONNECT)?;
-    let callback = Shrunk::of(workspace, &CALLBACK)?;
-    let receipt = Shrunk::of(workspace, &RECEIPT)?;
-    let client = Shrunk::of(workspace, &CLIENT)?;
+    let mut pages = Vec::new();
+    let mut clients = Vec::new();
+    for module in MODULES {
+        let shrunk = Shrunk::of(workspace, module)?;
+        match module.folder {
+            Folder::Pages => pages.push(shrunk),
+            Folder::Client => clients.push(shrunk),
+        }
+    }
     let mut says = Vec::new();
     for language in &languages {
-        for module in [CONNECT, CALLBACK, RECEIPT] {
+        for Shrunk { module, .. } in &pages {
             let texts = languages::texts_of(&languages, language, module.name, module.sections)?;
             says.push((module.texts(&language.tag), texts));
         }
@@ -320,14 +345,13 @@ fn lay_out(workspace: &Workspace, target: &Path) -> Result {
     let page_script = shrinking::script(workspace, &page_script)?;
 
     let mut files = vec![style.as_bytes(), page_script.as_bytes()];
-    for shrunk in [&connect, &callback, &receipt] {
-        files.extend([&*shrunk.wasm, shrunk.glue.as_bytes()]);
-    }
+    files.extend(pages.iter().flat_map(Shrunk::files));
     files.extend(says.iter().map(|(_, texts)| texts.as_bytes()));
+    let client_files: Vec<&[u8]> = clients.iter().flat_map(Shrunk::files).collect();
     let layout = Layout {
         root: target.to_owned(),
         fingerprint: bundle::fingerprint(&files),
-        client_fingerprint: bundle::fingerprint(&[&client.wasm, client.glue.as_bytes()]),
+        client_fingerprint: bundle::fingerprint(&client_files),
     };
     let plain = layout.plain_assets();
     let places = |file: &str| -> Vec<PathBuf> {
@@ -341,12 +365,14 @@ fn lay_out(workspace: &Workspace, target: &Path) -> Result {
             .map_err(|error| format!("{page}: {error}"))?;
         write(&target.join(page), text)?;
     }
-    for shrunk in [&connect, &callback, &receipt] {
+    for shrunk in &pages {
         write(&plain.join(shrunk.module.types()), &shrunk.types)?;
         shrunk.write_to(places)?;
     }
-    write(&layout.client().join(CLIENT.types()), &client.types)?;
-    client.write_to(|file| vec![layout.client().join(file)])?;
+    for shrunk in &clients {
+        write(&layout.client().join(shrunk.module.types()), &shrunk.types)?;
+        shrunk.write_to(|file| vec![layout.client().join(file)])?;
+    }
 
     for (file, texts) in &says {
         write_compressed(texts.as_bytes(), &places(file))?;
@@ -398,6 +424,11 @@ impl Shrunk {
             glue,
             types,
         })
+    }
+
+    /// What its folder's fingerprint depends on.
+    fn files(&self) -> [&[u8]; 2] {
+        [&self.wasm, self.glue.as_bytes()]
     }
 
     /// Writes module and glue to all places of each.
