@@ -6,29 +6,46 @@ mod callback;
 pub mod client;
 #[cfg(feature = "connect")]
 mod connect;
-#[cfg(feature = "callback")]
+#[cfg(feature = "import")]
 mod driver;
-#[cfg(any(feature = "connect", feature = "callback", feature = "receipt"))]
+#[cfg(any(
+    feature = "connect",
+    feature = "callback",
+    feature = "import",
+    feature = "receipt"
+))]
 pub mod facade;
-#[cfg(any(feature = "connect", feature = "callback", feature = "client"))]
+#[cfg(any(
+    feature = "connect",
+    feature = "callback",
+    feature = "import",
+    feature = "client"
+))]
 mod fetch;
-#[cfg(any(feature = "connect", feature = "callback", feature = "receipt"))]
+#[cfg(any(
+    feature = "connect",
+    feature = "callback",
+    feature = "import",
+    feature = "receipt"
+))]
 mod formats;
+#[cfg(feature = "import")]
+mod import;
 #[cfg_attr(
-    not(all(feature = "connect", feature = "callback")),
+    not(all(feature = "connect", feature = "callback", feature = "import")),
     allow(dead_code, reason = "each page has its own use of the address bar")
 )]
 mod location;
-#[cfg(any(feature = "connect", feature = "callback"))]
+#[cfg(any(feature = "connect", feature = "callback", feature = "import"))]
 mod pages;
 #[cfg(feature = "connect")]
 mod picker;
 #[cfg_attr(
-    not(all(feature = "connect", feature = "callback")),
+    not(all(feature = "connect", feature = "callback", feature = "import")),
     allow(dead_code, reason = "each page has its own use of the browser")
 )]
 mod platform;
-#[cfg(feature = "callback")]
+#[cfg(feature = "import")]
 mod progress;
 #[cfg(feature = "receipt")]
 mod receipt;
@@ -41,18 +58,35 @@ mod receipt;
     )
 )]
 mod sign_in;
-#[cfg(any(feature = "connect", feature = "callback", feature = "client"))]
+#[cfg(any(
+    feature = "connect",
+    feature = "callback",
+    feature = "import",
+    feature = "client"
+))]
 mod storage;
 #[cfg(test)]
 mod tests;
-#[cfg(any(feature = "connect", feature = "callback", feature = "client"))]
+#[cfg(any(
+    feature = "connect",
+    feature = "callback",
+    feature = "import",
+    feature = "client"
+))]
 mod value;
-#[cfg(any(feature = "connect", feature = "callback", feature = "receipt"))]
+#[cfg(any(
+    feature = "connect",
+    feature = "callback",
+    feature = "import",
+    feature = "receipt"
+))]
 #[cfg_attr(
-    not(all(feature = "connect", feature = "callback")),
+    not(all(feature = "connect", feature = "callback", feature = "import")),
     allow(dead_code, reason = "each page has its own use of the view")
 )]
 mod view;
+#[cfg(any(feature = "callback", feature = "import"))]
+mod visit;
 
 /// The allocator, with pools that grow together, so that a page of megabytes wastes none, and without in-place
 /// reallocation, which costs more bytes than it saves time here.

@@ -85,14 +85,19 @@ pub enum CallbackError {
     Launch(LaunchError),
     /// There is no answer, and no run to tell of.
     NothingPending,
-    /// The page was closed or reloaded while it imported, and its tokens are gone.
-    Interrupted,
-    /// The same patient's records are being imported in another tab.
-    OtherTab,
     /// Signed in again to go on, but as another patient.
     OtherPatient,
     /// The JHE token is not in this tab.
     NoJheSession,
+}
+
+/// Why the run of this tab can't go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunError {
+    /// The page was closed or reloaded while it imported, and its tokens are gone.
+    Interrupted,
+    /// The same patient's records are being imported in another tab.
+    OtherTab,
 }
 
 /// Why the hospital gave no token for its code.
@@ -218,8 +223,6 @@ impl PhaseError for CallbackError {
             CallbackError::Launch(LaunchError::Expired) => "callback.expired",
             CallbackError::Launch(LaunchError::Damaged) => "callback.unknown_state",
             CallbackError::NothingPending => "callback.nothing_pending",
-            CallbackError::Interrupted => "callback.interrupted",
-            CallbackError::OtherTab => "callback.other_tab",
             CallbackError::OtherPatient => "callback.other_patient",
             CallbackError::NoJheSession => "jhe.session_missing",
         }
@@ -242,10 +245,6 @@ impl PhaseError for CallbackError {
             CallbackError::Launch(LaunchError::Expired) => "the sign-in was begun too long ago".into(),
             CallbackError::Launch(LaunchError::Damaged) => "the pending sign-in can't be read".into(),
             CallbackError::NothingPending => "the page was opened without an answer".into(),
-            CallbackError::Interrupted => "the page was closed or reloaded while importing".into(),
-            CallbackError::OtherTab => {
-                "another tab of this browser holds the lock of this import".into()
-            }
             CallbackError::OtherPatient => {
                 "the import was begun for another patient of the hospital than the one who signed in"
                     .into()
@@ -262,10 +261,6 @@ impl PhaseError for CallbackError {
         None
     }
 
-    fn may_pass(&self) -> bool {
-        *self == CallbackError::OtherTab
-    }
-
     fn is_patients_choice(&self) -> bool {
         matches!(
             self,
@@ -273,6 +268,35 @@ impl PhaseError for CallbackError {
                 ServerError { error, .. }
             ))) if error == DENIED
         )
+    }
+}
+
+impl PhaseError for RunError {
+    fn code(&self) -> &'static str {
+        match self {
+            RunError::Interrupted => "callback.interrupted",
+            RunError::OtherTab => "callback.other_tab",
+        }
+    }
+
+    fn detail(&self) -> String {
+        match self {
+            RunError::Interrupted => "the page was closed or reloaded while importing",
+            RunError::OtherTab => "another tab of this browser holds the lock of this import",
+        }
+        .into()
+    }
+
+    fn remedy(&self) -> Remedy {
+        remedy::of_run(*self).into()
+    }
+
+    fn transport(&self) -> Option<TransportError> {
+        None
+    }
+
+    fn may_pass(&self) -> bool {
+        *self == RunError::OtherTab
     }
 }
 
@@ -798,6 +822,7 @@ phases! {
     BrandsError,
     DiscoveryError,
     CallbackError,
+    RunError,
     SignInError,
     ContextError,
     IdentifierError,

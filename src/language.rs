@@ -46,15 +46,20 @@ texts! {
     callback {
         FinishingHeading FinishingLead PersonHeading PersonLead PersonName PersonBorn PersonUnknown PersonOtherBefore
         PersonProxy PersonBirthDate PersonYes PersonYesProxy PersonNo NotMeHeading NotMeLead NotMeDo GrantsHeading
-        GrantsLead GrantsAdd GrantsGoOn PreparingHeading PreparingLead GoingOnLead ReviewingHeading ReviewingLead
-        ReviewHeading ReviewLead ReviewChoose ReviewRow ReviewRowDated ReviewRowOnDay ReviewSend ReviewNo ReviewNoneHeading
-        ReviewNoneLead ImportingHeading ImportingLead PausedHeading PausedLead StoppingLead Overall OverallOf
-        OverallSoFar OverallFound RowWaiting RowReading RowReadingFirst RowCopying RowDone RowFound RowNone
-        RowNotGranted RowFailed RowLimited WaitEhr WaitJhe WaitQuiet Pause Resume Stop SignInAgain DoneHeading
+        GrantsLead GrantsAdd GrantsGoOn
+    }
+    visit {
+        PreparingHeading PreparingLead GoingOnLead ReviewingLead ForgotHere ForgotEhr ForgotEhrNotOffered
+        ForgotEhrFailed ForgotJhe ForgotJheFailed
+    }
+    import {
+        ReviewingHeading ReviewHeading ReviewLead ReviewChoose ReviewRow ReviewRowDated ReviewRowOnDay ReviewSend
+        ReviewNo ReviewNoneHeading ReviewNoneLead ImportingHeading ImportingLead PausedHeading PausedLead StoppingLead
+        Overall OverallOf OverallSoFar OverallFound RowWaiting RowReading RowReadingFirst RowCopying RowDone RowFound
+        RowNone RowNotGranted RowFailed RowLimited WaitEhr WaitJhe WaitQuiet Pause Resume Stop SignInAgain DoneHeading
         DoneNoneHeading DoneNoneLead DoneLead DoneNew DoneNothingNew PartlyHeading PartlyNotSaved PartlyNotRead
         StoppedHeading StoppedLead FailedHeading RecalledLead RecalledPartlyLead ChoicesHeading ForgetHeading
-        ForgetLead Forget Forgetting ForgotHere ForgotGone ForgotEhr ForgotEhrNotOffered ForgotEhrFailed ForgotJhe
-        ForgotJheFailed RemovalHeading RemovalLead AppHeading AppLead
+        ForgetLead Forget Forgetting ForgotGone RemovalHeading RemovalLead AppHeading AppLead
     }
     receipt {
         KindsHeading Kind Records NotSaved NotRead NotAllRead More NotToTheEnd And NothingFound NotShared ChartHeading
@@ -66,8 +71,7 @@ texts! {
         ReportSave ReportSay
     }
     remedies {
-        Config LabResultsNotShared NoPatient JheSessionExpired JheUnreachable StorageBlocked Offline InsecureContext
-        Interrupted
+        Config JheSessionExpired JheUnreachable StorageBlocked Offline InsecureContext Interrupted
     }
     loader_remedies {
         NoWebassembly LoadFailed
@@ -79,9 +83,12 @@ texts! {
         DiscoveryNoS256
     }
     callback_remedies {
-        Denied ScopeNotEnabled AuthorizationRefused UnknownState Untrusted Expired NothingPending OtherTab OtherPatient
-        NoJheSession SignInRefused SignInUnreachable IdentifierConflict IdentifierRefused NotAPatient SourceNotSetUp
-        SourceRefused NotChecked PullSignedOut PullRefused PullTrouble PullUnreadable JheLost JheFailing GoOn
+        LabResultsNotShared NoPatient Denied ScopeNotEnabled AuthorizationRefused UnknownState Untrusted Expired
+        NothingPending OtherPatient NoJheSession SignInRefused SignInUnreachable
+    }
+    import_remedies {
+        OtherTab IdentifierConflict IdentifierRefused NotAPatient SourceNotSetUp SourceRefused NotChecked
+        PullSignedOut PullRefused PullTrouble PullUnreadable JheLost JheFailing GoOn
     }
 }
 
@@ -590,6 +597,7 @@ mod tests {
             "loader_remedies",
             "connect_remedies",
             "callback_remedies",
+            "import_remedies",
         ] {
             for (name, texts) in file[section].as_object().unwrap() {
                 let texts: Vec<_> = texts

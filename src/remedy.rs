@@ -2,7 +2,7 @@
 //! the texts stand in the language files, and a new error does not compile until it has one.
 
 use crate::config::ConfigError;
-use crate::error::{BrowserError, CallbackError, Error, JheRefusal, SignInError};
+use crate::error::{BrowserError, CallbackError, Error, JheRefusal, RunError, SignInError};
 use crate::exchange::brands::BrandsError;
 use crate::exchange::inventory::InventoryError;
 use crate::exchange::invitation::{EnrolmentError, InvitationError, JheTokenError};
@@ -224,10 +224,15 @@ pub(crate) fn of_callback(error: &CallbackError) -> Text {
         )) => Text::Untrusted,
         CallbackError::Launch(LaunchError::Expired) => Text::Expired,
         CallbackError::NothingPending => Text::NothingPending,
-        CallbackError::Interrupted => Text::Interrupted,
-        CallbackError::OtherTab => Text::OtherTab,
         CallbackError::OtherPatient => Text::OtherPatient,
         CallbackError::NoJheSession => Text::NoJheSession,
+    }
+}
+
+pub(crate) fn of_run(error: RunError) -> Text {
+    match error {
+        RunError::Interrupted => Text::Interrupted,
+        RunError::OtherTab => Text::OtherTab,
     }
 }
 
@@ -290,7 +295,8 @@ mod tests {
             response("invalid_scope"),
             response("server_error"),
             ResponseError::UnknownState.into(),
-            CallbackError::Interrupted.into(),
+            RunError::Interrupted.into(),
+            RunError::OtherTab.into(),
             SignInError::Token(refused("invalid_grant")).into(),
             ContextError::NoPatient.into(),
             IdentifierError::Conflict.into(),
@@ -340,7 +346,7 @@ mod tests {
         assert!(errors[0].detail().contains("iss, dataSourceId"));
         let explanation = english(Remedy::of(&errors[1]).explanation);
         assert!(explanation.contains("a:1") && explanation.contains("b:2"));
-        assert!(errors[23].detail().contains("page 3"));
+        assert!(errors[24].detail().contains("page 3"));
     }
 
     #[test]

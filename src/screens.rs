@@ -260,16 +260,17 @@ pub fn grants(labels: &[&str]) -> Screen {
     .with(Part::Help)
 }
 
-/// JHE is told who the patient is at the hospital.
-pub fn preparing(goes_on: bool) -> Screen {
-    let lead = match goes_on {
-        true => Text::GoingOnLead,
-        false => Text::PreparingLead,
+/// What is needed for a run is loaded, and JHE is told who the patient is at the hospital.
+pub fn preparing(purpose: Purpose, goes_on: bool) -> Screen {
+    let (step, lead) = match (purpose, goes_on) {
+        (Purpose::Review, _) => (Step::Check, Text::ReviewingLead),
+        (Purpose::Copy, true) => (Step::Copy, Text::GoingOnLead),
+        (Purpose::Copy, false) => (Step::Copy, Text::PreparingLead),
     };
     Screen::new(
         "preparing",
         Stage::Working,
-        Some(Step::Copy),
+        Some(step),
         Text::PreparingHeading,
         lead,
     )

@@ -14,8 +14,11 @@
   // Each page has a module of its own, so that none waits for what only the other needs.
   const CONNECT = 'jhe-connect';
   const CALLBACK = 'jhe-connect-callback';
+  const IMPORT = 'jhe-connect-import';
   const RECEIPT = 'jhe-connect-receipt';
   const loading = {};
+  // What only the copying shows has a style sheet of its own.
+  let styled;
   // Kept for this tab, so that the page behind the hospital speaks as this one did.
   const CHOICE = 'jhe-connect:language';
   let language = 'en';
@@ -33,12 +36,30 @@
       out.addEventListener('jhe-connect-sign-in', function () {
         call(CONNECT, 'signInAgain', out, config);
       });
+      out.addEventListener('jhe-connect-import', async function () {
+        styled = styled || style(IMPORT);
+        await call(IMPORT, 'importPage', out, config);
+        prefetch(RECEIPT);
+      });
       out.addEventListener('jhe-connect-receipt', function (event) {
         showReceipt(out, event.detail);
       });
     }
     await call(CALLBACK, 'finishPage', out, config);
-    prefetch(RECEIPT);
+    // While the patient answers there.
+    prefetch(IMPORT);
+    styled = styled || style(IMPORT);
+  }
+
+  // The rules of a style sheet hold from when this is fulfilled, as far as it can be had.
+  function style(name) {
+    return new Promise(function (resolve) {
+      const link = document.createElement('link');
+      link.rel = 'stylesheet';
+      link.onload = link.onerror = resolve;
+      link.href = folder + name + '.css';
+      document.head.appendChild(link);
+    });
   }
 
   function prepare(out, config) {
@@ -116,6 +137,9 @@
 
   // While this page waits for others: the patient who comes back waits less. What is not there by then is loaded then.
   function prefetch(name) {
+    if (loading[name]) {
+      return;
+    }
     [name + '_bg.wasm', name + '.js', language + '.' + name + '.json'].forEach(async function (file) {
       try {
         const response = await fetch(folder + file, { priority: 'low' });
@@ -175,10 +199,17 @@
     window.addEventListener('unhandledrejection', aborted);
     try {
       // Asked for beside the module, not after it.
-      const texts = textsOf(name, language);
+      const tag = language;
+      const texts = textsOf(name, tag);
       texts.catch(function () {});
       const module = await load(name);
-      return await module[entry](out, config, await texts, picker);
+      let said = await texts;
+      await styled;
+      if (tag !== language) {
+        // The patient has chosen another one meanwhile.
+        said = await textsOf(name, language);
+      }
+      return await module[entry](out, config, said, picker);
     } catch (error) {
       explain(out, error);
     }
@@ -250,16 +281,13 @@
   }
   // </shared>
 
-  let styled = false;
+  let dressed = false;
 
   function entry(page) {
     return function (out, config, picker) {
-      if (!styled) {
-        styled = true;
-        const link = document.createElement('link');
-        link.rel = 'stylesheet';
-        link.href = folder + 'jhe-connect.css';
-        document.head.appendChild(link);
+      if (!dressed) {
+        dressed = true;
+        style(CONNECT);
       }
       // JHE's own configuration does not say which of its clients this is.
       return page(out, Object.assign({ deployment: '__DEPLOYMENT__' }, config), picker);

@@ -17,7 +17,7 @@ use wasm_bindgen::{JsCast, JsValue};
 
 use crate::browser::fetch::send;
 use crate::browser::platform::spawn;
-use crate::browser::sign_in::{answered, begin_sign_in, complete_sign_in, page_url};
+use crate::browser::sign_in::{answered, begin_sign_in, complete_sign_in};
 use crate::browser::storage::TabStore;
 use crate::browser::value::json;
 use crate::browser::{location, platform};
@@ -97,7 +97,7 @@ pub fn authorize(
     promise(Box::pin(async move {
         platform::require_secure_context()?;
         let store = TabStore::open()?;
-        let page = page_url()?;
+        let page = location::own()?;
         let options = AuthorizeOptions::parse(&json(&options), &page)?;
         let url = begin_sign_in(&store, &options, page).await?;
         if !options.no_redirect {
@@ -113,7 +113,7 @@ pub fn ready(
     #[wasm_bindgen(unchecked_optional_param_type = "ReadyOptions")] options: JsValue,
 ) -> Promise {
     promise(Box::pin(async move {
-        let page = page_url()?;
+        let page = location::own()?;
         location::scrub(&page);
         platform::require_secure_context()?;
         let store = TabStore::open()?;

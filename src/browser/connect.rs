@@ -13,12 +13,12 @@ use crate::browser::fetch::{converse, send};
 use crate::browser::pages::{configuration, end, fail};
 use crate::browser::picker::pick;
 use crate::browser::platform::Listener;
-use crate::browser::sign_in::{Prepared, page_url, preflight};
+use crate::browser::sign_in::{Prepared, preflight};
 use crate::browser::storage::TabStore;
 use crate::browser::view::View;
 use crate::browser::{location, platform};
 use crate::config::PageConfig;
-use crate::error::{CallbackError, Failure};
+use crate::error::{Failure, RunError};
 use crate::exchange::invitation::{Enrolment, Invitation};
 use crate::exchange::jhe::JheSession;
 use crate::exchange::profile::{self, profile_request};
@@ -43,7 +43,7 @@ async fn connect(view: &View, config: &str, picker: &JsValue) -> Result<(), Fail
     view.show(&screens::checking());
     platform::require_secure_context()?;
     let store = TabStore::open()?;
-    let page = page_url()?;
+    let page = location::own()?;
     let config = configuration(view, config, &page)?;
     if let Some(iss) = &config.iss {
         // Looked at before the invitation is used; the sign-in reads it again.
@@ -241,9 +241,9 @@ fn hospital(view: &View, iss: &str, is_picked: bool) -> Value {
 
 async fn sign_in_again(view: &View, config: &str) -> Result<(), Failure> {
     let store = TabStore::open()?;
-    let page = page_url()?;
+    let page = location::own()?;
     let config = configuration(view, config, &page)?;
-    let issuer = session::ehr_issuer(&store)?.ok_or(CallbackError::Interrupted)?;
+    let issuer = session::ehr_issuer(&store)?.ok_or(RunError::Interrupted)?;
     view.show(&screens::leaving());
     let prepared = preflight(&config.sign_in(&issuer), page).await?;
     leave(view, &prepared.leave(&store)?)

@@ -1,9 +1,9 @@
 //! What JHE's pages and the plain pages call. Other pages have `client`, in a module of its own.
 
-#[cfg(any(feature = "connect", feature = "callback"))]
+#[cfg(any(feature = "connect", feature = "callback", feature = "import"))]
 use alloc::boxed::Box;
 
-#[cfg(any(feature = "connect", feature = "callback"))]
+#[cfg(any(feature = "connect", feature = "callback", feature = "import"))]
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 use web_sys::Element;
@@ -12,11 +12,13 @@ use web_sys::Element;
 use crate::browser::callback;
 #[cfg(feature = "connect")]
 use crate::browser::connect;
-#[cfg(any(feature = "connect", feature = "callback"))]
+#[cfg(feature = "import")]
+use crate::browser::import;
+#[cfg(any(feature = "connect", feature = "callback", feature = "import"))]
 use crate::browser::platform::spawn;
 #[cfg(feature = "receipt")]
 use crate::browser::receipt;
-#[cfg(any(feature = "connect", feature = "callback"))]
+#[cfg(any(feature = "connect", feature = "callback", feature = "import"))]
 use crate::browser::value::json;
 use crate::browser::view::View;
 
@@ -116,8 +118,8 @@ pub fn sign_in_again(
 }
 
 /// Goes on, on a callback page, in `out`. Where it can't go on before the patient has signed in again, `out` gets the
-/// event `jhe-connect-sign-in`, for which the connect page's module has `signInAgain`; when an import has ended, the event
-/// `jhe-connect-receipt`, whose detail is for `showReceipt`.
+/// event `jhe-connect-sign-in`, for which the connect page's module has `signInAgain`; when nothing is left to ask, the
+/// event `jhe-connect-import`, for which another module has `importPage`.
 #[cfg(feature = "callback")]
 #[wasm_bindgen(js_name = finishPage)]
 pub fn finish_page(
@@ -127,6 +129,21 @@ pub fn finish_page(
 ) {
     if let Some(view) = View::new(out, texts) {
         spawn(Box::pin(callback::run(view, json(&config))));
+    }
+}
+
+/// Goes on from what a callback page has kept in the tab, in its element `out`: copies the records, or tells again what came
+/// of it. It asks for a sign-in as `finishPage` does; when an import has ended, `out` gets the event `jhe-connect-receipt`,
+/// whose detail is for `showReceipt`.
+#[cfg(feature = "import")]
+#[wasm_bindgen(js_name = importPage)]
+pub fn import_page(
+    out: Element,
+    #[wasm_bindgen(unchecked_param_type = "PageConfig | string")] config: JsValue,
+    texts: &str,
+) {
+    if let Some(view) = View::new(out, texts) {
+        spawn(Box::pin(import::run(view, json(&config))));
     }
 }
 

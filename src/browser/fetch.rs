@@ -16,7 +16,7 @@ use web_sys::{
 };
 
 use crate::browser::platform::{Timer, is_offline, now};
-#[cfg(any(feature = "connect", feature = "callback"))]
+#[cfg(any(feature = "connect", feature = "import"))]
 use crate::http::Conversation;
 use crate::http::{Answer, HttpRequest, HttpResponse, TransportError};
 use crate::text::whole_number;
@@ -77,7 +77,7 @@ fn retry_after_ms(field: &str) -> Option<u64> {
 }
 
 /// Performs a conversation to its end.
-#[cfg(any(feature = "connect", feature = "callback"))]
+#[cfg(any(feature = "connect", feature = "import"))]
 pub(crate) async fn converse(conversation: &mut dyn Conversation) {
     while let Some(request) = conversation.next_request() {
         let answer = send(request).await;

@@ -6,13 +6,14 @@ use js_sys::{Object, Reflect};
 use wasm_bindgen::JsValue;
 use web_sys::{History, Window};
 
+use crate::config::ConfigError;
 use crate::oauth::authorization::AuthorizationResponse;
-use crate::url::{Url, UrlError};
+use crate::url::Url;
 
 /// The page's own URL.
-pub(crate) fn page_url() -> Result<Url, UrlError> {
+pub(crate) fn own() -> Result<Url, ConfigError> {
     let href = web_sys::window().and_then(|window| window.location().href().ok());
-    Url::parse(&href.unwrap_or_default())
+    Url::parse(&href.unwrap_or_default()).map_err(|_| ConfigError::Malformed("the page's address"))
 }
 
 /// Takes the answer of a sign-in out of the address bar and out of the history, so that a code is in neither

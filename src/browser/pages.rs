@@ -1,4 +1,4 @@
-//! What the connect page and the callback page share.
+//! What all of the patient's pages share.
 
 use crate::browser::platform;
 use crate::browser::storage::TabStore;

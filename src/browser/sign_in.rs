@@ -7,9 +7,9 @@ use core::task::{Context, Poll};
 use alloc::string::String;
 
 use crate::browser::fetch::{Sending, send};
+use crate::browser::platform;
 use crate::browser::storage::TabStore;
-use crate::browser::{location, platform};
-use crate::config::{AuthorizeOptions, ConfigError};
+use crate::config::AuthorizeOptions;
 use crate::error::{Failure, SignInError};
 use crate::http::{Answer, HttpRequest};
 use crate::oauth::token::TokenResponse;
@@ -114,9 +114,4 @@ pub(crate) async fn complete_sign_in(
     let answer = send(request).await.map_err(SignInError::Transport)?;
     let token = TokenResponse::from_response(&answer).map_err(SignInError::Token)?;
     Ok(LaunchContext::new(launched, token, platform::now())?)
-}
-
-/// The page's own URL.
-pub(crate) fn page_url() -> Result<Url, Failure> {
-    location::page_url().map_err(|_| ConfigError::Malformed("the page's address").into())
 }

@@ -1,6 +1,6 @@
 //! The browser's storage.
 
-#[cfg(feature = "callback")]
+#[cfg(feature = "import")]
 use gloo_storage::LocalStorage;
 use gloo_storage::{SessionStorage, Storage};
 
@@ -21,7 +21,7 @@ impl TabStore {
     }
 
     /// The storage of all tabs, for what is no secret.
-    #[cfg(feature = "callback")]
+    #[cfg(feature = "import")]
     pub(crate) fn shared() -> Result<Self, StoreError> {
         let storage = web_sys::window().and_then(|window| window.local_storage().ok()?);
         storage.ok_or(StoreError)?;

@@ -101,7 +101,7 @@ fn leaving_is_asked_about_only_while_it_would_interrupt() {
 
 #[wasm_bindgen_test]
 async fn an_answer_is_read_with_status_and_body() {
-    let page = location::page_url().unwrap();
+    let page = location::own().unwrap();
     let answer = fetch::send(HttpRequest::get(page, "text/html"))
         .await
         .unwrap();
@@ -112,7 +112,7 @@ async fn an_answer_is_read_with_status_and_body() {
 
 #[wasm_bindgen_test]
 async fn of_an_answer_whose_head_is_enough_no_body_is_read() {
-    let page = location::page_url().unwrap();
+    let page = location::own().unwrap();
     let request = HttpRequest::get(page, "text/html").with_head_only();
     let answer = fetch::send(request).await.unwrap();
     assert_eq!(answer.status, 200);
@@ -128,7 +128,7 @@ async fn a_server_that_is_not_there_is_unreachable() {
 
 #[wasm_bindgen_test]
 async fn a_header_value_that_is_none_sends_nothing() {
-    let page = location::page_url().unwrap();
+    let page = location::own().unwrap();
     let request = HttpRequest::get(page, "*/*").with_header("X-Test", "a\nb".into());
     assert_eq!(
         fetch::send(request).await.err(),
@@ -182,7 +182,7 @@ fn the_address_bar_keeps_no_answer() {
     history
         .replace_state_with_url(&JsValue::NULL, "", Some("?tab=1&code=SECRET&state=x"))
         .unwrap();
-    location::scrub(&location::page_url().unwrap());
+    location::scrub(&location::own().unwrap());
     let after = window().location().href().unwrap();
     history
         .replace_state_with_url(&JsValue::NULL, "", Some(&before))
@@ -324,7 +324,7 @@ fn a_person_is_two_taps_away() {
     let root = root();
     let view = view(&root, "en");
     let config = r##"{"iss":"https://ehr.example/R4","clientId":"C","scope":"s","dataSourceId":"7","study":{"name":"Heart Study","accent":"#ff0","contact":{"email":"study@jhe.example","phone":"+1 555 010"}}}"##;
-    let page = location::page_url().unwrap();
+    let page = location::own().unwrap();
     view.introduce(&PageConfig::parse(config, &page).unwrap());
     let error = Error::from(SourceError::SessionExpired);
     view.show(&Screen::of_error(&error, None));

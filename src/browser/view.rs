@@ -76,17 +76,35 @@ enum Place {
 
 impl View {
     /// Empties `root` and lays the view out in it. `None` where the page is no page, or the language none.
+    ///
+    /// A view of another module that is there already is not heard any more; what it shows stays until this one shows
+    /// something.
     pub(crate) fn new(root: Element, language: &str) -> Option<Self> {
-        let view = View::below(root.clone(), root, language)?;
+        let view = View::unlaid(root.clone(), root, language)?;
+        view.call(TAKEN_OVER, "");
+        view.listen_to_texts();
         view.listen_to_acts();
+        view.listen_to_the_next();
         view.stage(Stage::Working);
         Some(view)
     }
 
     /// The same in a part of what another view shows in `hub`, which listens to what the patient does there too.
     pub(crate) fn below(hub: Element, root: Element, language: &str) -> Option<Self> {
+        let view = View::unlaid(hub, root, language)?;
+        view.lay_out();
+        view.listen_to_texts();
+        view.listen_to_the_next();
+        Some(view)
+    }
+
+    fn unlaid(hub: Element, root: Element, language: &str) -> Option<Self> {
         let document = web_sys::window()?.document()?;
         let element = |name, class: &str| {
+            let there = root.query_selector(&[":scope > .", class].concat());
+            if let Ok(Some(there)) = there {
+                return Some(there);
+            }
             let element: Element = document.create_element(name).ok()?;
             element.set_class_name(class);
             Some(element)
@@ -97,16 +115,8 @@ impl View {
         let status = element("p", "jc-status")?;
         // Announced by screen readers when they are free.
         set(&status, "role", "status");
-        root.set_text_content(None);
-        // Later pages of JHE keep the element hidden until there is something in it.
-        let _ = root.remove_attribute("hidden");
-        root.class_list().add_1("jhe-connect").ok()?;
-        for part in [&top, &screen, &status] {
-            root.append_child(part).ok()?;
-        }
-        set_what_is_missing(&document);
         let formats = BrowserFormats::new(&language.tag);
-        let view = View(Rc::new(Inner {
+        Some(View(Rc::new(Inner {
             document,
             root,
             hub,
@@ -124,9 +134,21 @@ impl View {
             acts: RefCell::default(),
             waker: Cell::new(None),
             listeners: RefCell::default(),
-        }));
-        view.listen_to_texts();
-        Some(view)
+        })))
+    }
+
+    /// Puts the view's elements in the place of what the page says while it loads.
+    fn lay_out(&self) {
+        let inner = &self.0;
+        inner.root.set_text_content(None);
+        // Later pages of JHE keep the element hidden until there is something in it.
+        let _ = inner.root.remove_attribute("hidden");
+        // Neither fails for an element of a page.
+        let _ = inner.root.class_list().add_1("jhe-connect");
+        for part in [&inner.top, &inner.screen, &inner.status] {
+            let _ = inner.root.append_child(part);
+        }
+        set_what_is_missing(&inner.document);
     }
 
     // What holds for the whole page.
@@ -309,9 +331,12 @@ impl View {
     /// Shows a screen in place of the one before.
     pub(crate) fn show(&self, screen: &Screen) {
         let inner = &self.0;
-        let is_first = !inner.root.has_attribute("data-jhe-connect-screen");
+        let is_first = !inner.root.has_attribute(SCREEN);
+        if inner.top.parent_node().is_none() {
+            self.lay_out();
+        }
         self.stage(screen.stage);
-        set(&inner.root, "data-jhe-connect-screen", screen.name);
+        set(&inner.root, SCREEN, screen.name);
         match screen.code {
             Some(code) => self.code(code),
             // That of an earlier screen is not this one's. Fails for nothing.
@@ -331,6 +356,26 @@ impl View {
         // Read aloud, and in sight. Not on a page that was just opened: there the browser reads from the top.
         if !is_first {
             focus(&heading);
+        }
+    }
+
+    /// Takes on a screen of one paragraph that another module has shown: it stays as it is, and is said in this view's language
+    /// from here on. Where it is not there, it is shown.
+    pub(crate) fn take_on(&self, screen: &Screen) {
+        let inner = &self.0;
+        let is_there = inner.root.get_attribute(SCREEN).as_deref() == Some(screen.name);
+        let part = |selector| inner.screen.query_selector(selector).ok().flatten();
+        match (
+            part(".jc-heading"),
+            part(".jc-heading + p"),
+            screen.parts.first(),
+        ) {
+            (Some(heading), Some(lead), Some(Part::Paragraph(text))) if is_there => {
+                self.draw_top(screen.step);
+                self.say_in(&heading, screen.heading.clone());
+                self.say_in(&lead, text.clone());
+            }
+            _ => self.show(screen),
         }
     }
 
@@ -364,7 +409,7 @@ impl View {
         poll_fn(|context| match self.act() {
             Some(act) => Poll::Ready(act),
             None => {
-                self.0.waker.set(Some(context.waker().clone()));
+                self.awaits_notice(context.waker());
                 Poll::Pending
             }
         })
@@ -739,6 +784,13 @@ impl View {
         self.keep(Listener::on(Some(&self.0.hub), TEXTS, Box::new(told)));
     }
 
+    /// Hears no more when another module takes the element over.
+    fn listen_to_the_next(&self) {
+        let view = self.clone();
+        let taken = move |_| drop(view.0.listeners.take());
+        self.keep(Listener::on(Some(&self.0.hub), TAKEN_OVER, Box::new(taken)));
+    }
+
     fn pressed(&self, button: &Element) {
         if button.class_name() == "jc-language" {
             self.call(SPEAK, &button.get_attribute("lang").unwrap_or_default());
@@ -756,6 +808,8 @@ impl View {
     }
 }
 
+/// The attribute that names the screen.
+const SCREEN: &str = "data-jhe-connect-screen";
 /// The attribute that says to scripts what went wrong.
 const CODE: &str = "data-jhe-connect-code";
 /// The attribute that says what a button is for.
@@ -765,6 +819,8 @@ const COPY: &str = "copy-details";
 const SPEAK: &str = "jhe-connect-language";
 /// The event by which its texts come.
 const TEXTS: &str = "jhe-connect-speak";
+/// The event by which a view tells those before it that it has taken their place.
+const TAKEN_OVER: &str = "jhe-connect-taken-over";
 
 /// A new element, in its place.
 fn added(parent: &Element, element: Result<Element, JsValue>) -> Element {

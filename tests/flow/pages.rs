@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use jhe_connect::config::{AuthorizeOptions, PageConfig};
-use jhe_connect::error::{CallbackError, Error, SignInError};
+use jhe_connect::error::{CallbackError, Error, RunError, SignInError};
 use jhe_connect::exchange::brands::Brand;
 use jhe_connect::exchange::deployment::Unit;
 use jhe_connect::exchange::invitation::{Enrolment, Invitation};
@@ -173,7 +173,7 @@ fn arrive(tab: &Tab, config: &str, address: &str) -> Result<Landed, Error> {
         if run.is_finished {
             return Ok(Landed::Recalled(run));
         }
-        let ehr = session::ehr(&tab.store, &page)?.ok_or(CallbackError::Interrupted)?;
+        let ehr = session::ehr(&tab.store, &page)?.ok_or(RunError::Interrupted)?;
         let (config, jhe) = known?;
         if run.needs_sign_in {
             // The page's script loads the connect page's module for it.
@@ -196,7 +196,7 @@ fn arrive(tab: &Tab, config: &str, address: &str) -> Result<Landed, Error> {
 }
 
 fn sign_in_again(tab: &Tab, config: &PageConfig, page: Url) -> Result<Landed, Error> {
-    let ehr = session::ehr(&tab.store, &page)?.ok_or(CallbackError::Interrupted)?;
+    let ehr = session::ehr(&tab.store, &page)?.ok_or(RunError::Interrupted)?;
     let address = begin_sign_in(tab, &config.sign_in(ehr.issuer.as_str()), page)?;
     Ok(Landed::SentToSignIn(address))
 }

@@ -52,6 +52,12 @@ const CALLBACK_MODULE: [&str; 3] = [
     "jhe-connect-callback_bg.wasm",
     "en.jhe-connect-callback.json",
 ];
+/// Loaded while the patient answers on the callback page; it copies.
+const IMPORT_MODULE: [&str; 3] = [
+    "jhe-connect-import.js",
+    "jhe-connect-import_bg.wasm",
+    "en.jhe-connect-import.json",
+];
 /// Loaded when an import has ended.
 const RECEIPT_MODULE: [&str; 3] = [
     "jhe-connect-receipt.js",
@@ -236,8 +242,15 @@ impl Files {
             .with_context(|| format!("{} is no built bundle", dist.display()))?;
         let name = assets.file_name().to_string_lossy().into_owned();
         self.ours.clear();
-        let code = [CONNECT_MODULE, CALLBACK_MODULE, RECEIPT_MODULE].concat();
-        for file in [PAGE_SCRIPT, "jhe-connect.css"].iter().chain(&code) {
+        let code = [
+            CONNECT_MODULE,
+            CALLBACK_MODULE,
+            IMPORT_MODULE,
+            RECEIPT_MODULE,
+        ]
+        .concat();
+        let styles = [PAGE_SCRIPT, "jhe-connect.css", "jhe-connect-import.css"];
+        for file in styles.iter().chain(&code) {
             let path = format!("{folder}{name}/{file}");
             let kind = match file.rsplit('.').next() {
                 Some("wasm") => "application/wasm",

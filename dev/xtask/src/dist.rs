@@ -23,6 +23,8 @@ pub(crate) const NEEDS: &[Need] = &[
 ];
 
 const STYLE: &str = "jhe-connect.css";
+/// What only the copying shows, and what follows it.
+const IMPORT_STYLE: &str = "jhe-connect-import.css";
 const PAGE_SCRIPT: &str = "page.js";
 
 /// A module, and the share of the exports that it has. Its glue, its types and itself have names of their own.
@@ -66,8 +68,25 @@ const CALLBACK: Module = Module {
         "labels",
         "shared",
         "callback",
+        "visit",
         "remedies",
         "callback_remedies",
+    ],
+    started_by: StartedBy::Loader,
+    folder: Folder::Pages,
+};
+
+/// The copying, loaded while the patient answers on the callback page.
+const IMPORT: Module = Module {
+    name: "jhe-connect-import",
+    features: "module,import",
+    sections: &[
+        "labels",
+        "shared",
+        "visit",
+        "import",
+        "remedies",
+        "import_remedies",
     ],
     started_by: StartedBy::Loader,
     folder: Folder::Pages,
@@ -91,7 +110,7 @@ const CLIENT: Module = Module {
     folder: Folder::Client,
 };
 
-pub(crate) const MODULES: &[Module] = &[CONNECT, CALLBACK, RECEIPT, CLIENT];
+pub(crate) const MODULES: &[Module] = &[CONNECT, CALLBACK, IMPORT, RECEIPT, CLIENT];
 
 impl Module {
     fn is_built_by_trunk(&self) -> bool {
@@ -190,6 +209,14 @@ impl Layout {
             }
         }
         let assets = self.plain_assets();
+        let texts = IMPORT.texts("en");
+        let files = [IMPORT.wasm(), IMPORT.glue(), texts, IMPORT_STYLE.to_owned()];
+        loads.push(Load {
+            title: "import, loaded while the patient answers on the callback page".to_owned(),
+            budget: "brotli_import",
+            files: files.map(|file| assets.join(file)).into(),
+            shown: Shown::Files,
+        });
         loads.push(Load {
             title: "receipt, loaded when an import ends".to_owned(),
             budget: "brotli_receipt",
@@ -340,11 +367,16 @@ fn lay_out(workspace: &Workspace, target: &Path) -> Result {
         }
     }
     let trunk = workspace.path(TRUNK);
-    let style = shrinking::style(workspace, &read_text(&trunk.join(STYLE))?)?;
+    let mut styles = Vec::new();
+    for name in [STYLE, IMPORT_STYLE] {
+        let style = shrinking::style(workspace, &read_text(&trunk.join(name))?)?;
+        styles.push((name, style));
+    }
     let page_script = bundle::page_script(&read_text(&trunk.join(PAGE_SCRIPT))?, &loader, &texts)?;
     let page_script = shrinking::script(workspace, &page_script)?;
 
-    let mut files = vec![style.as_bytes(), page_script.as_bytes()];
+    let mut files = vec![page_script.as_bytes()];
+    files.extend(styles.iter().map(|(_, style)| style.as_bytes()));
     files.extend(pages.iter().flat_map(Shrunk::files));
     files.extend(says.iter().map(|(_, texts)| texts.as_bytes()));
     let client_files: Vec<&[u8]> = clients.iter().flat_map(Shrunk::files).collect();
@@ -377,7 +409,9 @@ fn lay_out(workspace: &Workspace, target: &Path) -> Result {
     for (file, texts) in &says {
         write_compressed(texts.as_bytes(), &places(file))?;
     }
-    write_compressed(style.as_bytes(), &places(STYLE))?;
+    for (name, style) in &styles {
+        write_compressed(style.as_bytes(), &places(name))?;
+    }
     write_compressed(page_script.as_bytes(), &[plain.join(PAGE_SCRIPT)])?;
     for drop_in in &DROP_INS {
         let folder = layout.drop_in(drop_in);
@@ -482,6 +516,7 @@ mod tests {
         for (constant, module) in [
             ("CONNECT", CONNECT),
             ("CALLBACK", CALLBACK),
+            ("IMPORT", IMPORT),
             ("RECEIPT", RECEIPT),
         ] {
             assert!(loader.contains(&format!("const {constant} = '{}';", module.name)));

@@ -13,7 +13,7 @@ use web_sys::{AbortSignal, Request, Response};
 
 use super::window;
 use crate::browser::platform;
-use crate::browser::sign_in::{Prepared, page_url, preflight};
+use crate::browser::sign_in::{Prepared, preflight};
 use crate::browser::storage::TabStore;
 use crate::config::AuthorizeOptions;
 use crate::error::Failure;
@@ -57,7 +57,7 @@ async fn prepare(metadata: Metadata) -> (Result<Prepared, Failure>, Asked) {
         redirect_uri: "https://jhe.example/callback".into(),
         no_redirect: false,
     };
-    let prepared = preflight(&options, page_url().unwrap()).await;
+    let prepared = preflight(&options, location::own().unwrap()).await;
     Reflect::set(&window(), &"fetch".into(), &original).unwrap();
     (prepared, asked)
 }

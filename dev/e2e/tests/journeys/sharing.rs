@@ -152,7 +152,7 @@ async fn another_language_is_spoken_at_once_and_behind_the_hospital(
     is_spanish(journey).await?;
     browser.press_named("yes-me").await?;
     let screen = browser.wait_until_settled().await?;
-    is_said(&screen, "callback", "done_heading")?;
+    is_said(&screen, "import", "done_heading")?;
     screen.expect_texts(&[&spanish("receipt", "receipt_heading")?])?;
 
     speak(journey, "en").await?;
