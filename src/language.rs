@@ -90,6 +90,9 @@ texts! {
         OtherTab IdentifierConflict IdentifierRefused NotAPatient SourceNotSetUp SourceRefused NotChecked
         PullSignedOut PullRefused PullTrouble PullUnreadable JheLost JheFailing GoOn
     }
+    embed_remedies {
+        AlreadyOpen
+    }
 }
 
 /// The names of the kinds of records in the deployments' own plans, each with its text.
@@ -595,6 +598,7 @@ mod tests {
         for section in [
             "remedies",
             "loader_remedies",
+            "embed_remedies",
             "connect_remedies",
             "callback_remedies",
             "import_remedies",

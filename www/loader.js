@@ -24,14 +24,20 @@
   let language = 'en';
   let settings = {};
 
+__SESSION__
+
   async function startPage(out, config, picker) {
-    prepare(out, config);
+    if (!(await prepare(out, config, true))) {
+      return;
+    }
     await call(CONNECT, 'startPage', out, config, picker);
     prefetch(CALLBACK);
   }
 
   async function finishPage(out, config) {
-    prepare(out, config);
+    if (!(await prepare(out, config))) {
+      return;
+    }
     if (out) {
       out.addEventListener('jhe-connect-sign-in', function () {
         call(CONNECT, 'signInAgain', out, config);
@@ -62,7 +68,11 @@
     });
   }
 
-  function prepare(out, config) {
+  // Is there something to begin in `out`? Not where it has begun already.
+  async function prepare(out, config, isConnectPage) {
+    if (isUnderWay(out)) {
+      return;
+    }
     try {
       settings = (typeof config === 'string' ? JSON.parse(config) : config) || {};
     } catch (_) {
@@ -73,7 +83,15 @@
       out.addEventListener('jhe-connect-language', function (event) {
         speak(out, event.detail);
       });
+      out.addEventListener('jhe-connect-told', function (event) {
+        report(out, event.detail);
+      });
+      sessions.set(out, {});
+      // Whoever called can listen first.
+      await null;
+      openSession(out, isConnectPage);
     }
+    return true;
   }
 
   // What the patient chose in this tab, else what the study chose, else the browser's first language that there is.
@@ -219,6 +237,7 @@
     const code = codeOf(error);
     const exact = code + ': ' + describe(error);
     console.error('jhe-connect: ' + exact);
+    endSession(out, 'failed', code);
     // The module's own explanation is the better one.
     if (!out || out.getAttribute('data-jhe-connect') === 'failed') {
       return;
@@ -265,7 +284,7 @@
     if (isForbidden) {
       return 'browser.no_webassembly';
     }
-    return error && error.code in TEXTS.en ? error.code : 'browser.load_failed';
+    return error && error.code in TEXTS[language] ? error.code : 'browser.load_failed';
   }
 
   // Name and message only, without any query: a stack trace quotes the page's URL, which carries the invitation.

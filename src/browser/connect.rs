@@ -251,7 +251,9 @@ async fn sign_in_again(view: &View, config: &str) -> Result<(), Failure> {
 
 fn leave(view: &View, url: &str) -> Result<(), Failure> {
     view.show(&screens::leaving());
-    location::go(url);
+    if view.is_on_the_page() {
+        location::go(url);
+    }
     Ok(())
 }
 

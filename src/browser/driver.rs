@@ -42,7 +42,10 @@ pub(crate) async fn perform(
             }
             Action::AwaitFinish => TICK_MS,
             Action::AwaitTime(until) => until.saturating_sub(now).min(TICK_MS),
-            Action::Complete => return run.ending(),
+            Action::Complete => {
+                panel.tell(run);
+                return run.ending();
+            }
         };
         panel.update(run, now);
         let pause = tick.take().filter(|_| wait == TICK_MS);

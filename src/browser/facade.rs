@@ -54,6 +54,8 @@ export interface PageConfig {
   reviewChoice?: boolean;
   /** The language of the texts, as a tag of BCP 47; the browser's, if left out. */
   language?: string;
+  /** The page's own id of this journey, which is in every event. Nothing that says who the patient is. */
+  caller?: string;
 }
 
 /** Who asks for the records. */

@@ -7,6 +7,7 @@ use core::cell::Cell;
 use web_sys::Element;
 
 use crate::browser::view::{View, set};
+use crate::embed;
 use crate::import::{ImportRun, Purpose, RowProgress, RowState};
 use crate::language::{Text, Value, label};
 use crate::screen::{Act, Part};
@@ -87,10 +88,20 @@ impl Panel {
         panel
     }
 
+    /// Tells the page around how far the run is.
+    pub(crate) fn tell(&self, run: &ImportRun) {
+        let view = &self.view;
+        view.tell(&embed::progress(&run.progress(), self.purpose));
+    }
+
     /// Brings the panel up to date, if it is time to.
     pub(crate) fn update(&self, run: &ImportRun, now: u64) {
         let is_changed = self.is_paused.get() != run.is_paused();
-        if is_changed || now >= self.shown_at.get() + REDRAWN_MS {
+        let is_time = now >= self.shown_at.get() + REDRAWN_MS;
+        if is_time {
+            self.tell(run);
+        }
+        if is_changed || is_time {
             self.draw(run, now);
         }
     }

@@ -18,6 +18,7 @@ use web_sys::{CustomEvent, CustomEventInit, Document, Element, Event, HtmlElemen
 use crate::browser::formats::BrowserFormats;
 use crate::browser::platform::{self, Listener};
 use crate::config::{PageConfig, Study};
+use crate::embed;
 use crate::language::{Language, Message, Text, Value};
 use crate::screen::{Act, Part, Screen, Stage, Step};
 use crate::text::percent_encode;
@@ -357,6 +358,17 @@ impl View {
         if !is_first {
             focus(&heading);
         }
+        self.tell(&embed::screen(screen));
+    }
+
+    /// Tells the page's script what the page around may want to know.
+    pub(crate) fn tell(&self, detail: &str) {
+        self.call("jhe-connect-told", detail);
+    }
+
+    /// Is the element in the page, which others may take out of it?
+    pub(crate) fn is_on_the_page(&self) -> bool {
+        self.0.root.is_connected()
     }
 
     /// Takes on a screen of one paragraph that another module has shown: it stays as it is, and is said in this view's language

@@ -27,7 +27,7 @@ pub fn bundle() -> Result<PathBuf> {
 }
 
 /// The root of the repository.
-pub(crate) fn workspace() -> &'static Path {
+pub fn workspace() -> &'static Path {
     let own = Path::new(env!("CARGO_MANIFEST_DIR"));
     own.ancestors().nth(2).unwrap_or(own)
 }

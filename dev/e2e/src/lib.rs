@@ -17,5 +17,7 @@ pub mod figures;
 pub mod journey;
 pub mod picker;
 pub mod pictures;
+pub mod portal;
 pub mod records;
+pub mod told;
 pub mod watch;

@@ -53,6 +53,34 @@ pub(crate) fn page_with_assets_in(page: &str, folder: &str) -> Result<String> {
     Ok(rewritten)
 }
 
+/// `www/loader.js` with `www/session.js`, which is in all scripts.
+pub(crate) fn loader_with_sessions(loader: &str, sessions: &str) -> Result<String> {
+    filled_in(loader, "__SESSION__", sessions.trim_end())
+}
+
+/// `www/embed.js` with the loader's shared part and texts. `folder` is that of the modules.
+pub(crate) fn embed_script(embed: &str, loader: &str, folder: &str, texts: &str) -> Result<String> {
+    let shared = between(loader, "// <shared>", "// </shared>")?;
+    let shared = with_shared_values(shared, &format!("{folder}/"), texts)?;
+    finished(filled_in(embed, "__SHARED__", &shared)?)
+}
+
+/// `www/jhe-connect.d.ts` with the types of the configuration, which those of a page's module have.
+pub(crate) fn embed_types(types: &str, of_module: &str) -> Result<String> {
+    const LAST: &str = "export interface HospitalPicker {";
+    let (before, last) = of_module
+        .split_once(LAST)
+        .ok_or("the module's types have no HospitalPicker")?;
+    let first = before
+        .find("/** What the server that serves the page")
+        .ok_or("the module's types have no PageConfig")?;
+    let (last, _) = last
+        .split_once("\n}")
+        .ok_or("HospitalPicker does not end")?;
+    let config = format!("{}{LAST}{last}\n}}", &before[first..]);
+    finished(filled_in(types, "__CONFIG_TYPES__", &config)?)
+}
+
 /// `www/page.js` with the loader's shared part and texts.
 pub(crate) fn page_script(page: &str, loader: &str, texts: &str) -> Result<String> {
     let shared = between(loader, "// <shared>", "// </shared>")?;
@@ -237,7 +265,8 @@ mod tests {
 
     #[test]
     fn both_scripts_are_complete_once_filled_in() {
-        let loader = include_str!("../../../www/loader.js");
+        let loader = loader();
+        let loader = loader.as_str();
         let page = include_str!("../../../www/page.js");
         for drop_in in &DROP_INS {
             let deployed =
@@ -254,11 +283,36 @@ mod tests {
         assert!(deployed.contains("const TEXTS = {\"a\":1};"));
         assert!(deployed.contains("new URL('./', document.currentScript.src)"));
         assert!(deployed.contains("async function loadModule"));
+        let embed = include_str!("../../../www/embed.js");
+        let deployed = embed_script(embed, loader, "jhe-connect-0123", "{}").expect("a script");
+        assert!(deployed.contains("new URL('jhe-connect-0123/', document.currentScript.src)"));
+        assert!(deployed.contains("function openSession"));
+    }
+
+    fn loader() -> String {
+        let loader = include_str!("../../../www/loader.js");
+        let sessions = include_str!("../../../www/session.js");
+        loader_with_sessions(loader, sessions).expect("a loader")
+    }
+
+    #[test]
+    fn the_elements_types_have_those_of_the_configuration() {
+        let types = "// T\n__CONFIG_TYPES__\nexport type E = PageConfig;\n";
+        let of_module = "/* eslint */\n/** What the server that serves the page provides. */\n\
+            export interface PageConfig {\n  iss?: string;\n}\n\n\
+            export interface HospitalPicker {\n  input?: Element;\n}\n\n\
+            export function startPage(): void;\n";
+        let whole = embed_types(types, of_module).expect("types");
+        assert!(whole.contains("interface PageConfig {\n  iss?: string;\n}"));
+        assert!(whole.ends_with("input?: Element;\n}\nexport type E = PageConfig;\n"));
+        assert!(!whole.contains("startPage"));
+        assert!(embed_types(types, "export interface PageConfig {}").is_err());
     }
 
     #[test]
     fn a_template_with_a_name_left_over_is_refused() {
-        let loader = include_str!("../../../www/loader.js");
+        let loader = loader();
+        let loader = loader.as_str();
         let fill_in = |loader: &str| loader_script(loader, &DROP_INS[0], "f", "{}");
         assert!(fill_in(loader).is_ok());
         assert!(fill_in(&format!("{loader} __OTHER__")).is_err());

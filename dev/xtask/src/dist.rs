@@ -26,6 +26,11 @@ const STYLE: &str = "jhe-connect.css";
 /// What only the copying shows, and what follows it.
 const IMPORT_STYLE: &str = "jhe-connect-import.css";
 const PAGE_SCRIPT: &str = "page.js";
+/// For pages of others: under this name in every version, so that a page can refer to it.
+const EMBED_SCRIPT: &str = "jhe-connect.js";
+const EMBED_TYPES: &str = "jhe-connect.d.ts";
+/// What is said where a second one is opened on a page: by the script, so that no module is loaded for it.
+const EMBED_TEXTS: &str = "embed";
 
 /// A module, and the share of the exports that it has. Its glue, its types and itself have names of their own.
 pub(crate) struct Module {
@@ -225,6 +230,12 @@ impl Layout {
                 .into(),
             shown: Shown::Files,
         });
+        loads.push(Load {
+            title: "script of <jhe-connect>, in place of page.js".to_owned(),
+            budget: "brotli_embed",
+            files: vec![self.root.join(EMBED_SCRIPT)],
+            shown: Shown::Files,
+        });
         let client = self.client();
         loads.push(Load {
             title: "client for other pages".to_owned(),
@@ -350,6 +361,7 @@ fn lay_out(workspace: &Workspace, target: &Path) -> Result {
     let languages = languages::found_in(workspace)?;
     let texts = languages::for_the_loader(&languages)?;
     let loader = workspace.read("www/loader.js")?;
+    let loader = bundle::loader_with_sessions(&loader, &workspace.read("www/session.js")?)?;
     let mut pages = Vec::new();
     let mut clients = Vec::new();
     for module in MODULES {
@@ -365,6 +377,10 @@ fn lay_out(workspace: &Workspace, target: &Path) -> Result {
             let texts = languages::texts_of(&languages, language, module.name, module.sections)?;
             says.push((module.texts(&language.tag), texts));
         }
+    }
+    for language in &languages {
+        let name = format!("{}.{EMBED_TEXTS}.json", language.tag);
+        says.push((name, languages::for_a_second_one(language)?));
     }
     let trunk = workspace.path(TRUNK);
     let mut styles = Vec::new();
@@ -397,6 +413,14 @@ fn lay_out(workspace: &Workspace, target: &Path) -> Result {
             .map_err(|error| format!("{page}: {error}"))?;
         write(&target.join(page), text)?;
     }
+    let embed = workspace.read("www/embed.js")?;
+    let embed = bundle::embed_script(&embed, &loader, &folder, &texts)?;
+    let embed = shrinking::script(workspace, &embed)?;
+    write_compressed(embed.as_bytes(), &[target.join(EMBED_SCRIPT)])?;
+    let connect = pages.iter().find(|it| it.module.name == CONNECT.name);
+    let connect = connect.ok_or("there is no module of the connect page")?;
+    let types = bundle::embed_types(&workspace.read("www/jhe-connect.d.ts")?, &connect.types)?;
+    write(&target.join(EMBED_TYPES), types)?;
     for shrunk in &pages {
         write(&plain.join(shrunk.module.types()), &shrunk.types)?;
         shrunk.write_to(places)?;

@@ -94,6 +94,13 @@ pub(crate) fn for_the_loader(languages: &[Source]) -> Result<String> {
         .replace('\u{2029}', "\\u2029"))
 }
 
+/// What is said in the place of a second journey on one page, as JSON: heading, explanation, next step.
+pub(crate) fn for_a_second_one(language: &Source) -> Result<String> {
+    Ok(serde_json::to_string(
+        &language.json["embed_remedies"]["already_open"],
+    )?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,6 +123,18 @@ mod tests {
                 assert!(!text.contains('{'), "{code} has a gap: {text}");
             }
         }
+    }
+
+    #[test]
+    fn a_second_one_on_a_page_is_explained_in_three_parts() {
+        let texts = for_a_second_one(&english()).expect("texts");
+        let texts: Vec<String> = serde_json::from_str(&texts).expect("JSON");
+        assert_eq!(texts.len(), 3);
+        assert!(
+            texts
+                .iter()
+                .all(|text| !text.is_empty() && !text.contains('{'))
+        );
     }
 
     #[test]

@@ -141,17 +141,26 @@ fn cargo_install(
     run(&mut workspace.command("cargo", &arguments))
 }
 
-/// wasm-opt (its JavaScript build), esbuild and axe-core, as pinned in dev/xtask/tools: the same bytes on every machine.
+/// wasm-opt (its JavaScript build), esbuild, axe-core, and what pages that embed ours are tried with, as pinned in dev/xtask/tools: the same bytes on every machine.
 fn node_tools(workspace: &Workspace) -> Result {
     let pinned = workspace.read("dev/xtask/tools/package-lock.json")?;
     let what = format!(
-        "wasm-opt (binaryen {}), esbuild {} and axe-core {}",
+        "wasm-opt (binaryen {}), esbuild {}, axe-core {}, Preact {} and TypeScript {}",
         pinned_version(&pinned, "binaryen")?,
         pinned_version(&pinned, "esbuild")?,
-        pinned_version(&pinned, "axe-core")?
+        pinned_version(&pinned, "axe-core")?,
+        pinned_version(&pinned, "preact")?,
+        pinned_version(&pinned, "typescript")?
     );
-    // The last is where journeys look for it.
-    let files = [".bin/wasm-opt", ".bin/esbuild", "axe-core/axe.min.js"].map(str::to_owned);
+    // All but the first two are where journeys look for them.
+    let files = [
+        ".bin/wasm-opt",
+        ".bin/esbuild",
+        "axe-core/axe.min.js",
+        "preact/dist/preact.min.js",
+        "typescript/bin/tsc",
+    ]
+    .map(str::to_owned);
     // esbuild's installation script only makes its start a little faster.
     npm_install(
         workspace,
@@ -340,7 +349,7 @@ mod tests {
     #[test]
     fn each_tool_of_node_is_pinned_to_one_exact_version() {
         let manifest = include_str!("../tools/package.json");
-        for package in ["axe-core", "binaryen", "esbuild"] {
+        for package in ["axe-core", "binaryen", "esbuild", "preact", "typescript"] {
             let version = pinned_version(LOCK_FILE, package).expect("pinned");
             assert!(
                 manifest.contains(&format!("\"{package}\": \"{version}\"")),

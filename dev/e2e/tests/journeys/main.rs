@@ -9,6 +9,7 @@ mod config_and_discovery;
 mod confinement;
 mod done;
 mod drop_ins;
+mod embed;
 mod ending;
 mod going_on;
 mod grants;
