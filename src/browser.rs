@@ -6,6 +6,8 @@ mod callback;
 pub mod client;
 #[cfg(feature = "connect")]
 mod connect;
+#[cfg(feature = "doctor")]
+pub mod doctor;
 #[cfg(feature = "import")]
 mod driver;
 #[cfg(any(
@@ -19,8 +21,18 @@ pub mod facade;
     feature = "connect",
     feature = "callback",
     feature = "import",
-    feature = "client"
+    feature = "client",
+    feature = "doctor"
 ))]
+#[cfg_attr(
+    not(any(
+        feature = "connect",
+        feature = "callback",
+        feature = "import",
+        feature = "client"
+    )),
+    allow(dead_code, reason = "the doctor reads the header fields, too")
+)]
 mod fetch;
 #[cfg(any(
     feature = "connect",
@@ -62,7 +74,8 @@ mod sign_in;
     feature = "connect",
     feature = "callback",
     feature = "import",
-    feature = "client"
+    feature = "client",
+    feature = "doctor"
 ))]
 mod storage;
 #[cfg(test)]

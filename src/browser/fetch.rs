@@ -87,7 +87,22 @@ pub(crate) async fn converse(conversation: &mut dyn Conversation) {
 
 /// The browser's request. It is built here and not by gloo-net, which would parse the URL and write it anew: a next
 /// link goes verbatim.
-fn build(request: &HttpRequest, signal: &AbortSignal) -> Option<Request> {
+pub(crate) fn build(request: &HttpRequest, signal: &AbortSignal) -> Option<Request> {
+    let (url, init) = prepared(request, signal)?;
+    let request = web_sys::Request::new_with_str_and_init(url, &init).ok()?;
+    Some(request.into())
+}
+
+/// The same, for who only asks whether anybody answers: what comes back can't be read.
+#[cfg(feature = "doctor")]
+pub(crate) fn build_unread(request: &HttpRequest, signal: &AbortSignal) -> Option<Request> {
+    let (url, init) = prepared(request, signal)?;
+    init.set_mode(web_sys::RequestMode::NoCors);
+    let request = web_sys::Request::new_with_str_and_init(url, &init).ok()?;
+    Some(request.into())
+}
+
+fn prepared<'a>(request: &'a HttpRequest, signal: &AbortSignal) -> Option<(&'a str, RequestInit)> {
     let headers = Headers::new().ok()?;
     for (name, value) in &request.headers {
         headers.append(name, value).ok()?;
@@ -107,8 +122,7 @@ fn build(request: &HttpRequest, signal: &AbortSignal) -> Option<Request> {
         // Octets: as a string the body would be turned into UTF-16 and back.
         init.set_body(&Uint8Array::from(body.as_bytes()).into());
     }
-    let request = web_sys::Request::new_with_str_and_init(request.url.as_str(), &init).ok()?;
-    Some(request.into())
+    Some((request.url.as_str(), init))
 }
 
 /// Ends a request that takes too long, also while its body is read, and one that nobody waits for any more: when it is

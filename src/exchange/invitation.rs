@@ -158,6 +158,11 @@ impl Enrolment {
         }
     }
 
+    /// Has it come to its end?
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(self.step, Step::End(_))
+    }
+
     /// The session.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! Points in time as both servers see them: the machine's clock plus the offset that a test has set.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const MICROS: i64 = 1_000_000;
 const DAY: i64 = 86_400;
@@ -43,6 +43,12 @@ impl Timestamp {
     /// As Django writes it: `2026-11-21T23:38:41.811441Z`.
     pub fn with_micros(self) -> String {
         format!("{}.{:06}Z", self.date_time(), self.0.rem_euclid(MICROS))
+    }
+
+    /// As HTTP writes it: `Fri, 02 Jun 2023 14:00:00 GMT`.
+    pub(crate) fn with_http_date(self) -> String {
+        let micros = u64::try_from(self.0).unwrap_or_default();
+        httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_micros(micros))
     }
 
     /// As Epic writes it: `2023-06-02T14:00:00Z`.

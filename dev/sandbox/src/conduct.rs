@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request, State};
-use axum::http::header::{CONTENT_LENGTH, LOCATION, TRANSFER_ENCODING};
+use axum::http::header::{
+    ACCEPT_ENCODING, CONTENT_LENGTH, DATE, HeaderName, LOCATION, TRANSFER_ENCODING,
+};
 use axum::http::{Extensions, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -50,6 +52,9 @@ pub(crate) async fn conduct(
         Some(instead) => instead,
         None => {
             routed.extensions.extend(arrival.stop());
+            if arrival.faults.contains(&Fault::Uncompressed) {
+                routed.headers.remove(ACCEPT_ENCODING);
+            }
             let request = Request::from_parts(routed, Body::from(incoming.body.clone()));
             let work = |delay| {
                 work(
@@ -80,6 +85,10 @@ pub(crate) async fn conduct(
         }
         Server::Ehr | Server::Evil => {}
     }
+    // By the server's own clock, which may go wrong. Without it hyper takes the machine's.
+    let date = shared.world().now().with_http_date();
+    set(&mut response, DATE, &date);
+    arrival.change_headers(&mut response);
     if arrival.faults.contains(&Fault::LoseAnswer) {
         response = hang_up();
     } else if arrival.faults.contains(&Fault::CutOff) {
@@ -143,6 +152,22 @@ impl Arrival {
             return Some(django::too_large());
         }
         (server == Server::Jhe).then(|| django::wrong_host(incoming))?
+    }
+
+    /// Gives the answer the headers that its faults name.
+    fn change_headers(&self, response: &mut Response) {
+        for fault in &self.faults {
+            let Fault::Header { name, value } = fault else {
+                continue;
+            };
+            let Ok(name) = name.parse::<HeaderName>() else {
+                continue;
+            };
+            match value {
+                Some(value) => set(response, name, value),
+                None => drop(response.headers_mut().remove(name)),
+            }
+        }
     }
 
     /// How much later the request is processed, if nobody waits for it.

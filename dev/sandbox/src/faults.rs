@@ -133,6 +133,16 @@ pub enum Fault {
     },
     /// The answer lacks its CORS headers.
     NoCors,
+    /// A header of the answer is another one, or missing.
+    Header {
+        /// The header's name.
+        name: String,
+        /// Its value; `None` takes it out.
+        #[serde(default)]
+        value: Option<String>,
+    },
+    /// The request arrives without its `Accept-Encoding`, as through a proxy that drops it.
+    Uncompressed,
 }
 
 impl Fault {
@@ -143,6 +153,14 @@ impl Fault {
             content_type: content_type.to_owned(),
             body: body.to_owned(),
             headers: BTreeMap::new(),
+        }
+    }
+
+    /// The server's own answer, with this value in a header.
+    pub fn header(name: &str, value: &str) -> Self {
+        Self::Header {
+            name: name.to_owned(),
+            value: Some(value.to_owned()),
         }
     }
 

@@ -18,7 +18,7 @@ use axum::routing::any;
 use crate::Shared;
 use crate::exchange::{Incoming, content, empty, set};
 use crate::jhe::django::{self, Bypass};
-use crate::jhe::plain_page;
+use crate::jhe::{add_policy, plain_page};
 
 /// JHE's shared script is a stub here: nothing but the global that its templates expect.
 const COMMON_JS: &str = "// Stands in for JHE's common.js.\n\
@@ -61,7 +61,11 @@ async fn file(
     ) {
         return plain_page(&shared, &String::from_utf8_lossy(&found.bytes));
     }
-    serve(&shared, &path, found, &request)
+    let mut response = serve(&shared, &path, found, &request);
+    if path.ends_with("/doctor.html") {
+        add_policy(&shared, &mut response);
+    }
+    response
 }
 
 /// A file's content and age.

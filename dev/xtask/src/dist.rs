@@ -8,6 +8,7 @@ use jhe_connect::exchange::drop_in::{DROP_INS, DropIn, OBSOLETE_LIBRARY};
 
 use crate::bundle;
 use crate::compression::Compressed;
+use crate::doctor;
 use crate::drop_ins;
 use crate::languages;
 use crate::renaming::StartedBy;
@@ -49,6 +50,8 @@ enum Folder {
     Pages,
     /// With what is for pages of others.
     Client,
+    /// With the maintainers' page.
+    Doctor,
 }
 
 /// The connect page's. Trunk builds it, and `index.html` tells it so.
@@ -115,7 +118,16 @@ const CLIENT: Module = Module {
     folder: Folder::Client,
 };
 
-pub(crate) const MODULES: &[Module] = &[CONNECT, CALLBACK, IMPORT, RECEIPT, CLIENT];
+/// The one for the maintainers' page, which no patient's page loads.
+const DOCTOR: Module = Module {
+    name: "jhe-connect-doctor",
+    features: "module,doctor",
+    sections: &[],
+    started_by: StartedBy::Glue,
+    folder: Folder::Doctor,
+};
+
+pub(crate) const MODULES: &[Module] = &[CONNECT, CALLBACK, IMPORT, RECEIPT, CLIENT, DOCTOR];
 
 impl Module {
     fn is_built_by_trunk(&self) -> bool {
@@ -161,6 +173,7 @@ pub(crate) struct Layout {
     root: PathBuf,
     fingerprint: String,
     client_fingerprint: String,
+    doctor_fingerprint: String,
 }
 
 impl Layout {
@@ -178,6 +191,7 @@ impl Layout {
             root: dist.to_owned(),
             fingerprint: fingerprint_after("jhe-connect-")?,
             client_fingerprint: fingerprint_after("client-")?,
+            doctor_fingerprint: fingerprint_after("doctor-")?,
         })
     }
 
@@ -243,7 +257,26 @@ impl Layout {
             files: vec![client.join(CLIENT.wasm()), client.join(CLIENT.glue())],
             shown: Shown::Files,
         });
+        let folder = self.root.join(self.doctor_folder());
+        loads.push(Load {
+            title: "doctor, for maintainers".to_owned(),
+            budget: "brotli_doctor",
+            files: [
+                &*DOCTOR.wasm(),
+                &*DOCTOR.glue(),
+                doctor::STYLE,
+                doctor::SCRIPT,
+            ]
+            .map(|file| folder.join(file))
+            .into(),
+            shown: Shown::Files,
+        });
         loads
+    }
+
+    /// The same beside each page of the doctor.
+    fn doctor_folder(&self) -> String {
+        format!("doctor-{}", self.doctor_fingerprint)
     }
 
     fn client(&self) -> PathBuf {
@@ -364,11 +397,13 @@ fn lay_out(workspace: &Workspace, target: &Path) -> Result {
     let loader = bundle::loader_with_sessions(&loader, &workspace.read("www/session.js")?)?;
     let mut pages = Vec::new();
     let mut clients = Vec::new();
+    let mut doctors = Vec::new();
     for module in MODULES {
         let shrunk = Shrunk::of(workspace, module)?;
         match module.folder {
             Folder::Pages => pages.push(shrunk),
             Folder::Client => clients.push(shrunk),
+            Folder::Doctor => doctors.push(shrunk),
         }
     }
     let mut says = Vec::new();
@@ -396,10 +431,15 @@ fn lay_out(workspace: &Workspace, target: &Path) -> Result {
     files.extend(pages.iter().flat_map(Shrunk::files));
     files.extend(says.iter().map(|(_, texts)| texts.as_bytes()));
     let client_files: Vec<&[u8]> = clients.iter().flat_map(Shrunk::files).collect();
+    let doctor_style = shrinking::style(workspace, &workspace.read("www/doctor.css")?)?;
+    let doctor_script = shrinking::script(workspace, &workspace.read("www/doctor.js")?)?;
+    let mut doctor_files = vec![doctor_style.as_bytes(), doctor_script.as_bytes()];
+    doctor_files.extend(doctors.iter().flat_map(Shrunk::files));
     let layout = Layout {
         root: target.to_owned(),
         fingerprint: bundle::fingerprint(&files),
         client_fingerprint: bundle::fingerprint(&client_files),
+        doctor_fingerprint: bundle::fingerprint(&doctor_files),
     };
     let plain = layout.plain_assets();
     let places = |file: &str| -> Vec<PathBuf> {
@@ -446,7 +486,30 @@ fn lay_out(workspace: &Workspace, target: &Path) -> Result {
         write_compressed(library.as_bytes(), &[folder.join(OBSOLETE_LIBRARY)])?;
         write(&folder.join("README.md"), drop_ins::readme(drop_in))?;
     }
-    Ok(())
+
+    // Beside the pages that it looks at, each with the list of their files.
+    let doctor_page = workspace.read("www/doctor.html")?;
+    let doctor_folder = layout.doctor_folder();
+    let mut doctor_places = vec![(target.to_owned(), "", plain.clone())];
+    for drop_in in &DROP_INS {
+        let assets = layout.drop_in_assets(drop_in);
+        doctor_places.push((layout.drop_in(drop_in), drop_in.folder, assets));
+    }
+    for (place, drop_in, assets) in &doctor_places {
+        let block = doctor::block(drop_in, place, assets)?;
+        let page = doctor::page(&doctor_page, &doctor_folder, &block)?;
+        write(&place.join(doctor::PAGE), page)?;
+    }
+    let doctor_places = |file: &str| -> Vec<PathBuf> {
+        let all = doctor_places.iter();
+        all.map(|(place, ..)| place.join(&doctor_folder).join(file))
+            .collect()
+    };
+    for shrunk in &doctors {
+        shrunk.write_to(doctor_places)?;
+    }
+    write_compressed(doctor_style.as_bytes(), &doctor_places(doctor::STYLE))?;
+    write_compressed(doctor_script.as_bytes(), &doctor_places(doctor::SCRIPT))
 }
 
 /// A module as small as it gets, and what belongs to it.

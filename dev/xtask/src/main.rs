@@ -10,6 +10,7 @@ mod compression;
 mod counts;
 mod demo;
 mod dist;
+mod doctor;
 mod drop_ins;
 mod languages;
 mod panics;

@@ -7,6 +7,7 @@ mod chaos;
 mod chart;
 mod config_and_discovery;
 mod confinement;
+mod doctor;
 mod done;
 mod drop_ins;
 mod embed;

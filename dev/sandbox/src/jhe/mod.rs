@@ -31,7 +31,7 @@ use crate::world::{FIRST_PATIENT, PATIENT_WITHOUT_LOGIN, SECOND_PATIENT};
 
 pub use brands::Brand;
 pub(crate) use brands::seeded_brands;
-pub(crate) use pages::plain_page;
+pub(crate) use pages::{add_policy, plain_page};
 pub use rows::{Row, Rows};
 pub(crate) use token::add_cors;
 

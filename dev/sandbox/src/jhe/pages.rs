@@ -195,6 +195,14 @@ pub(crate) fn plain_page(shared: &Shared, source: &str) -> Response {
     response
 }
 
+/// Sends a page of the bundle that nothing is filled into with the policy of the plain pages.
+pub(crate) fn add_policy(shared: &Shared, response: &mut Response) {
+    if shared.content_security_policy {
+        let origins = shared.world().origins.clone();
+        set(response, CONTENT_SECURITY_POLICY, &policy(&origins, &[]));
+    }
+}
+
 /// The page with its values, or `None` if it has no configuration block.
 fn configured(page: &str, config: &PageConfig) -> Option<String> {
     let id = page.find("id=\"jhe-connect-config\"")?;

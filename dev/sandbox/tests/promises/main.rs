@@ -5,6 +5,7 @@ mod chart;
 mod common;
 mod documents;
 mod hospitals;
+mod installed;
 mod later_jhe;
 mod people;
 mod trouble;
