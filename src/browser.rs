@@ -6,6 +6,8 @@ mod callback;
 pub mod client;
 #[cfg(feature = "connect")]
 mod connect;
+#[cfg(feature = "demo")]
+pub mod demo;
 #[cfg(feature = "doctor")]
 pub mod doctor;
 #[cfg(feature = "import")]
@@ -38,7 +40,8 @@ mod fetch;
     feature = "connect",
     feature = "callback",
     feature = "import",
-    feature = "receipt"
+    feature = "receipt",
+    feature = "demo"
 ))]
 mod formats;
 #[cfg(feature = "import")]
@@ -75,7 +78,8 @@ mod sign_in;
     feature = "callback",
     feature = "import",
     feature = "client",
-    feature = "doctor"
+    feature = "doctor",
+    feature = "demo"
 ))]
 mod storage;
 #[cfg(test)]
@@ -91,7 +95,8 @@ mod value;
     feature = "connect",
     feature = "callback",
     feature = "import",
-    feature = "receipt"
+    feature = "receipt",
+    feature = "demo"
 ))]
 #[cfg_attr(
     not(all(feature = "connect", feature = "callback", feature = "import")),

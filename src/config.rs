@@ -155,6 +155,11 @@ impl PageConfig {
     /// `plan` that can't be used.
     pub fn parse(json: &str, page: &Url) -> Result<Self, ConfigError> {
         let json = read_object(json)?;
+        // The script of the test mode's pages replaces the member before. Where it is still there, the page is a live one,
+        // or its test mode can't be used: nobody is to take the one for the other.
+        if !matches!(json.get("demo").map_or("", Json::unquoted), "" | "false") {
+            return Err(ConfigError::Demo);
+        }
         let deployment = Deployment::named(json.get_string("deployment").as_deref())
             .ok_or(ConfigError::Malformed("deployment"))?;
         let mut missing = Vec::new();
@@ -411,11 +416,29 @@ pub enum ConfigError {
     Malformed(&'static str),
     /// What is to be pulled can't be read.
     Plan(PlanError),
+    /// The test mode is asked for beside the values of a live page, or by a page that is none of the test mode's.
+    Demo,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_live_page_refuses_the_test_mode_and_so_does_a_page_that_is_none_of_its_own() {
+        let page = Url::parse("https://jhe.example/connect/").unwrap();
+        for demo in ["true", "{}", r#"{"hospital":"slow"}"#, r#""true""#] {
+            for rest in [FULL, r#"{"clientId":"C"}"#, r#"{"iss":""}"#] {
+                let config = ["{\"demo\":", demo, ",", rest.trim_start_matches('{')].concat();
+                let error = PageConfig::parse(&config, &page).unwrap_err();
+                assert_eq!(error, ConfigError::Demo, "{config}");
+            }
+        }
+        for demo in ["false", "null", r#""""#] {
+            let config = ["{\"demo\":", demo, ",", FULL.trim_start_matches('{')].concat();
+            assert!(PageConfig::parse(&config, &page).is_ok(), "{config}");
+        }
+    }
 
     const FULL: &str = r#"{"iss":"https://ehr.example/R4/","clientId":"C","scope":"launch/patient","dataSourceId":"70006"}"#;
 

@@ -146,6 +146,7 @@ impl Error {
         match self {
             Error::Config(ConfigError::Missing(_)) => "config.missing",
             Error::Config(ConfigError::Malformed(_) | ConfigError::Plan(_)) => "config.malformed",
+            Error::Config(ConfigError::Demo) => "config.demo_refused",
             Error::Phase(error) => error.code(),
             Error::Browser(error) => error.code(),
         }
@@ -163,6 +164,11 @@ impl Error {
             }
             Error::Config(ConfigError::Plan(error)) => {
                 ["the page configuration can't be used: ", error.as_str()].concat()
+            }
+            Error::Config(ConfigError::Demo) => {
+                "expected no demo (the test mode) in the page configuration: it goes with no live iss, clientId or \
+                 dataSourceId, and only on its own pages, with a hospital of its own"
+                    .into()
             }
             Error::Phase(error) => error.detail(),
             Error::Browser(error) => match error {

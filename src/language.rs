@@ -93,6 +93,15 @@ texts! {
     embed_remedies {
         AlreadyOpen
     }
+    demo {
+        DemoName DemoNotice DemoStartHeading DemoStartLead DemoLinksHeading DemoLinksLead DemoReviews DemoLinkFresh DemoLinkBusy
+        DemoLinkSignedOut DemoLinkUsed DemoLinkExpired DemoLinkCancelled DemoLinkUnknown DemoLinkNoLogin DemoLinkDown
+        DemoLinkOtherHost DemoLinkDamaged DemoHospitalsHeading DemoHospitalsLead DemoHealthy DemoSlow DemoCors
+        DemoNarrowed DemoPerson DemoBusy DemoExpiring DemoOdd DemoStored DemoStoredNone DemoForgetHeading
+        DemoForgetLead DemoForget DemoForgot DemoSignInHeading DemoSignInLead DemoPersonas DemoFew DemoKinds DemoLarge
+        DemoEmpty DemoChild DemoTaken DemoShare DemoDocuments DemoAgree DemoDeny DemoOwnError DemoErrorHeading
+        DemoErrorLead DemoNoSignInHeading DemoNoSignInLead
+    }
 }
 
 /// The names of the kinds of records in the deployments' own plans, each with its text.

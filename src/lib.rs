@@ -28,6 +28,7 @@ extern crate std;
 
 pub mod config;
 pub mod confirmation;
+pub mod demo;
 pub mod doctor;
 pub mod embed;
 pub mod error;

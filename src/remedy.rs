@@ -59,7 +59,10 @@ impl Remedy {
         }
         match error {
             Error::Config(
-                ConfigError::Missing(_) | ConfigError::Malformed(_) | ConfigError::Plan(_),
+                ConfigError::Missing(_)
+                | ConfigError::Malformed(_)
+                | ConfigError::Plan(_)
+                | ConfigError::Demo,
             ) => Text::Config.into(),
             Error::Phase(error) => error.remedy(),
             Error::Browser(error) => of_browser(*error).into(),

@@ -971,6 +971,7 @@ provoked!(ON_THE_CONNECT_PAGE, the_connect_page_stops, {
     a_page_without_client_id_says_so: "config.missing", |j| j.world().settings.jhe.page.client_id.clear();
     a_page_without_data_source_says_so: "config.missing", |j| j.world().settings.jhe.page.data_source_id.clear();
     a_configuration_that_is_no_json_is_told: "config.malformed", |j| j.is_configured_with("{deployment");
+    a_live_page_that_asks_for_the_test_mode_is_refused: "config.demo_refused", |j| j.is_configured_further("demo", true.into());
     a_browser_that_blocks_storage_is_told: "browser.storage_blocked", |j| j.tab.store.is_blocked.set(true);
     a_device_that_is_offline_is_told: "browser.offline", |j| j.tab.go_offline();
     a_device_that_goes_offline_before_discovery_is_told: "browser.offline", |j| j.tab.before("smart-configuration", 0, Tab::go_offline);

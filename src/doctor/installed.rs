@@ -246,6 +246,10 @@ impl Examination {
                 format!("{place}: {}.", error.as_str()),
                 "Correct the plan (docs/record-types.md). Patients read config.malformed until then.".into(),
             ),
+            ConfigError::Demo => (
+                format!("{place}: demo is among live values."),
+                "Take demo out: the test mode has pages of its own (docs/test-mode.md). Patients read config.demo_refused until then.".into(),
+            ),
         }
     }
 

@@ -25,13 +25,28 @@ pub(crate) fn fingerprint(files: &[&[u8]]) -> String {
 /// A plain page whose style sheet and script are those in `folder`. Refuses a page that would not run under a policy
 /// without inline code.
 pub(crate) fn page_with_assets_in(page: &str, folder: &str) -> Result<String> {
+    let assets = [("href", "jhe-connect.css"), ("src", "page.js")];
+    page_with(page, &assets, folder)
+}
+
+/// The same for a page of the test mode.
+pub(crate) fn demo_page_with_assets_in(page: &str, folder: &str) -> Result<String> {
+    let assets = [
+        ("href", "jhe-connect.css"),
+        ("href", "demo.css"),
+        ("src", "demo.js"),
+    ];
+    page_with(page, &assets, folder)
+}
+
+fn page_with(page: &str, assets: &[(&str, &str)], folder: &str) -> Result<String> {
     // Trunk leaves its own link to the crate in the page, and blank lines where the others were.
     let mut rewritten: String = page
         .lines()
         .filter(|line| !line.trim().is_empty() && !line.contains("<link data-trunk "))
         .map(|line| format!("{line}\n"))
         .collect();
-    for (attribute, file) in [("href", "jhe-connect.css"), ("src", "page.js")] {
+    for (attribute, file) in assets {
         let plain = format!("{attribute}=\"{file}\"");
         if rewritten.matches(&plain).count() != 1 {
             return Err(format!("the page should have {plain} exactly once").into());
@@ -260,6 +275,15 @@ mod tests {
             include_str!("../../../callback.html"),
         ] {
             page_with_assets_in(page, "f").expect("a good page");
+        }
+        for page in [
+            include_str!("../../../www/demo/index.html"),
+            include_str!("../../../www/demo/connect.html"),
+            include_str!("../../../www/demo/callback.html"),
+            include_str!("../../../www/demo/hospital.html"),
+        ] {
+            let page = demo_page_with_assets_in(page, "../f").expect("a good page");
+            assert!(page.contains("src=\"../f/demo.js\"") && !page.contains("page.js"));
         }
     }
 

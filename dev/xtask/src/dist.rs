@@ -32,6 +32,15 @@ const EMBED_SCRIPT: &str = "jhe-connect.js";
 const EMBED_TYPES: &str = "jhe-connect.d.ts";
 /// What is said where a second one is opened on a page: by the script, so that no module is loaded for it.
 const EMBED_TEXTS: &str = "embed";
+/// The test mode's own pages, with what only they load, in `www/demo`.
+const DEMO_PAGES: [&str; 4] = [
+    "index.html",
+    "connect.html",
+    "callback.html",
+    "hospital.html",
+];
+const DEMO_STYLE: &str = "demo.css";
+const DEMO_SCRIPT: &str = "demo.js";
 
 /// A module, and the share of the exports that it has. Its glue, its types and itself have names of their own.
 pub(crate) struct Module {
@@ -48,6 +57,8 @@ pub(crate) struct Module {
 enum Folder {
     /// Beside the patient's pages, plain and of each drop-in.
     Pages,
+    /// Beside the plain pages only.
+    Plain,
     /// With what is for pages of others.
     Client,
     /// With the maintainers' page.
@@ -109,6 +120,15 @@ const RECEIPT: Module = Module {
     folder: Folder::Pages,
 };
 
+/// The test mode: for its own pages, which stand beside the plain ones. JHE's own pages always have a live configuration.
+const DEMO: Module = Module {
+    name: "jhe-connect-demo",
+    features: "module,demo",
+    sections: &["labels", "shared", "demo"],
+    started_by: StartedBy::Loader,
+    folder: Folder::Plain,
+};
+
 /// The one for other pages, which is no part of what a patient's browser fetches for ours.
 const CLIENT: Module = Module {
     name: "jhe-connect-client",
@@ -127,7 +147,7 @@ const DOCTOR: Module = Module {
     folder: Folder::Doctor,
 };
 
-pub(crate) const MODULES: &[Module] = &[CONNECT, CALLBACK, IMPORT, RECEIPT, CLIENT, DOCTOR];
+pub(crate) const MODULES: &[Module] = &[CONNECT, CALLBACK, IMPORT, RECEIPT, DEMO, CLIENT, DOCTOR];
 
 impl Module {
     fn is_built_by_trunk(&self) -> bool {
@@ -248,6 +268,20 @@ impl Layout {
             title: "script of <jhe-connect>, in place of page.js".to_owned(),
             budget: "brotli_embed",
             files: vec![self.root.join(EMBED_SCRIPT)],
+            shown: Shown::Files,
+        });
+        loads.push(Load {
+            title: "test mode, loaded by its own pages beside the rest".to_owned(),
+            budget: "brotli_demo",
+            files: [
+                &DEMO.wasm(),
+                &DEMO.glue(),
+                &DEMO.texts("en"),
+                DEMO_STYLE,
+                DEMO_SCRIPT,
+            ]
+            .map(|file| assets.join(file))
+            .into(),
             shown: Shown::Files,
         });
         let client = self.client();
@@ -396,26 +430,28 @@ fn lay_out(workspace: &Workspace, target: &Path) -> Result {
     let loader = workspace.read("www/loader.js")?;
     let loader = bundle::loader_with_sessions(&loader, &workspace.read("www/session.js")?)?;
     let mut pages = Vec::new();
+    let mut plain_only = Vec::new();
     let mut clients = Vec::new();
     let mut doctors = Vec::new();
     for module in MODULES {
         let shrunk = Shrunk::of(workspace, module)?;
         match module.folder {
             Folder::Pages => pages.push(shrunk),
+            Folder::Plain => plain_only.push(shrunk),
             Folder::Client => clients.push(shrunk),
             Folder::Doctor => doctors.push(shrunk),
         }
     }
     let mut says = Vec::new();
     for language in &languages {
-        for Shrunk { module, .. } in &pages {
+        for Shrunk { module, .. } in pages.iter().chain(&plain_only) {
             let texts = languages::texts_of(&languages, language, module.name, module.sections)?;
-            says.push((module.texts(&language.tag), texts));
+            says.push((module.folder, module.texts(&language.tag), texts));
         }
     }
     for language in &languages {
         let name = format!("{}.{EMBED_TEXTS}.json", language.tag);
-        says.push((name, languages::for_a_second_one(language)?));
+        says.push((Folder::Pages, name, languages::for_a_second_one(language)?));
     }
     let trunk = workspace.path(TRUNK);
     let mut styles = Vec::new();
@@ -426,10 +462,16 @@ fn lay_out(workspace: &Workspace, target: &Path) -> Result {
     let page_script = bundle::page_script(&read_text(&trunk.join(PAGE_SCRIPT))?, &loader, &texts)?;
     let page_script = shrinking::script(workspace, &page_script)?;
 
+    let demo_style = shrinking::style(workspace, &workspace.read("www/demo/demo.css")?)?;
+    let demo_script = workspace.read("www/demo/demo.js")?;
+    let demo_script = bundle::page_script(&demo_script, &loader, &texts)?;
+    let demo_script = shrinking::script(workspace, &demo_script)?;
+
     let mut files = vec![page_script.as_bytes()];
     files.extend(styles.iter().map(|(_, style)| style.as_bytes()));
-    files.extend(pages.iter().flat_map(Shrunk::files));
-    files.extend(says.iter().map(|(_, texts)| texts.as_bytes()));
+    files.extend([demo_style.as_bytes(), demo_script.as_bytes()]);
+    files.extend(pages.iter().chain(&plain_only).flat_map(Shrunk::files));
+    files.extend(says.iter().map(|(.., texts)| texts.as_bytes()));
     let client_files: Vec<&[u8]> = clients.iter().flat_map(Shrunk::files).collect();
     let doctor_style = shrinking::style(workspace, &workspace.read("www/doctor.css")?)?;
     let doctor_script = shrinking::script(workspace, &workspace.read("www/doctor.js")?)?;
@@ -461,17 +503,34 @@ fn lay_out(workspace: &Workspace, target: &Path) -> Result {
     let connect = connect.ok_or("there is no module of the connect page")?;
     let types = bundle::embed_types(&workspace.read("www/jhe-connect.d.ts")?, &connect.types)?;
     write(&target.join(EMBED_TYPES), types)?;
+    for page in DEMO_PAGES {
+        let text = workspace.read(&format!("www/demo/{page}"))?;
+        let text = bundle::demo_page_with_assets_in(&text, &format!("../{folder}"))
+            .map_err(|error| format!("demo/{page}: {error}"))?;
+        write(&target.join("demo").join(page), text)?;
+    }
     for shrunk in &pages {
         write(&plain.join(shrunk.module.types()), &shrunk.types)?;
         shrunk.write_to(places)?;
+    }
+    for shrunk in &plain_only {
+        write(&plain.join(shrunk.module.types()), &shrunk.types)?;
+        shrunk.write_to(|file| vec![plain.join(file)])?;
     }
     for shrunk in &clients {
         write(&layout.client().join(shrunk.module.types()), &shrunk.types)?;
         shrunk.write_to(|file| vec![layout.client().join(file)])?;
     }
 
-    for (file, texts) in &says {
-        write_compressed(texts.as_bytes(), &places(file))?;
+    for (folder, file, texts) in &says {
+        let places = match folder {
+            Folder::Plain => vec![plain.join(file)],
+            _ => places(file),
+        };
+        write_compressed(texts.as_bytes(), &places)?;
+    }
+    for (file, content) in [(DEMO_STYLE, demo_style), (DEMO_SCRIPT, demo_script)] {
+        write_compressed(content.as_bytes(), &[plain.join(file)])?;
     }
     for (name, style) in &styles {
         write_compressed(style.as_bytes(), &places(name))?;
@@ -608,5 +667,8 @@ mod tests {
         ] {
             assert!(loader.contains(&format!("const {constant} = '{}';", module.name)));
         }
+        let demo = include_str!("../../../www/demo/demo.js");
+        assert!(demo.contains(&format!("const DEMO = '{}';", DEMO.name)));
+        assert!(!loader.contains(DEMO.name));
     }
 }

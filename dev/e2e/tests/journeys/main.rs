@@ -30,3 +30,4 @@ mod returned;
 mod review;
 mod sharing;
 mod sign_in;
+mod test_mode;
