@@ -48,6 +48,7 @@ pub mod session;
 pub mod smart;
 pub mod text;
 mod texts;
+pub mod troubleshooting;
 pub mod url;
 
 #[cfg(target_arch = "wasm32")]

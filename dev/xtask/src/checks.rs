@@ -7,6 +7,8 @@ use std::time::Instant;
 
 use crate::counts::Counts;
 use crate::dist;
+use crate::documents;
+use crate::package;
 use crate::setup::{self, Need};
 use crate::size;
 use crate::workspace::{Result, Workspace, run, run_reading};
@@ -67,6 +69,18 @@ const PARTS: &[Part] = &[
         check: budget,
     },
     Part {
+        name: "package",
+        about: "the release, made twice with the same bytes",
+        needs: dist::NEEDS,
+        check: release,
+    },
+    Part {
+        name: "documents",
+        about: "the commands of the documents, run",
+        needs: dist::NEEDS,
+        check: commands,
+    },
+    Part {
         name: "doc",
         about: "documentation",
         needs: &[Need::WasmTarget],
@@ -79,6 +93,11 @@ const PARTS: &[Part] = &[
         check: journeys,
     },
 ];
+
+/// Is there a part of this name?
+pub(crate) fn is_part(name: &str) -> bool {
+    PARTS.iter().any(|part| part.name == name)
+}
 
 pub(crate) fn part_names() -> String {
     let names: Vec<&str> = PARTS.iter().map(|part| part.name).collect();
@@ -230,11 +249,18 @@ fn sandbox(workspace: &Workspace) -> Result<Counts> {
 }
 
 fn journeys(workspace: &Workspace) -> Result<Counts> {
+    build_dist_if_missing(workspace)?;
+    // Of the bundle that the journeys are made with: one of them installs the package.
+    package::make(workspace)?;
+    cargo_test(workspace, "e2e")
+}
+
+fn build_dist_if_missing(workspace: &Workspace) -> Result {
     if dist::Layout::found_in(&workspace.path("dist")).is_err() {
         setup::install_missing(workspace, dist::NEEDS)?;
         dist::build(workspace)?;
     }
-    cargo_test(workspace, "e2e")
+    Ok(())
 }
 
 fn cargo_test(workspace: &Workspace, package: &str) -> Result<Counts> {
@@ -267,6 +293,26 @@ fn bundle(workspace: &Workspace) -> Result<Counts> {
 fn budget(workspace: &Workspace) -> Result<Counts> {
     size::check(workspace)?;
     Ok(Counts::default())
+}
+
+/// Each file that is the same in two builds, in different folders, counts.
+fn release(workspace: &Workspace) -> Result<Counts> {
+    build_dist_if_missing(workspace)?;
+    package::make(workspace)?;
+    Ok(Counts {
+        passed: package::compare_with_another_build(workspace)?,
+        ..Counts::default()
+    })
+}
+
+/// Each block of commands that ran counts.
+fn commands(workspace: &Workspace) -> Result<Counts> {
+    build_dist_if_missing(workspace)?;
+    package::make(workspace)?;
+    Ok(Counts {
+        passed: documents::run_commands(workspace)?,
+        ..Counts::default()
+    })
 }
 
 fn doc(workspace: &Workspace) -> Result<Counts> {
@@ -336,6 +382,21 @@ mod tests {
         assert_eq!(judged(counts(4, 0), false).expect("counts"), counts(4, 1));
         assert_eq!(judged(counts(4, 2), false).expect("counts"), counts(4, 2));
         assert_eq!(judged(counts(4, 0), true).expect("counts"), counts(4, 0));
+    }
+
+    #[test]
+    fn the_documents_name_every_part_in_order() {
+        let readme = include_str!("../../../README.md");
+        let table = readme.split("| Part | Checks |").nth(1).unwrap();
+        let table = table.split("\n\n").next().unwrap();
+        let rows = table.lines().filter_map(|line| line.split('|').nth(1));
+        let named: Vec<&str> = rows
+            .flat_map(|row| row.split('`').skip(1).step_by(2))
+            .collect();
+        let parts: Vec<&str> = PARTS.iter().map(|part| part.name).collect();
+        assert_eq!(named, parts);
+        let all: Vec<String> = parts.iter().map(|part| format!("`{part}`")).collect();
+        assert!(include_str!("../../../CONTRIBUTING.md").contains(&all.join(", ")));
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub(crate) fn serve(workspace: &Workspace, version: &str) -> Result<ExitCode> {
     eprintln!("Building the stand-in servers (about a minute the first time)");
     run(&mut workspace.command("cargo", &["build", "--quiet", "--package", "sandbox"]))?;
 
-    let mut servers = Servers::start(workspace, version)?;
+    let mut servers = Servers::start(workspace, version, [JHE_PORT, EHR_PORT])?;
     servers.wait_until_ready()?;
     let link = invitation_link(version)?;
     print_link(&link);
@@ -65,17 +65,19 @@ pub(crate) fn headless(workspace: &Workspace) -> Result<ExitCode> {
 }
 
 /// Both stand-in servers; they end with this value. (Ctrl-C reaches them by itself, as the terminal sends it to both.)
-struct Servers {
+pub(crate) struct Servers {
     child: Child,
+    ports: [u16; 2],
 }
 
 impl Servers {
-    fn start(workspace: &Workspace, version: &str) -> Result<Servers> {
-        let ports = [JHE_PORT.to_string(), EHR_PORT.to_string()];
+    /// Starts them at these ports, JHE's first.
+    pub(crate) fn start(workspace: &Workspace, version: &str, ports: [u16; 2]) -> Result<Servers> {
+        let texts = ports.map(|port| port.to_string());
         let mut command =
             workspace.command("cargo", &["run", "--quiet", "--package", "sandbox", "--"]);
         command
-            .args(["--jhe-port", &ports[0], "--ehr-port", &ports[1]])
+            .args(["--jhe-port", &texts[0], "--ehr-port", &texts[1]])
             .args(["--bundle", "dist", "--version", version])
             .stdin(Stdio::null())
             // It prints links of its own, which the one that we ask for supersedes.
@@ -83,20 +85,21 @@ impl Servers {
         let child = command
             .spawn()
             .map_err(|error| format!("the stand-in servers cannot be started: {error}"))?;
-        Ok(Servers { child })
+        Ok(Servers { child, ports })
     }
 
-    fn wait_until_ready(&mut self) -> Result {
+    pub(crate) fn wait_until_ready(&mut self) -> Result {
+        let [jhe, ehr] = self.ports;
         let started = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait()? {
                 return Err(format!(
-                    "the stand-in servers ended with {status}: are the ports {JHE_PORT} and {EHR_PORT} free?"
+                    "the stand-in servers ended with {status}: are the ports {jhe} and {ehr} free?"
                 )
                 .into());
             }
-            if TcpStream::connect(("localhost", JHE_PORT)).is_ok()
-                && TcpStream::connect(("localhost", EHR_PORT)).is_ok()
+            if TcpStream::connect(("localhost", jhe)).is_ok()
+                && TcpStream::connect(("localhost", ehr)).is_ok()
             {
                 return Ok(());
             }

@@ -49,12 +49,12 @@ pub(crate) struct Module {
     /// What it says: sections of the language files.
     sections: &'static [&'static str],
     started_by: StartedBy,
-    folder: Folder,
+    pub(crate) folder: Folder,
 }
 
 /// Where a module is laid.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Folder {
+pub(crate) enum Folder {
     /// Beside the patient's pages, plain and of each drop-in.
     Pages,
     /// Beside the plain pages only.
@@ -313,12 +313,12 @@ impl Layout {
         format!("doctor-{}", self.doctor_fingerprint)
     }
 
-    fn client(&self) -> PathBuf {
+    pub(crate) fn client(&self) -> PathBuf {
         self.root
             .join(format!("client-{}", self.client_fingerprint))
     }
 
-    fn plain_assets(&self) -> PathBuf {
+    pub(crate) fn plain_assets(&self) -> PathBuf {
         self.root.join(format!("jhe-connect-{}", self.fingerprint))
     }
 
@@ -412,7 +412,7 @@ fn flags(workspace: &Workspace) -> String {
 }
 
 /// Where cargo keeps the sources of dependencies: one folder a registry, whose name depends on the machine's settings.
-fn registries() -> Vec<PathBuf> {
+pub(crate) fn registries() -> Vec<PathBuf> {
     let mut folders: Vec<PathBuf> = cargo_home()
         .and_then(|home| fs::read_dir(home.join("registry/src")).ok())
         .into_iter()

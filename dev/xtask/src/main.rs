@@ -3,7 +3,9 @@
 //! Every command first installs what it needs and finds missing (`setup.rs`), then runs from the repository's root,
 //! wherever it was called.
 
+mod archive;
 mod bench;
+mod bill;
 mod bundle;
 mod checks;
 mod compression;
@@ -11,8 +13,12 @@ mod counts;
 mod demo;
 mod dist;
 mod doctor;
+mod documents;
 mod drop_ins;
+mod epic;
 mod languages;
+mod markdown;
+mod package;
 mod panics;
 mod renaming;
 mod screenshots;
@@ -36,6 +42,9 @@ cargo xtask <command>
   test              everything that must be right, from formatting to the journeys in Chromium
   test --part NAME  one part of it: {parts}
   dist              the bundle as it is deployed, in dist/, and its size against the budget
+  package           the release in target/package: an archive for JHE, a package for npm, checksums, bills of materials
+  package --check   the same, and again from a copy of the sources: both must have the same bytes
+  documents         write the tables that the documents have from the sources; check commands and links in all
   bench [OPTIONS]   the same import by jhe-connect and by the library it replaces, measured: docs/benchmarks.md
   screenshots       pictures of every screen, in target/screens; those for the documents also in docs/screens
   screenshots NAME… those of some scenes, in target/screens only
@@ -55,32 +64,59 @@ fn main() -> ExitCode {
 }
 
 fn perform(arguments: &[&str]) -> Result<ExitCode> {
-    match arguments {
-        [] | ["help" | "--help" | "-h"] => {
-            print!("{}", HELP.replace("{parts}", &checks::part_names()));
-            Ok(ExitCode::SUCCESS)
-        }
-        ["setup"] => {
-            setup::install_missing(&Workspace::locate()?, setup::Need::ALL)?;
-            Ok(ExitCode::SUCCESS)
-        }
-        ["dist"] => {
-            let workspace = Workspace::locate()?;
-            setup::install_missing(&workspace, dist::NEEDS)?;
-            dist::build(&workspace)?;
-            size::check(&workspace)?;
-            Ok(ExitCode::SUCCESS)
-        }
-        ["test"] => checks::run_all(&Workspace::locate()?),
-        ["test", "--part", name] => checks::run_one(&Workspace::locate()?, name),
-        ["screenshots", scenes @ ..] => screenshots::take(&Workspace::locate()?, scenes),
-        ["bench", options @ ..] => bench::run_all(&Workspace::locate()?, options),
-        ["demo"] => demo::serve(&Workspace::locate()?, demo::PATIENT_ACCESS),
-        ["demo", "--mychart"] => demo::serve(&Workspace::locate()?, demo::MYCHART),
-        ["demo", "--headless"] => demo::headless(&Workspace::locate()?),
-        other => {
-            eprint!("{}", HELP.replace("{parts}", &checks::part_names()));
-            Err(format!("no such command: {}", other.join(" ")).into())
+    match task(arguments) {
+        Some(task) => task(),
+        None => {
+            eprint!("{}", help());
+            Err(format!("no such command: {}", arguments.join(" ")).into())
         }
     }
+}
+
+fn help() -> String {
+    HELP.replace("{parts}", &checks::part_names())
+}
+
+type Task<'a> = Box<dyn FnOnce() -> Result<ExitCode> + 'a>;
+
+/// What these arguments ask for; the documents are held against it.
+fn task<'a>(arguments: &'a [&'a str]) -> Option<Task<'a>> {
+    /// One that succeeds or fails, and has nothing else to say.
+    fn simply<'a>(task: impl FnOnce(&Workspace) -> Result + 'a) -> Task<'a> {
+        Box::new(move || {
+            task(&Workspace::locate()?)?;
+            Ok(ExitCode::SUCCESS)
+        })
+    }
+    fn with_code<'a>(task: impl FnOnce(&Workspace) -> Result<ExitCode> + 'a) -> Task<'a> {
+        Box::new(move || task(&Workspace::locate()?))
+    }
+    Some(match arguments {
+        [] | ["help" | "--help" | "-h"] => Box::new(|| {
+            print!("{}", help());
+            Ok(ExitCode::SUCCESS)
+        }),
+        ["setup"] => simply(|workspace| setup::install_missing(workspace, setup::Need::ALL)),
+        ["dist"] => simply(|workspace| {
+            setup::install_missing(workspace, dist::NEEDS)?;
+            dist::build(workspace)?;
+            size::check(workspace)
+        }),
+        ["package"] => simply(package::build),
+        ["package", "--check"] => simply(|workspace| {
+            package::build(workspace)?;
+            let same = package::compare_with_another_build(workspace)?;
+            println!("{same} files are the same in both builds");
+            Ok(())
+        }),
+        ["documents"] => simply(documents::write_and_check),
+        ["test"] => with_code(checks::run_all),
+        ["test", "--part", name] => with_code(|workspace| checks::run_one(workspace, name)),
+        ["screenshots", scenes @ ..] => with_code(|workspace| screenshots::take(workspace, scenes)),
+        ["bench", options @ ..] => with_code(|workspace| bench::run_all(workspace, options)),
+        ["demo"] => with_code(|workspace| demo::serve(workspace, demo::PATIENT_ACCESS)),
+        ["demo", "--mychart"] => with_code(|workspace| demo::serve(workspace, demo::MYCHART)),
+        ["demo", "--headless"] => with_code(demo::headless),
+        _ => return None,
+    })
 }

@@ -10,7 +10,7 @@ use crate::workspace::{Result, Workspace, output_of, run};
 const WASM_PACK: Version = Version(0, 15, 1);
 /// 0.22 wants a newer Rust than this project.
 const TRUNK: Version = Version(0, 21, 14);
-const NODE: Version = Version(18, 0, 0);
+const NODE: Version = Version(20, 18, 0);
 
 /// Something that a task cannot do without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub(crate) enum Need {
     Components,
     WasmTarget,
     WasmBindgen,
-    /// wasm-opt and esbuild, with Node to run them, and axe-core.
+    /// wasm-opt, esbuild, TypeScript and a validator, with Node to run them, and axe-core.
     NodeTools,
     Trunk,
     Browser,
@@ -141,35 +141,33 @@ fn cargo_install(
     run(&mut workspace.command("cargo", &arguments))
 }
 
-/// wasm-opt (its JavaScript build), esbuild, axe-core, and what pages that embed ours are tried with, as pinned in dev/xtask/tools: the same bytes on every machine.
+/// Where the tools that run in Node are installed.
+pub(crate) const NODE_TOOLS: &str = "target/tools";
+
+/// wasm-opt (its JavaScript build), esbuild and others, as pinned in dev/xtask/tools: the same bytes on every machine.
 fn node_tools(workspace: &Workspace) -> Result {
     let pinned = workspace.read("dev/xtask/tools/package-lock.json")?;
     let what = format!(
-        "wasm-opt (binaryen {}), esbuild {}, axe-core {}, Preact {} and TypeScript {}",
+        "wasm-opt (binaryen {}), esbuild {}, axe-core {}, Preact {}, TypeScript {} and CycloneDX's library {}",
         pinned_version(&pinned, "binaryen")?,
         pinned_version(&pinned, "esbuild")?,
         pinned_version(&pinned, "axe-core")?,
         pinned_version(&pinned, "preact")?,
-        pinned_version(&pinned, "typescript")?
+        pinned_version(&pinned, "typescript")?,
+        pinned_version(&pinned, "@cyclonedx/cyclonedx-library")?
     );
-    // All but the first two are where journeys look for them.
+    // Where others look for them.
     let files = [
         ".bin/wasm-opt",
         ".bin/esbuild",
+        ".bin/tsc",
+        "@cyclonedx/cyclonedx-library",
         "axe-core/axe.min.js",
         "preact/dist/preact.min.js",
-        "typescript/bin/tsc",
     ]
     .map(str::to_owned);
     // esbuild's installation script only makes its start a little faster.
-    npm_install(
-        workspace,
-        &what,
-        "dev/xtask/tools",
-        "target/tools",
-        &files,
-        &[],
-    )
+    npm_install(workspace, &what, "dev/xtask/tools", NODE_TOOLS, &files, &[])
 }
 
 /// Where the benchmark finds the builds of its library.
@@ -236,7 +234,7 @@ fn npm_install(
         .current_dir(&folder))
 }
 
-fn pinned_version(lock_file: &str, package: &str) -> Result<String> {
+pub(crate) fn pinned_version(lock_file: &str, package: &str) -> Result<String> {
     let lock: serde_json::Value = serde_json::from_str(lock_file)?;
     lock["packages"][format!("node_modules/{package}")]["version"]
         .as_str()
@@ -349,7 +347,17 @@ mod tests {
     #[test]
     fn each_tool_of_node_is_pinned_to_one_exact_version() {
         let manifest = include_str!("../tools/package.json");
-        for package in ["axe-core", "binaryen", "esbuild", "preact", "typescript"] {
+        for package in [
+            "@cyclonedx/cyclonedx-library",
+            "ajv",
+            "ajv-formats",
+            "ajv-formats-draft2019",
+            "axe-core",
+            "binaryen",
+            "esbuild",
+            "preact",
+            "typescript",
+        ] {
             let version = pinned_version(LOCK_FILE, package).expect("pinned");
             assert!(
                 manifest.contains(&format!("\"{package}\": \"{version}\"")),

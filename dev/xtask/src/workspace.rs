@@ -26,7 +26,11 @@ impl Workspace {
             .join("../..")
             .canonicalize()
             .map_err(|error| format!("the repository's root cannot be found: {error}"))?;
+        Workspace::at(root)
+    }
 
+    /// The repository at `root`.
+    pub(crate) fn at(root: PathBuf) -> Result<Workspace> {
         // The pinned optimiser goes before any other one; what cargo installs must be found even by a shell that was
         // set up without it.
         let mut folders = vec![root.join("target/tools/node_modules/.bin")];

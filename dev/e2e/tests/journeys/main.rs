@@ -19,6 +19,7 @@ mod jhe_side;
 mod main_job;
 mod notes;
 mod other_pages;
+mod packages;
 mod patient_access;
 mod person;
 mod picker;
