@@ -7,12 +7,16 @@
 //! [`Examination`] hands out [`Question`]s and is told [`Reply`]s. One that failed ends no later one which could still be
 //! asked. Nothing that it sends changes anything at a server, but for an invitation that the maintainer wants redeemed.
 
+mod by_hand;
 pub mod catalogue;
 mod clock;
+mod configuration;
 mod examination;
+mod files;
 mod hospital;
-mod installed;
+mod jhe;
 mod page;
+mod pages;
 mod policy;
 mod redemption;
 pub mod report;

@@ -7,7 +7,7 @@
 use alloc::string::String;
 
 use crate::import::{Progress, Purpose, RowProgress};
-use crate::screen::{Act, Part, Screen, Stage, Step};
+use crate::screen::{Part, Screen, Stage, Step};
 use crate::text::number;
 
 /// The version of the contract: another one, as soon as an event has another name, another member, or a member another
@@ -51,23 +51,12 @@ impl Outcome {
         match screen.stage {
             Stage::Done => Some(Outcome::Complete),
             Stage::Partly => Some(Outcome::Partly),
-            Stage::Failed if is_patients_choice(screen) => Some(Outcome::Cancelled),
+            Stage::GivenUp => Some(Outcome::Cancelled),
             Stage::Failed => Some(Outcome::Failed),
             Stage::Working | Stage::Choosing | Stage::Asking | Stage::Redirecting => None,
         }
     }
 }
-
-/// Only what went wrong has a code, and the patient's "no" at the hospital.
-fn is_patients_choice(screen: &Screen) -> bool {
-    match screen.code {
-        Some(code) => code == DENIED,
-        None => screen.name != "failed",
-    }
-}
-
-/// The code of the patient's "no" at the hospital.
-const DENIED: &str = "authorization.denied";
 
 /// The name of a step in events.
 pub fn step_name(step: Step) -> &'static str {
@@ -80,11 +69,10 @@ pub fn step_name(step: Step) -> &'static str {
     }
 }
 
-/// Does the screen offer the patient a way on?
+/// Does a screen on which the journey comes to rest offer the patient a way on? It has no button for anything else.
 fn can_go_on(screen: &Screen) -> bool {
-    let is_way_on = |act| matches!(act, Act::TryAgain | Act::SignInAgain | Act::AnotherHospital);
     let mut parts = screen.parts.iter();
-    parts.any(|part| matches!(part, Part::Button(act, _) if is_way_on(*act)))
+    parts.any(|part| matches!(part, Part::Button(..)))
 }
 
 /// What the page's script is told of a screen: the event, step, screen, code, and where it is an end whether the patient can
@@ -132,6 +120,7 @@ mod tests {
     use crate::import::RowState;
     use crate::language::Text;
     use crate::oauth::authorization::{ResponseError, ServerError};
+    use crate::screen::Act;
     use crate::screens::{self, Sharing};
     use crate::smart::launch::LaunchError;
 

@@ -166,8 +166,7 @@ impl Error {
                 ["the page configuration can't be used: ", error.as_str()].concat()
             }
             Error::Config(ConfigError::Demo) => {
-                "expected no demo (the test mode) in the page configuration: it goes with no live iss, clientId or \
-                 dataSourceId, and only on its own pages, with a hospital of its own"
+                "demo (the test mode) goes with no live iss, clientId or dataSourceId, and only on its own pages"
                     .into()
             }
             Error::Phase(error) => error.detail(),

@@ -94,11 +94,11 @@ texts! {
         AlreadyOpen
     }
     demo {
-        DemoName DemoNotice DemoStartHeading DemoStartLead DemoLinksHeading DemoLinksLead DemoReviews DemoLinkFresh DemoLinkBusy
+        DemoName DemoNotice DemoBack DemoStartHeading DemoStartLead DemoLinksHeading DemoLinksLead DemoReviews DemoLinkFresh DemoLinkBusy
         DemoLinkSignedOut DemoLinkUsed DemoLinkExpired DemoLinkCancelled DemoLinkUnknown DemoLinkNoLogin DemoLinkDown
         DemoLinkOtherHost DemoLinkDamaged DemoHospitalsHeading DemoHospitalsLead DemoHealthy DemoSlow DemoCors
         DemoNarrowed DemoPerson DemoBusy DemoExpiring DemoOdd DemoStored DemoStoredNone DemoForgetHeading
-        DemoForgetLead DemoForget DemoForgot DemoSignInHeading DemoSignInLead DemoPersonas DemoFew DemoKinds DemoLarge
+        DemoForgetLead DemoForget DemoForgot DemoSignInHeading DemoSignInLead DemoPersonas DemoCount DemoFew DemoKinds DemoLarge
         DemoEmpty DemoChild DemoTaken DemoShare DemoDocuments DemoAgree DemoDeny DemoOwnError DemoErrorHeading
         DemoErrorLead DemoNoSignInHeading DemoNoSignInLead
     }

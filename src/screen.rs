@@ -24,6 +24,8 @@ pub enum Stage {
     Partly,
     /// Nothing more happens.
     Failed,
+    /// The same, and the patient wants it so.
+    GivenUp,
 }
 
 impl Stage {
@@ -36,7 +38,7 @@ impl Stage {
             Stage::Redirecting => "redirecting",
             Stage::Done => "done",
             Stage::Partly => "partly",
-            Stage::Failed => "failed",
+            Stage::Failed | Stage::GivenUp => "failed",
         }
     }
 
@@ -243,7 +245,11 @@ impl Screen {
             explanation,
             next_step: usual,
         } = Remedy::of(error);
-        let screen = Screen::new("failed", Stage::Failed, None, heading, explanation);
+        let stage = match error.is_patients_choice() {
+            true => Stage::GivenUp,
+            false => Stage::Failed,
+        };
+        let screen = Screen::new("failed", stage, None, heading, explanation);
         screen.after(error, next_step.unwrap_or(usual))
     }
 

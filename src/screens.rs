@@ -88,7 +88,7 @@ pub fn no_login() -> Screen {
 pub fn gave_up() -> Screen {
     Screen::new(
         "gave-up",
-        Stage::Failed,
+        Stage::GivenUp,
         None,
         Text::GaveUpHeading,
         Text::GaveUpLead,
@@ -236,7 +236,7 @@ pub fn person(person: Option<&Person>, concerns: &[Concern]) -> Screen {
 pub fn not_me() -> Screen {
     Screen::new(
         "not-me",
-        Stage::Failed,
+        Stage::GivenUp,
         Some(Step::Check),
         Text::NotMeHeading,
         Text::NotMeLead,
@@ -334,7 +334,7 @@ pub fn review(rows: &[Found<'_>], is_choice: bool) -> Screen {
 pub fn sent_nothing() -> Screen {
     Screen::new(
         "gave-up",
-        Stage::Failed,
+        Stage::GivenUp,
         None,
         Text::ReviewNoneHeading,
         Text::ReviewNoneLead,

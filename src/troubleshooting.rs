@@ -42,6 +42,7 @@ pub struct Advice {
 pub const PHASES: &[(&str, &str)] = &[
     ("browser", "The browser"),
     ("config", "The page configuration"),
+    ("embed", "The page around"),
     ("invitation", "The invitation"),
     ("jhe_token", "JHE's sign-in"),
     ("brands", "The list of hospitals"),
@@ -72,16 +73,26 @@ fn row(example: impl Into<Error>, meaning: &'static str, action: &'static str) -
     }
 }
 
+/// The three sentences of a text that is a remedy.
+fn remedy_of(text: Text) -> [Message; 3] {
+    let Remedy {
+        heading,
+        explanation,
+        next_step,
+    } = text.into();
+    [heading, explanation, next_step]
+}
+
 /// The row for a code that is no [`Error`], with what the patient reads.
 fn told(
     code: &'static str,
-    patient_reads: impl IntoIterator<Item = Text>,
+    patient_reads: impl IntoIterator<Item = Message>,
     meaning: &'static str,
     action: &'static str,
 ) -> Advice {
     Advice {
         code,
-        patient_reads: patient_reads.into_iter().map(Message::from).collect(),
+        patient_reads: patient_reads.into_iter().collect(),
         meaning,
         action,
     }
@@ -161,6 +172,26 @@ fn browser_and_configuration() -> Vec<Advice> {
             "A value of the page configuration can't be used. The details name it, and for a `plan` the row.",
             "Compare it with the table in [hosting.md](hosting.md#configuration). The configuration of plain pages is \
              JSON: no comments, no comma at the end. `jheBase` must be on the page's own origin.",
+        ),
+        told(
+            "embed.already_open",
+            remedy_of(Text::AlreadyOpen),
+            "A second element was opened on a page where one is under way. The first one goes on.",
+            "Put one element on a page.",
+        ),
+        told(
+            "embed.removed",
+            [],
+            "The page around took the element away before the journey had ended. Only that page is told \
+             (`jhe-connect:cancelled`).",
+            "Nothing, if the page means to. A framework that makes the element anew at every change should keep it.",
+        ),
+        told(
+            "embed.superseded",
+            [],
+            "Another invitation, or one for another `caller`, was opened in the same tab. Only the page around is told \
+             (`jhe-connect:cancelled`).",
+            "Nothing.",
         ),
         row(
             ConfigError::Demo,
@@ -359,7 +390,7 @@ fn hospital(none: TransportError) -> Vec<Advice> {
         ),
         told(
             screens::ERROR_PAGE,
-            [Text::ErrorPageHeading, Text::ErrorPageLead, Text::ErrorPageDo],
+            [Text::ErrorPageHeading, Text::ErrorPageLead, Text::ErrorPageDo].map(Message::from),
             "The patient came back without an answer and says that the hospital showed an error page of its own (with Epic: \
              \"The request is invalid\", `error=4`). It is what the patient says; the page can't see it.",
             "Compare the redirect URI [byte for byte](hosting.md#the-redirect-uri-byte-for-byte), and the client id with the \
@@ -625,17 +656,17 @@ mod tests {
         text.starts_with(|it: char| it.is_ascii_lowercase()) && text.chars().all(fits)
     }
 
-    /// Literals of the form `phase.case` in a source: all in one that says what the codes of an error are, and those of known
-    /// phases in any other.
-    fn codes_in(source: &str, codes: &mut BTreeSet<String>) {
-        let has_codes = source.contains("fn code(");
+    /// Literals of the form `phase.case` in a source: all in a script, and in one that says what the codes of an error are; those
+    /// of known phases in any other.
+    fn codes_in(source: &str, is_script: bool, codes: &mut BTreeSet<String>) {
+        let has_codes = is_script || source.contains("fn code(");
         for literal in source.split(['"', '\'']) {
             let Some((phase, case)) = literal.split_once('.') else {
                 continue;
             };
             let is_known = PHASES.iter().any(|(known, _)| *known == phase);
             // Hosts of examples, and files.
-            let is_other = ["example", "html", "js"].contains(&case);
+            let is_other = ["css", "example", "html", "js", "json", "wasm"].contains(&case);
             if is_word(phase) && is_word(case) && !is_other && (is_known || has_codes) {
                 codes.insert(literal.into());
             }
@@ -650,7 +681,11 @@ mod tests {
                 codes_below(&path, codes);
             } else if name.ends_with(".rs") && name != "troubleshooting.rs" || name.ends_with(".js")
             {
-                codes_in(&fs::read_to_string(&path).unwrap(), codes);
+                codes_in(
+                    &fs::read_to_string(&path).unwrap(),
+                    name.ends_with(".js"),
+                    codes,
+                );
             }
         }
     }
@@ -671,10 +706,13 @@ mod tests {
     #[test]
     fn literals_are_codes_by_their_phase_or_by_their_source() {
         let mut codes = BTreeSet::new();
-        codes_in("('browser.offline', \"page.js\", \"7.1\")", &mut codes);
+        let source = "('browser.offline', \"page.js\", \"7.1\", 'other.thing')";
+        codes_in(source, false, &mut codes);
         assert_eq!(codes.len(), 1);
-        codes_in("fn code(&self) { \"new.code\" }", &mut codes);
-        assert!(codes.contains("new.code"));
+        codes_in(source, true, &mut codes);
+        assert!(codes.contains("other.thing"));
+        codes_in("fn code(&self) { \"new.code\" }", false, &mut codes);
+        assert_eq!(codes.len(), 3);
     }
 
     #[test]

@@ -29,7 +29,7 @@ export interface JheConnectReady extends JheConnectDetail {
 
 /** Another screen is shown. */
 export interface JheConnectStepDetail extends JheConnectDetail {
-  /** The step that it belongs to, if to one. */
+  /** The last step that the patient came to. */
   step: JheConnectStep | null;
   /** Its name. */
   screen: string;

@@ -13,7 +13,7 @@
     // Tells one invitation, for one caller, from another, and nobody which one it was.
     let mark = 0;
     for (const letter of isConnectPage ? new URLSearchParams(location.search).get('code') + caller : '') {
-      mark = (mark * 31 + letter.charCodeAt()) % 4294967291;
+      mark = (mark * 31 + letter.charCodeAt()) % 1e9;
     }
     let kept;
     try {
@@ -58,11 +58,10 @@
       beginSession(out, session);
     }
     session.told = text;
-    let detail = { done: +told[1], all: told[2] ? +told[2] : null };
-    if (told[0] !== 'progress') {
-      session.step = told[1] || session.step;
-      detail = { step: session.step, screen: told[2] || null, code: told[3] || null };
-    }
+    const detail =
+      told[0] === 'progress'
+        ? { done: +told[1], all: told[2] ? +told[2] : null }
+        : { step: (session.step = told[1] || session.step), screen: told[2] || null, code: told[3] || null };
     if (isEnd) {
       session.ended = told[0];
       session.canGoOn = detail.canGoOn = isEnd === 'yes';

@@ -7,7 +7,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use js_sys::{Function, Promise, Reflect};
+use js_sys::{Function, Object, Promise, Reflect};
 use wasm_bindgen::closure::Closure;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
@@ -143,6 +143,10 @@ fn show_notice(out: &Element, texts: &str) {
         let said = view.element(view.screen(), "p", "jd-said");
         set(&said, "role", "status");
         view.say_in(&said, Text::DemoNotice);
+        if out.get_attribute("data-page").as_deref() != Some("start") {
+            let back = view.add(view.screen(), "a", "jd-back", Text::DemoBack);
+            set(&back, "href", "index.html");
+        }
     }
 }
 
@@ -211,7 +215,10 @@ fn show_sign_in(view: &View, sign_in: &SignIn) {
     let who = view.element(screen, "fieldset", "jd-choice");
     view.add(&who, "legend", "", Text::DemoPersonas);
     for (place, persona) in PERSONAS.iter().enumerate() {
-        let said = persona.text.with([Value::from(persona.patient)]);
+        let count = Text::DemoCount.counted(persona.total());
+        let said = persona
+            .text
+            .with([Value::from(persona.patient), count.into()]);
         add_choice(
             view,
             &who,
@@ -332,20 +339,22 @@ fn replace_fetch() {
 }
 
 fn address(input: &JsValue, page: &Url) -> Option<Url> {
-    let text = match input.dyn_ref::<Request>() {
-        Some(request) => request.url(),
-        None => String::from(js_sys::JsString::from(input.clone())),
-    };
-    page.join(&text).ok()
+    page.join(&written(input)).ok()
+}
+
+/// The address of what `fetch` is called with: a request, a text, or what has one as its text.
+fn written(input: &JsValue) -> String {
+    match (input.dyn_ref::<Request>(), input.as_string()) {
+        (Some(request), _) => request.url(),
+        (None, Some(text)) => text,
+        (None, None) => Object::from(input.clone()).to_string().into(),
+    }
 }
 
 async fn answered(page: &Url, input: &JsValue, init: &JsValue) -> Result<JsValue, JsValue> {
     let request = match input.dyn_ref::<Request>() {
         Some(request) => request.clone()?,
-        None => {
-            let address = String::from(js_sys::JsString::from(input.clone()));
-            Request::new_with_str_and_init(&address, init.unchecked_ref())?
-        }
+        None => Request::new_with_str_and_init(&written(input), init.unchecked_ref())?,
     };
     let signal = request.signal();
     let headers = request.headers();

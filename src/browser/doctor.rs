@@ -9,7 +9,7 @@ use core::cell::{Cell, RefCell};
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{Document, Element, Event, HtmlInputElement, HtmlTextAreaElement};
+use web_sys::{Document, Element, Event, HtmlElement, HtmlInputElement, HtmlTextAreaElement};
 
 use crate::browser::fetch::{self, Limit};
 use crate::browser::location;
@@ -52,6 +52,11 @@ pub fn start_doctor(bundle: &str) {
     room.listen("doctor-copy", "click", |room, _| {
         let room = Rc::clone(room);
         spawn(Box::pin(async move { room.copy_report().await }));
+    });
+    let asked = Rc::clone(&room);
+    Listener::new("hashchange", move |_| asked.open_what_is_asked_for()).forever();
+    room.listen("doctor-sheet", "click", |room, event| {
+        room.copy_value(&event);
     });
     room.listen("doctor-unfold", "click", |room, _| room.unfold());
     room.begin();
@@ -96,6 +101,7 @@ impl Room {
             hospital: self.text_of("doctor-hospital"),
             configuration: self.text_of("doctor-configuration"),
         };
+        *self.sheet.borrow_mut() = None;
         self.set_busy(true);
         let mut examination = Examination::new(at, wishes);
         self.draw(&examination.lines());
@@ -192,6 +198,9 @@ impl Room {
             self.say("doctor-summary", "Checking…");
             self.say("doctor-wrong", "");
             self.say("doctor-copied", "");
+            if let Some(area) = self.document.get_element_by_id("doctor-report") {
+                set(&area, "hidden", "");
+            }
         }
     }
 
@@ -326,22 +335,24 @@ impl Room {
         };
         set(&button, "type", "button");
         set(&button, "aria-label", &["Copy: ", title].concat());
-        let (value, told) = (String::from(value), button.clone());
-        Listener::on(
-            Some(&button),
-            "click",
-            Box::new(move |_| {
-                let (value, told) = (value.clone(), told.clone());
-                spawn(Box::pin(async move {
-                    let text = match copy(&value).await {
-                        true => "Copied",
-                        false => "Select it, and copy by keyboard",
-                    };
-                    told.set_text_content(Some(text));
-                }));
-            }),
-        )
-        .forever();
+        set(&button, "class", "copy");
+    }
+
+    /// One listener for the buttons of all values, which come and go.
+    fn copy_value(self: &Rc<Self>, event: &Event) {
+        let button = event.target().and_then(|it| it.dyn_into::<Element>().ok());
+        let Some(button) = button.filter(|it| it.class_name() == "copy") else {
+            return;
+        };
+        let value = button.previous_element_sibling();
+        let value = value.and_then(|it| it.text_content()).unwrap_or_default();
+        spawn(Box::pin(async move {
+            let text = match copy(&value).await {
+                true => "Copied",
+                false => "Select it, and copy by keyboard",
+            };
+            button.set_text_content(Some(text));
+        }));
     }
 
     /// Opens every line; all are open already: folds them.
@@ -382,6 +393,25 @@ impl Room {
             {
                 self.add_way(&item, line.check);
             }
+        }
+        self.open_what_is_asked_for();
+    }
+
+    /// The line that the address names is open, and is what the keyboard goes on from.
+    fn open_what_is_asked_for(&self) {
+        let hash = web_sys::window().and_then(|window| window.location().hash().ok());
+        let id = hash.unwrap_or_default();
+        let item = self.document.get_element_by_id(id.trim_start_matches('#'));
+        let Some(item) = item.filter(|item| item.id().starts_with("line-")) else {
+            return;
+        };
+        if let Ok(Some(fold)) = item.query_selector("details") {
+            set(&fold, "open", "");
+        }
+        item.scroll_into_view();
+        if let Some(item) = item.dyn_ref::<HtmlElement>() {
+            // Fails for no element of a page.
+            let _ = item.focus();
         }
     }
 

@@ -595,3 +595,70 @@ fn the_documentation_names_every_persona_hospital_and_invitation() {
     missing.retain(|row, _| !document.contains(row.as_str()));
     assert!(missing.is_empty(), "{missing:#?}");
 }
+
+/// Each name of a screen in a source file: a text before the stage or the step that the screen belongs to, or, where nothing
+/// but screens is made, before its heading.
+fn screens_in(source: &str, is_of_screens: bool) -> Vec<String> {
+    let source = source.split("mod tests {").next().unwrap();
+    let mut names = Vec::new();
+    let mut parts = source.split('"');
+    parts.next();
+    while let (Some(text), Some(after)) = (parts.next(), parts.next()) {
+        let after = after.trim_start_matches(',').trim_start();
+        // A list of all stages, with what each is called, is none of screens.
+        let (first, _) = after.split_once(['\n', ' ']).unwrap_or((after, ""));
+        let is_arm = after
+            .get(first.len()..)
+            .is_some_and(|rest| rest.starts_with(" =>"));
+        let is_of = |name: &str| first.starts_with(name);
+        let is_heading = is_of_screens && is_of("Text::");
+        if !is_arm && (is_of("Stage::") || is_of("Step::") || is_heading) {
+            names.push(text.to_string());
+        }
+    }
+    names
+}
+
+/// All source files, with their names.
+fn sources(folder: &std::path::Path) -> Vec<(String, String)> {
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => all.extend(sources(&path)),
+            false => {
+                let name = path.file_name().unwrap().to_string_lossy().into_owned();
+                all.push((name, std::fs::read_to_string(path).unwrap()));
+            }
+        }
+    }
+    all
+}
+
+#[test]
+fn every_screen_of_the_program_is_in_the_table_of_screens() {
+    let document = include_str!("../../docs/test-mode.md");
+    let (_, rest) = document.split_once("<!-- screens -->").unwrap();
+    let (table, _) = rest.split_once("<!-- /screens -->").unwrap();
+    let rows = table
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+    let listed: Vec<&str> = rows.map(|(name, _)| name).collect();
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut shown: Vec<String> = Vec::new();
+    for (name, source) in sources(&folder) {
+        if source.contains("Screen::new(") {
+            shown.extend(screens_in(&source, name.starts_with("screens")));
+        }
+    }
+    assert!(shown.len() > 20, "{shown:?}");
+    for name in &shown {
+        assert!(
+            listed.contains(&name.as_str()),
+            "{name} is in no row of the table"
+        );
+    }
+    for name in listed {
+        assert!(shown.iter().any(|it| it == name), "{name} is no screen");
+    }
+}

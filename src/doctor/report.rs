@@ -81,9 +81,26 @@ pub fn text(lines: &[Line], at: &Surroundings, browser: &str, now: u64) -> Strin
 pub(super) fn duration(seconds: u64) -> String {
     let (count, unit) = match seconds {
         0..=119 => (seconds, "second"),
-        120..=7_199 => (seconds / 60, "minute"),
-        _ => (seconds / 3_600, "hour"),
+        120..=7_199 => ((seconds + 30) / 60, "minute"),
+        _ => ((seconds + 1_800) / 3_600, "hour"),
     };
     let plural = if count == 1 { "" } else { "s" };
     format!("{count} {unit}{plural}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_told_in_the_unit_that_fits() {
+        for (seconds, told) in [
+            (1, "1 second"),
+            (119, "119 seconds"),
+            (599, "10 minutes"),
+            (7_300, "2 hours"),
+        ] {
+            assert_eq!(duration(seconds), told);
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! The drop-ins: files that take the place of a JHE client's own scripts, while its templates stay as they are.
 //!
 //! What JHE's templates expect is written down here once, for the tasks that lay the files out and for tests. No module
-//! that pages load has any of it.
+//! that patients' pages load has any of it; the doctor's has.
 
 use crate::exchange::deployment::{Deployment, EHR_PATIENT_PORTAL, MYCHART, PATIENT_ACCESS};
 

@@ -6,20 +6,19 @@
   __SHARED__
 
   const DEMO = 'jhe-connect-demo';
-  const PAGES = {
-    connect: startPage,
-    callback: finishPage,
-    start: async function (out, config) {
-      prepare(out, config);
-      await call(DEMO, 'showDemoStart', out, config);
-    },
-    'sign-in': async function (out, config) {
-      prepare(out, config);
-      await call(DEMO, 'showDemoSignIn', out, config);
-    },
-  };
+  const PAGES = { connect: startPage, callback: finishPage, start: ofItsOwn('showDemoStart'), 'sign-in': ofItsOwn('showDemoSignIn') };
   const out = document.getElementById('jhe-connect');
   const page = out.getAttribute('data-page');
+
+  // A page that only the test mode has: no journey of a patient, so that no session begins or ends there.
+  function ofItsOwn(entry) {
+    return function (out, config) {
+      out.addEventListener('jhe-connect-language', function (event) {
+        speak(out, event.detail);
+      });
+      return call(DEMO, entry, out, config);
+    };
+  }
 
   async function begin(config) {
     try {

@@ -87,7 +87,12 @@ pub fn host_pages(journey: &Journey) -> Result<String> {
 
 /// A connect page's address with the invitation.
 pub fn invited(journey: &Journey, connect: &str) -> Result<String> {
-    let link = journey.link();
+    invited_by(journey, connect, &journey.invitation)
+}
+
+/// The same with this invitation.
+pub fn invited_by(journey: &Journey, connect: &str, invitation: &str) -> Result<String> {
+    let link = journey.world().invitation_link(invitation, journey.layout);
     let (_, code) = link.split_once('?').context("a link without a code")?;
     Ok(format!("{connect}?{code}"))
 }

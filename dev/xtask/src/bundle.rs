@@ -307,6 +307,10 @@ mod tests {
         assert!(deployed.contains("const TEXTS = {\"a\":1};"));
         assert!(deployed.contains("new URL('./', document.currentScript.src)"));
         assert!(deployed.contains("async function loadModule"));
+        assert!(!deployed.contains("demo"));
+        let demo = include_str!("../../../www/demo/demo.js");
+        let deployed = page_script(demo, loader, "{\"a\":1}").expect("a script of the test mode");
+        assert!(deployed.contains("async function loadModule"));
         let embed = include_str!("../../../www/embed.js");
         let deployed = embed_script(embed, loader, "jhe-connect-0123", "{}").expect("a script");
         assert!(deployed.contains("new URL('jhe-connect-0123/', document.currentScript.src)"));

@@ -6,6 +6,7 @@
 //! | Comment | Meaning |
 //! |---|---|
 //! | `<!-- runs -->` | `cargo xtask test --part documents` runs it, against the stand-in servers |
+//! | `<!-- runs until URL answers -->` | the same, for one command that serves something: the URL is asked for, then it is ended |
 //! | `<!-- covered by PART: … -->` | that part of `cargo xtask test` does the same |
 //! | `<!-- needs …: … -->` | nobody can run it without that: a real account, a server of JHE |
 
@@ -22,7 +23,7 @@ use crate::checks;
 use crate::demo::{PATIENT_ACCESS, Servers};
 use crate::epic;
 use crate::markdown::{self, Block};
-use crate::workspace::{Result, Workspace, run, write};
+use crate::workspace::{Result, Workspace, output_of, run, write};
 
 /// Folders without documents of the project.
 const NOT_OURS: [&str; 5] = [".git", "target", "dist", "node_modules", "screens"];
@@ -164,6 +165,7 @@ fn complaints(workspace: &Workspace, documents: &Documents) -> Vec<String> {
 #[derive(Debug, PartialEq, Eq)]
 enum Runner<'a> {
     Documents,
+    DocumentsUntil(&'a str),
     Part(&'a str),
     Nobody,
 }
@@ -172,6 +174,9 @@ fn runner(block: &Block) -> Option<Runner<'_>> {
     let comment = block.comment.as_deref()?;
     if comment == "runs" {
         return Some(Runner::Documents);
+    }
+    if let Some(rest) = comment.strip_prefix("runs until ") {
+        return rest.strip_suffix(" answers").map(Runner::DocumentsUntil);
     }
     let (words, _) = comment.split_once(':').unwrap_or((comment, ""));
     if let Some(part) = words.strip_prefix("covered by ") {
@@ -377,13 +382,22 @@ pub(crate) fn run_commands(workspace: &Workspace) -> Result<u64> {
     for (path, text) in found_in(workspace)? {
         let blocks = markdown::blocks(&text);
         for block in blocks.iter().filter(|it| is_commands(it)) {
-            if runner(block) == Some(Runner::Documents) {
-                eprintln!("{path}:{}", block.line);
-                for client in clients_of(&block.code) {
-                    run_block(workspace, &block.code, ports, client)
-                        .map_err(|error| format!("{path}:{}: {error}", block.line))?;
+            let place = format!("{path}:{}", block.line);
+            let failed = |error| format!("{place}: {error}");
+            match runner(block) {
+                Some(Runner::Documents) => {
+                    eprintln!("{place}");
+                    for client in clients_of(&block.code) {
+                        run_block(workspace, &block.code, ports, client).map_err(failed)?;
+                        count += 1;
+                    }
+                }
+                Some(Runner::DocumentsUntil(url)) => {
+                    eprintln!("{place}");
+                    serve_block(workspace, &block.code, url).map_err(failed)?;
                     count += 1;
                 }
+                _ => {}
             }
         }
     }
@@ -451,6 +465,52 @@ fn run_block(workspace: &Workspace, code: &str, ports: [u16; 2], client: &str) -
         String::from_utf8_lossy(&output.stderr)
     )
     .into())
+}
+
+/// Starts a command that serves something, asks it for `url`, and ends it. The port that the document names may be taken on this
+/// machine: another one stands for it.
+fn serve_block(workspace: &Workspace, code: &str, url: &str) -> Result {
+    let port = url
+        .split("localhost:")
+        .nth(1)
+        .and_then(|rest| rest.split('/').next());
+    let port = port.ok_or("expected a URL with a port of localhost")?;
+    let program = code.split_whitespace().next().unwrap_or_default();
+    if workspace.find_program(program).is_none() {
+        return Err(format!("{program} is not installed").into());
+    }
+    let ours = free_port()?.to_string();
+    let place = Place::new(workspace, PATIENT_ACCESS)?;
+    // Only what is one command ends with this process.
+    let script = format!("exec {}", code.trim().replace(port, &ours));
+    let mut server = workspace
+        .command("bash", &["-c", &script])
+        .current_dir(&place.folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()?;
+    let url = url.replace(port, &ours);
+    let asked = [
+        "-sS",
+        "--fail",
+        "--retry",
+        "50",
+        "--retry-delay",
+        "1",
+        "--retry-connrefused",
+        "-o",
+        "/dev/null",
+        &url,
+    ];
+    let answered = output_of(&mut workspace.command("curl", &asked)).is_some();
+    let has_ended = server.try_wait()?.is_some();
+    server.kill()?;
+    server.wait()?;
+    match answered && !has_ended {
+        true => Ok(()),
+        false => Err(format!("{url} gave no answer from:\n{code}").into()),
+    }
 }
 
 /// A folder like a reader's: with the bundle, the release, and a checkout of JHE, as far as files are copied there. It goes with
@@ -554,6 +614,7 @@ mod tests {
         };
         for good in [
             "<!-- runs -->",
+            "<!-- runs until http://localhost:8000/ answers -->",
             "<!-- covered by e2e: the main job -->",
             "<!-- needs a JHE checkout -->",
             "<!-- needs an account: Epic's -->",
@@ -563,6 +624,7 @@ mod tests {
         for bad in [
             "",
             "<!-- run -->",
+            "<!-- runs until Christmas -->",
             "<!-- covered by nothing -->",
             "<!-- needs  -->",
             "<!-- runs -->\n\nAnd then:",

@@ -26,13 +26,13 @@ pub(crate) fn readme(drop_in: &DropIn) -> String {
         "\
 # jhe-connect in place of JHE's client `{folder}` ({made_for})
 {warning}
-1. Copy `js` and `wasm` over `core/static/clients/{folder}/` in JHE's tree, run `collectstatic`, restart: templates stay as they are.
+1. Copy `js`, `wasm` and `doctor*` over `core/static/clients/{folder}/` in JHE's tree, run `collectstatic`, restart: templates stay as they are.
 2. `{script}` is the pages' script under its old name; it loads a module for each page from `wasm/<hash>/` beside it.
 3. `{OBSOLETE_LIBRARY}` is only a comment: nothing needs that library any more, its script tag may go.
 4. Keep the `.br` and `.gz` files: WhiteNoise serves them in place of the originals.
 5. After an update, folders of older hashes may be deleted once no page that was open before is in use (a day).
 6. Nothing is to be configured here: the pages pass `{config_global}`. Requests go to the page's own host and to the hospital's only.
-7. A Content-Security-Policy, how to check the installation, and how to go back: `docs/hosting.md` of jhe-connect.
+7. Check the installation at `/static/clients/{folder}/doctor.html`. Policy, and how to go back: `docs/hosting.md` of jhe-connect.
 "
     )
 }

@@ -14,7 +14,7 @@ use e2e::records::expect_arrival;
 use sandbox::{Fault, Layout, Match, Server};
 
 /// Names the seed of the journeys in this file.
-const SEED: &str = "JHE_CONNECT_SEED";
+pub(crate) const SEED: &str = "JHE_CONNECT_SEED";
 const LABS: usize = 1_000;
 const PAGE: usize = 50;
 /// Longer than this no journey may take, whatever goes wrong in it.
@@ -200,26 +200,31 @@ enum Progress {
 }
 
 /// Random numbers that follow from a seed: xorshift, which is good enough for mishaps.
-struct Dice {
-    seed: u64,
+pub(crate) struct Dice {
+    pub(crate) seed: u64,
     state: u64,
 }
 
 impl Dice {
     /// With the seed that the environment names, or with another one each time.
-    fn of_environment() -> Result<Self> {
+    pub(crate) fn of_environment() -> Result<Self> {
         let seed = match env::var(SEED) {
             Ok(seed) => seed
                 .parse()
                 .with_context(|| format!("{SEED} is no number"))?,
             Err(_) => SystemTime::now().duration_since(UNIX_EPOCH)?.as_micros() as u64,
         };
-        // Neighbours among the seeds are to give different journeys; 0 would give none.
-        let state = (seed | 1 << 63).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-        Ok(Self { seed, state })
+        Ok(Self::seeded(seed))
     }
 
-    fn below(&mut self, end: usize) -> usize {
+    /// With this seed.
+    pub(crate) fn seeded(seed: u64) -> Self {
+        // Neighbours among the seeds are to give different journeys; 0 would give none.
+        let state = (seed | 1 << 63).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        Self { seed, state }
+    }
+
+    pub(crate) fn below(&mut self, end: usize) -> usize {
         for (left, shift) in [(true, 13), (false, 7), (true, 17)] {
             self.state ^= match left {
                 true => self.state << shift,

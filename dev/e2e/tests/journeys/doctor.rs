@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use anyhow::{Context, Result, ensure};
-use e2e::browser::{Browser, Glance, Habits};
+use e2e::browser::{Browser, Glance};
 use e2e::bundle::bundle;
 use e2e::emulation::{Circumstances, Device, Scheme};
 use e2e::journey::Journey;
@@ -67,18 +67,34 @@ journeys!(
 );
 
 /// Not among the others, of which none may violate a policy.
-#[test]
-fn a_policy_that_forbids_the_doctor_itself_is_explained() -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()?;
-    runtime.block_on(async {
-        let journey = Journey::begin(Layout::DropIn, Habits::default()).await?;
-        let explained = the_doctor_explains_its_own_policy(&journey).await;
-        journey.browser.close().await?;
-        explained
-    })
+mod with_violations {
+    use anyhow::Result;
+    use e2e::browser::Habits;
+    use e2e::journey::Journey;
+    use sandbox::Layout;
+
+    #[test]
+    fn a_policy_that_forbids_the_doctor_itself_is_explained() -> Result<()> {
+        make(super::the_doctor_explains_its_own_policy)
+    }
+
+    #[test]
+    fn a_policy_that_keeps_the_doctor_from_asking_is_no_fault_of_the_hospital() -> Result<()> {
+        make(super::the_doctor_may_not_ask_the_hospital)
+    }
+
+    fn make(journey: impl AsyncFnOnce(&Journey) -> Result<()>) -> Result<()> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()?;
+        runtime.block_on(async {
+            let begun = Journey::begin(Layout::DropIn, Habits::default()).await?;
+            let made = journey(&begun).await;
+            begun.browser.close().await?;
+            made
+        })
+    }
 }
 
 /// What only the plain pages can get wrong.
@@ -188,16 +204,15 @@ async fn a_redeemed_invitation_is_looked_at_and_leaves_no_trace(journey: &Journe
     }
     sheet.expect("data-source", "unknown", &["70006"])?;
 
+    journey.browser.click("#line-redirect-uri button").await?;
+    let callback = format!(
+        "{}{}",
+        journey.sandbox.jhe(),
+        journey.layout.callback_path()
+    );
+    copied(journey, |text| text == callback).await?;
     journey.browser.click("#doctor-copy").await?;
-    let report: String = (journey.browser)
-        .until("the report in the clipboard", async || {
-            let copied: Option<String> = journey
-                .browser
-                .evaluate("return window.copied ?? null")
-                .await?;
-            Ok(copied.map_or(Glance::NotYet, Glance::Seen))
-        })
-        .await?;
+    let report = copied(journey, |text| text.starts_with("jhe-connect doctor ")).await?;
     ensure!(report.contains("[OK] Redemption (redemption)"), "{report}");
     ensure!(report.contains(env!("CARGO_PKG_VERSION")), "{report}");
     let document: String = journey.browser.evaluate(WHOLE_DOCUMENT).await?;
@@ -436,6 +451,20 @@ async fn the_doctor_explains_its_own_policy(journey: &Journey) -> Result<()> {
     Ok(())
 }
 
+async fn the_doctor_may_not_ask_the_hospital(journey: &Journey) -> Result<()> {
+    let policy = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; connect-src 'self'";
+    journey.fail(
+        Match::on(Server::Jhe).path("doctor.html"),
+        Fault::header("content-security-policy", policy),
+    );
+    let sheet = open(journey).await?;
+    sheet.expect_wrong(&[])?;
+    for line in ["discovery", "fhir-server"] {
+        sheet.expect(line, "unknown", &["does not let it ask", "connect-src"])?;
+    }
+    Ok(())
+}
+
 // The hospital.
 
 async fn discovery_that_is_not_there_is_found(journey: &Journey) -> Result<()> {
@@ -550,7 +579,7 @@ async fn an_address_that_is_not_jhes_is_found(journey: &Journey) -> Result<()> {
 async fn a_clock_that_is_ten_minutes_wrong_is_found(journey: &Journey) -> Result<()> {
     journey.world().advance_clock(600);
     let sheet = open(journey).await?;
-    sheet.expect_wrong(&[("clock", &["minutes behind JHE’s"])])
+    sheet.expect_wrong(&[("clock", &["10 minutes behind JHE’s"])])
 }
 
 async fn an_empty_list_of_hospitals_is_found(journey: &Journey) -> Result<()> {
@@ -586,8 +615,7 @@ async fn the_hospital_can_be_entered(journey: &Journey) -> Result<()> {
 
 async fn a_link_for_another_host_names_both(journey: &Journey) -> Result<()> {
     "localhost:8000".clone_into(&mut journey.world().settings.jhe.site_host);
-    open(journey).await?;
-    let sheet = check_with(journey, "doctor-invitation", &journey.link()).await?;
+    let sheet = redeem(journey, &journey.link()).await?;
     let own = journey.sandbox.jhe();
     let own_host = own.trim_start_matches("http://");
     let seed = format!("SITE_URL={own}");
@@ -724,6 +752,16 @@ async fn the_sheet_reads_well_in_the_dark_and_by_keyboard(journey: &Journey) -> 
             ensure!(!overflow, "the page is wider than {device:?}");
         }
     }
+    // From what one sees to the line about it, which is folded until then.
+    journey
+        .browser
+        .open(&format!("{}#line-long-ids", doctor(journey)))
+        .await?;
+    sheet(&journey.browser).await?;
+    let is_open: bool = (journey.browser)
+        .evaluate("return document.querySelector('#line-long-ids details').open && document.activeElement.id === 'line-long-ids'")
+        .await?;
+    ensure!(is_open, "the line that the address names is not open");
     // A link leads to each line that is wrong, and its status is a word.
     let targets: Vec<String> = (journey.browser)
         .evaluate("return [...document.querySelectorAll('#doctor-wrong a')].map((it) => it.getAttribute('href'))")
@@ -863,6 +901,23 @@ async fn redeem(journey: &Journey, link: &str) -> Result<Sheet> {
     let tick = "document.getElementById('doctor-redeem').checked = true; return null";
     let _: Value = journey.browser.evaluate(tick).await?;
     check_with(journey, "doctor-invitation", link).await
+}
+
+/// Waits for such a text in the clipboard.
+async fn copied(journey: &Journey, is_wanted: impl Fn(&str) -> bool) -> Result<String> {
+    journey
+        .browser
+        .until("a text in the clipboard", async || {
+            let text: Option<String> = journey
+                .browser
+                .evaluate("return window.copied ?? null")
+                .await?;
+            Ok(match text.filter(|text| is_wanted(text)) {
+                Some(text) => Glance::Seen(text),
+                None => Glance::NotYet,
+            })
+        })
+        .await
 }
 
 // The world.

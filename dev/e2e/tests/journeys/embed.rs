@@ -31,6 +31,7 @@ journeys!(
         a_finished_page_that_is_loaded_again_ends_nothing_twice,
         another_invitation_ends_the_session_before,
         a_way_on_is_a_session_of_its_own,
+        a_network_that_comes_back_is_a_way_on_too,
         a_no_at_the_hospital_is_cancelled,
         a_tab_that_is_restored_goes_on_with_its_session,
         what_can_not_be_loaded_has_failed,
@@ -627,14 +628,43 @@ async fn a_way_on_is_a_session_of_its_own(journey: &Journey) -> Result<()> {
     let first = end_of(journey, |end| end.detail["canGoOn"] == true).await?;
     journey.world().clear_faults();
     browser.press_named("try-again").await?;
-    let told = told::until(browser, "the end of the second session", |told| {
+    let told = second_end(journey).await?;
+    let last = told.last().context("nothing")?;
+    ensure!(
+        last.name == "jhe-connect:complete" && last.text("continues") == Some(first.session()),
+        "found {}",
+        told::in_short(&told)
+    );
+    Ok(())
+}
+
+async fn second_end(journey: &Journey) -> Result<Vec<Told>> {
+    let told = told::until(&journey.browser, "the end of the second session", |told| {
         sessions(told).len() == 2 && told.last().is_some_and(Told::is_end)
     })
     .await?;
     expect_contract(&told, Some(CALLER))?;
+    Ok(told)
+}
+
+async fn a_network_that_comes_back_is_a_way_on_too(journey: &Journey) -> Result<()> {
+    let browser = &journey.browser;
+    told::keep(browser).await?;
+    journey.world().give_labs(CAMILA.user, 8);
+    journey.fail(writes().after(3), Fault::Delay { millis: 1_000 });
+    browser.open(&portal::host_pages(journey)?).await?;
+    journey.agree_as(CAMILA).await?;
+    journey.rows_reach(3).await?;
+    browser.go_offline().await?;
+    let first = end_of(journey, |end| end.text("code") == Some("browser.offline")).await?;
+    journey.world().clear_faults();
+    browser
+        .leaves_by(async || browser.go_online().await)
+        .await?;
+    let told = second_end(journey).await?;
     let last = told.last().context("nothing")?;
     ensure!(
-        last.name == "jhe-connect:complete" && last.text("continues") == Some(first.session()),
+        first.detail["canGoOn"] == true && last.text("continues") == Some(first.session()),
         "found {}",
         told::in_short(&told)
     );

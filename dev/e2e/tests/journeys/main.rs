@@ -11,6 +11,7 @@ mod doctor;
 mod done;
 mod drop_ins;
 mod embed;
+mod embed_random;
 mod ending;
 mod going_on;
 mod grants;

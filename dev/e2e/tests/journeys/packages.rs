@@ -182,7 +182,7 @@ fn exports_and_types() -> Result<()> {
         element.page = 'other';\n";
     let has_element = project.has("node_modules/jhe-connect/element.js");
     let more = if has_element { WITH_ELEMENT } else { "" };
-    project.write("app.mts", &format!("{CODE}{more}"))?;
+    project.write("app.mts", format!("{CODE}{more}"))?;
     for (module, resolution) in [("esnext", "bundler"), ("nodenext", "nodenext")] {
         let options = [
             "--noEmit --strict --skipDefaultLibCheck --target es2022 --lib es2023,dom",

@@ -1,8 +1,11 @@
 //! The test mode of the shipped bundle: its pages, with no server but one for files. Nothing that these journeys do may reach
 //! any other.
 
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
 use anyhow::{Context, Result, ensure};
-use e2e::browser::{Screen, State, counted};
+use e2e::browser::{Glance, Screen, State, counted};
 use e2e::emulation::{Circumstances, Device, Language};
 use e2e::journey::Journey;
 use e2e::journeys;
@@ -10,6 +13,7 @@ use jhe_connect::demo::{HOSPITALS, Hospital, INVITATIONS, PERSONAS, Persona};
 use jhe_connect::exchange::deployment::PATIENT_ACCESS;
 use sandbox::Server;
 use serde_json::{Value, json};
+use url::Url;
 
 journeys!(drop_in: [
     of_a_persona_as_many_records_arrive_as_the_table_says_and_none_twice,
@@ -20,6 +24,7 @@ journeys!(drop_in: [
     another_person_than_before_is_asked_about,
     a_busy_hospital_is_waited_for,
     where_access_expires_the_patient_signs_in_again_and_gets_the_rest,
+    who_signs_in_again_as_somebody_else_is_stopped,
     a_chart_of_another_participant_is_not_copied,
     every_page_says_that_nothing_is_real_in_each_language,
     the_notice_is_there_whatever_the_configuration_says,
@@ -29,6 +34,7 @@ journeys!(drop_in: [
     a_page_of_the_test_mode_with_live_values_is_refused_and_does_not_load_it,
     nothing_in_a_pages_address_turns_it_on,
     what_is_forgotten_is_gone,
+    served_by_the_documents_command_it_works_without_any_other_server,
 ]);
 
 mod live {
@@ -94,12 +100,26 @@ async fn follow(journey: &Journey, link: &str) -> Result<()> {
 /// From the first page to what will be shared with a hospital.
 async fn pick(journey: &Journey, link: &str, hospital: &str) -> Result<Screen> {
     follow(journey, link).await?;
-    let screen = journey
-        .browser
-        .wait_for_one_of(&["choosing", "returned"])
-        .await?;
-    if screen.name.as_deref() == Some("returned") {
-        journey.browser.press_named("try-again").await?;
+    let browser = &journey.browser;
+    loop {
+        let screens = ["choosing", "returned", "welcome", "connections"];
+        let screen = browser.wait_for_one_of(&screens).await?;
+        match screen.name.as_deref() {
+            Some("choosing") => break,
+            // From the hospital without an answer.
+            Some("returned") => browser.press_named("try-again").await?,
+            // Who was at a hospital before may go to another one.
+            _ => browser.press_named("another-hospital").await?,
+        }
+        browser
+            .until("the next screen", async || {
+                let now = browser.screen_now().await?.and_then(|it| it.name);
+                Ok(match now == screen.name {
+                    true => Glance::NotYet,
+                    false => Glance::Seen(()),
+                })
+            })
+            .await?;
     }
     let hospital = Hospital::named(hospital).context("no such hospital")?;
     journey.browser.tap_hospital(hospital.title).await?;
@@ -420,6 +440,19 @@ async fn where_access_expires_the_patient_signs_in_again_and_gets_the_rest(
     nothing_was_sent(journey).await
 }
 
+async fn who_signs_in_again_as_somebody_else_is_stopped(journey: &Journey) -> Result<()> {
+    let browser = &journey.browser;
+    begin(journey).await?;
+    connect(journey, "Fresh", "expiring", "kinds").await?;
+    browser
+        .leaves_by(async || browser.press_named("sign-in-again").await)
+        .await?;
+    agree_as(journey, "few").await?;
+    let screen = browser.wait_until_settled().await?;
+    screen.expect_code("callback.other_patient")?;
+    nothing_was_sent(journey).await
+}
+
 async fn a_chart_of_another_participant_is_not_copied(journey: &Journey) -> Result<()> {
     begin(journey).await?;
     let screen = connect(journey, "Fresh", "healthy", "taken").await?;
@@ -456,6 +489,8 @@ async fn every_page_says_that_nothing_is_real_in_each_language(journey: &Journey
     let browser = &journey.browser;
     begin(journey).await?;
     expect_notice(journey, "Test mode", NOTICE).await?;
+    browser.reload().await?;
+    browser.wait_for_screen("demo-start").await?;
     reach_sign_in(journey, "Fresh", "healthy").await?;
     expect_notice(journey, "Test mode", NOTICE).await?;
     agree_as(journey, "few").await?;
@@ -467,8 +502,8 @@ async fn every_page_says_that_nothing_is_real_in_each_language(journey: &Journey
         .until("the notice in Spanish", async || {
             let text = browser.page_text().await?;
             Ok(match text.contains(NOTICE_IN_SPANISH) {
-                true => e2e::browser::Glance::Seen(()),
-                false => e2e::browser::Glance::NotYet,
+                true => Glance::Seen(()),
+                false => Glance::NotYet,
             })
         })
         .await?;
@@ -482,6 +517,11 @@ async fn every_page_says_that_nothing_is_real_in_each_language(journey: &Journey
     expect_notice(journey, "Modo de prueba", NOTICE_IN_SPANISH).await?;
     // The language stays in the tab, and every other page has it too.
     reach_sign_in(journey, "Fresh", "slow").await?;
+    expect_notice(journey, "Modo de prueba", NOTICE_IN_SPANISH).await?;
+    browser
+        .leaves_by(async || browser.click(".jd-notice .jd-back").await)
+        .await?;
+    browser.wait_for_screen("demo-start").await?;
     expect_notice(journey, "Modo de prueba", NOTICE_IN_SPANISH).await?;
     let lang: String = browser
         .evaluate("return document.querySelector('.jd-notice').lang")
@@ -647,6 +687,84 @@ async fn nothing_in_a_pages_address_turns_it_on(journey: &Journey) -> Result<()>
     journey.browser.open(&link).await?;
     journey.browser.wait_for_login_form().await?;
     no_file_of_it(journey, &["demo=true"])
+}
+
+/// A server that ends with the journey.
+struct Served {
+    child: Child,
+    address: String,
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        // It fails only where it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs the command that the document gives, on a port that is free.
+fn served_as_documented() -> Result<Served> {
+    const COMMAND: &str = "python3 -m http.server 8000 --directory dist";
+    let document = include_str!("../../../../docs/test-mode.md");
+    ensure!(
+        document.contains(COMMAND),
+        "the document has another command"
+    );
+    let mut words = COMMAND
+        .split(' ')
+        .map(|word| if word == "8000" { "0" } else { word });
+    let mut command = Command::new(words.next().context("a program")?);
+    let bundle = e2e::bundle::bundle()?;
+    let workspace = bundle.parent().context("the folder of the bundle")?;
+    let mut child = command
+        .args(words)
+        .current_dir(workspace)
+        .env("PYTHONUNBUFFERED", "1")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .context("python3 is not installed")?;
+    let output = child.stdout.take().context("no output")?;
+    let mut told = String::new();
+    BufReader::new(output).read_line(&mut told)?;
+    let port = told.split(' ').skip_while(|word| *word != "port").nth(1);
+    let address = format!("http://localhost:{}/demo/", port.context("no port")?);
+    Ok(Served { child, address })
+}
+
+async fn served_by_the_documents_command_it_works_without_any_other_server(
+    journey: &Journey,
+) -> Result<()> {
+    let browser = &journey.browser;
+    let served = served_as_documented()?;
+    browser.answer_by_hand().await?;
+    browser.open(&served.address).await?;
+    browser.wait_for_screen("demo-start").await?;
+    browser
+        .leaves_by(async || browser.click("[data-jd-link=Fresh]").await)
+        .await?;
+    browser.tap_hospital(HOSPITALS[0].title).await?;
+    browser.press_named("continue").await?;
+    agree_as(journey, "few").await?;
+    browser.press_named("yes-me").await?;
+    let screen = browser.wait_until_settled().await?;
+    told_all(&screen, Persona::named("few").context("a persona")?)?;
+    let requested: Vec<String> = browser
+        .evaluate(
+            "return performance.getEntriesByType('resource').map((it) => new URL(it.name).origin)",
+        )
+        .await?;
+    let own = Url::parse(&served.address)?.origin().ascii_serialization();
+    ensure!(
+        !requested.is_empty() && requested.iter().all(|origin| *origin == own),
+        "expected files of {own} only, found {requested:?}"
+    );
+    ensure!(
+        journey.world().request_log().is_empty(),
+        "the stand-in servers were asked for something"
+    );
+    Ok(())
 }
 
 async fn what_is_forgotten_is_gone(journey: &Journey) -> Result<()> {
