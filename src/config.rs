@@ -226,6 +226,11 @@ impl PageConfig {
         }
     }
 
+    /// Where JHE lists hospitals, if the patient is to pick one.
+    pub fn brands_path(&self) -> Option<&'static str> {
+        self.deployment.brands_path.filter(|_| self.iss.is_none())
+    }
+
     /// What the sign-in at the hospital whose FHIR base URL is `iss` needs of it.
     pub fn sign_in(&self, iss: &str) -> AuthorizeOptions {
         AuthorizeOptions {

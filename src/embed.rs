@@ -147,6 +147,7 @@ mod tests {
             organization: None,
             labels: &["Labs"],
             is_picked: true,
+            before: crate::screens::Before::Nothing,
         };
         assert_eq!(told(&sharing.screen()), ["step", "agree", "sharing", ""]);
         let error_page = screens::error_page("https://ehr.example/R4");

@@ -19,6 +19,7 @@ use crate::exchange::source::SourceError;
 use crate::fhir::pager::PageError;
 use crate::http::TransportError;
 use crate::import::{Ending, PullError, Stop};
+use crate::language::Text;
 use crate::oauth::authorization::{ResponseError, ServerError};
 use crate::oauth::token::TokenError;
 use crate::remedy::{self, Remedy};
@@ -91,14 +92,13 @@ pub enum CallbackError {
     NoJheSession,
 }
 
-/// Why the run of this tab can't go on.
+/// The page was closed or reloaded while it imported, and its tokens are gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RunError {
-    /// The page was closed or reloaded while it imported, and its tokens are gone.
-    Interrupted,
-    /// The same patient's records are being imported in another tab.
-    OtherTab,
-}
+pub struct Interrupted;
+
+/// The same patient's records are being imported in another tab.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OtherTab;
 
 /// Why the hospital gave no token for its code.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -276,24 +276,35 @@ impl PhaseError for CallbackError {
     }
 }
 
-impl PhaseError for RunError {
+impl PhaseError for Interrupted {
     fn code(&self) -> &'static str {
-        match self {
-            RunError::Interrupted => "callback.interrupted",
-            RunError::OtherTab => "callback.other_tab",
-        }
+        "callback.interrupted"
     }
 
     fn detail(&self) -> String {
-        match self {
-            RunError::Interrupted => "the page was closed or reloaded while importing",
-            RunError::OtherTab => "another tab of this browser holds the lock of this import",
-        }
-        .into()
+        "the page was closed or reloaded while importing".into()
     }
 
     fn remedy(&self) -> Remedy {
-        remedy::of_run(*self).into()
+        Text::Interrupted.into()
+    }
+
+    fn transport(&self) -> Option<TransportError> {
+        None
+    }
+}
+
+impl PhaseError for OtherTab {
+    fn code(&self) -> &'static str {
+        "callback.other_tab"
+    }
+
+    fn detail(&self) -> String {
+        "another tab of this browser holds the lock of this import".into()
+    }
+
+    fn remedy(&self) -> Remedy {
+        Text::OtherTab.into()
     }
 
     fn transport(&self) -> Option<TransportError> {
@@ -301,7 +312,7 @@ impl PhaseError for RunError {
     }
 
     fn may_pass(&self) -> bool {
-        *self == RunError::OtherTab
+        true
     }
 }
 
@@ -827,7 +838,8 @@ phases! {
     BrandsError,
     DiscoveryError,
     CallbackError,
-    RunError,
+    Interrupted,
+    OtherTab,
     SignInError,
     ContextError,
     IdentifierError,

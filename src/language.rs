@@ -34,14 +34,15 @@ texts! {
     shared {
         PageTitle Journey StepHospital StepAgree StepSignIn StepCheck StepCopy Language
         LeavingHeading LeavingLead TryAgain NotNow Help HelpNamed HelpTeam HelpEmail HelpCall
-        HelpWeb HelpUnknown HelpSubject Details DetailsSay CopyDetails Copied NotCopied ClosePage
+        HelpWeb HelpUnknown HelpSubject Details DetailsSay CopyDetails Copied NotCopied ClosePage YourHospitals
     }
     connect {
         CheckingHeading CheckingLead ReturnedHeading ReturnedLead ReturnedAgain ReturnedError ReturnedLogin ReturnedNo
         ErrorPageHeading ErrorPageLead ErrorPageDo LoginHeading LoginLead LoginDo GaveUpHeading GaveUpLead GaveUpDo
         ChoosingHeading ChoosingLead PickerLabel PickerList PickerSearching PickerEmpty PickerNone PickerFirst
         PickerMany PickerFound PickerMissing PickerMissingTry PickerMissingTeam SharingHeading SharingLead
-        SharingRecords SharingPassword SharingChoice SharingRemoval Continue AnotherHospital
+        SharingRecords SharingPassword SharingChoice SharingRemoval Continue AnotherHospital WelcomeHeading
+        WelcomeLead WelcomeSeveral
     }
     callback {
         FinishingHeading FinishingLead PersonHeading PersonLead PersonName PersonBorn PersonUnknown PersonOtherBefore
@@ -59,7 +60,8 @@ texts! {
         RowNone RowNotGranted RowFailed RowLimited WaitEhr WaitJhe WaitQuiet Pause Resume Stop SignInAgain DoneHeading
         DoneNoneHeading DoneNoneLead DoneLead DoneNew DoneNothingNew PartlyHeading PartlyNotSaved PartlyNotRead
         StoppedHeading StoppedLead FailedHeading RecalledLead RecalledPartlyLead ChoicesHeading ForgetHeading
-        ForgetLead Forget Forgetting ForgotGone RemovalHeading RemovalLead AppHeading AppLead
+        ForgetLead Forget Forgetting ForgotGone RemovalHeading RemovalLead AppHeading AppLead DoneFrom HospitalCopied
+        HospitalPartly HospitalSignedOut HospitalStopped TryAgainAt AddHospital AddByLink AccessUntil
     }
     receipt {
         KindsHeading Kind Records NotSaved NotRead NotAllRead More NotToTheEnd And NothingFound NotShared ChartHeading
@@ -68,7 +70,7 @@ texts! {
         BecauseUnsent BecauseOther BecauseForbidden BecauseSignedOut BecauseEhr BecauseUnreadable BecauseLimited
         BecauseOpen NotesHeading NoteDropped NoteFilled NoteAdjusted NoteRepeated NoteOtherSubject NoteOtherType
         NoteInlined NoteKept ReceiptHeading ReceiptLead ReceiptDate ReceiptStored ReceiptNew ReceiptPrint ReceiptSave
-        ReportSave ReportSay
+        ReportSave ReportSay KindsFrom ChartOnly
     }
     remedies {
         Config JheSessionExpired JheUnreachable StorageBlocked Offline InsecureContext Interrupted
@@ -144,7 +146,8 @@ pub enum Value {
     Text(String),
     /// A number, as the language writes it.
     Count(u64),
-    /// A FHIR date, or the beginning of one: `2026-11-22`, `2026-11`, `2026`.
+    /// A FHIR date, or the beginning of one: `2026-11-22`, `2026-11`, `2026`; or an instant, which is told in the patient's own
+    /// time.
     Date(String),
     /// Another text.
     Said(Message),

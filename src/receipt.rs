@@ -46,6 +46,21 @@ pub struct Account {
     pub ended: u64,
     /// Is it told again, after a reload? Then counts are all that is known: neither reasons nor times.
     pub is_recalled: bool,
+    /// What came of the other hospitals of the visit.
+    pub others: Vec<Share>,
+}
+
+/// What a hospital gave before, in the same visit: counts only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Share {
+    /// What the patient knows it as.
+    pub portal: Option<String>,
+    /// Its FHIR base.
+    pub ehr: String,
+    /// What came of each row of the plan.
+    pub rows: Vec<RowTally>,
+    /// How many rows JHE has more than before, where that is known.
+    pub new_rows: Option<u32>,
 }
 
 // How it is told from one module to the other.
@@ -61,6 +76,8 @@ impl Account {
             &mut self.errors.iter().map(|error| quoted(error)),
         );
         push_member(&mut text, "findings", &self.findings.to_json());
+        text.push_str(",\"others\":");
+        push_list(&mut text, &mut self.others.iter().map(Share::to_json));
         for (name, value) in [
             ("jhe", Some(&self.jhe)),
             ("ehr", Some(&self.ehr)),
@@ -112,7 +129,46 @@ impl Account {
             ended: json.get("ended")?.whole_number()?,
             is_recalled: json.get("is_recalled").is_some(),
             findings: Findings::parse(json.get("findings")?)?,
+            others: json
+                .list("others")
+                .map(Share::read)
+                .collect::<Option<_>>()?,
         })
+    }
+}
+
+impl Share {
+    fn to_json(&self) -> String {
+        let mut text = String::from("{\"rows\":");
+        push_list(&mut text, &mut self.rows.iter().map(row_to_json));
+        push_member(&mut text, "ehr", &quoted(&self.ehr));
+        if let Some(portal) = &self.portal {
+            push_member(&mut text, "portal", &quoted(portal));
+        }
+        if let Some(new_rows) = self.new_rows {
+            push_member(&mut text, "new_rows", &count_text(new_rows));
+        }
+        text.push('}');
+        text
+    }
+
+    fn read(json: Json<'_>) -> Option<Self> {
+        Some(Share {
+            portal: json.get_string("portal"),
+            ehr: json.get_string("ehr")?,
+            rows: json.list("rows").map(row).collect::<Option<_>>()?,
+            new_rows: json.get("new_rows").and_then(count),
+        })
+    }
+
+    /// What the patient knows it as.
+    pub fn name(&self) -> Value {
+        self.portal.as_deref().unwrap_or(&self.ehr).into()
+    }
+
+    /// The counts of all rows together.
+    fn total(&self) -> Tally {
+        Tally::sum(&mut self.rows.iter().map(|row| &row.tally))
     }
 }
 
@@ -194,51 +250,29 @@ impl Account {
         Tally::sum(&mut self.rows.iter().map(|row| &row.tally))
     }
 
-    /// How many of the records were not at the study before, where that is known.
+    /// How many of the records of all hospitals are at the study now.
+    pub fn there(&self) -> u32 {
+        let others = self.others.iter().map(|other| there(&other.total()));
+        there(&self.total()) + others.sum::<u32>()
+    }
+
+    /// How many of them were not there before, where that is known of all.
     pub fn added(&self) -> Option<u32> {
-        match self.unit {
-            Unit::Record => Some(self.total().stored),
-            Unit::Batch => self.new_rows,
+        let added = |tally: Tally, new_rows: Option<u32>| match self.unit {
+            Unit::Record => Some(tally.stored),
+            Unit::Batch => new_rows,
+        };
+        let mut sum = added(self.total(), self.new_rows)?;
+        for other in &self.others {
+            sum += added(other.total(), other.new_rows)?;
         }
+        Some(sum)
     }
 
     /// A line for each kind of which something came, or that was not read wholly, and one for each of the reasons why
     /// nothing came.
     pub fn kinds(&self) -> Vec<Message> {
-        let mut lines = Vec::new();
-        let (mut nothing, mut not_granted) = (Vec::new(), Vec::new());
-        for row in &self.rows {
-            let mut parts = counted(&row.tally);
-            let is_begun = !parts.is_empty();
-            parts.extend(match (&row.standing, is_begun) {
-                (Standing::NotGranted, false) => {
-                    not_granted.push(label(&row.label));
-                    continue;
-                }
-                (Standing::Whole | Standing::Divided, false) => {
-                    nothing.push(label(&row.label));
-                    continue;
-                }
-                (Standing::Whole | Standing::Divided | Standing::NotGranted, true) => None,
-                (Standing::Failed(_), false) => Some(Text::NotRead.into()),
-                (Standing::Failed(_), true) => Some(Text::NotAllRead.into()),
-                (Standing::Limited, _) => Some(Text::More.into()),
-                (Standing::Open, _) => Some(Text::NotToTheEnd.into()),
-            });
-            let line = parts
-                .into_iter()
-                .reduce(|before, part: Message| Text::And.with([Value::from(before), part.into()]));
-            lines.extend(line.map(|line| Text::Kind.with([label(&row.label), line.into()])));
-        }
-        for (text, labels) in [
-            (Text::NothingFound, nothing),
-            (Text::NotShared, not_granted),
-        ] {
-            if !labels.is_empty() {
-                lines.push(text.with([Value::Listed(labels)]));
-            }
-        }
-        lines
+        kinds(&self.rows)
     }
 
     /// What could not be shared, and why: a line for each kind and reason.
@@ -363,8 +397,10 @@ impl Account {
         ] {
             facts.extend(value.as_deref().map(|value| (name, value.into())));
         }
-        facts.push((Text::Hospital, self.portal()));
-        let there = there(&self.total());
+        let mut hospitals = alloc::vec![self.portal()];
+        hospitals.extend(self.others.iter().map(Share::name));
+        facts.push((Text::Hospital, Value::Listed(hospitals)));
+        let there = self.there();
         facts.push((Text::ReceiptStored, Text::Records.counted(there).into()));
         let added = self.added().filter(|added| *added < there);
         facts.extend(added.map(|added| (Text::ReceiptNew, Text::Records.counted(added).into())));
@@ -378,9 +414,54 @@ impl Account {
         let mut lines = alloc::vec![Text::ReceiptHeading.into(), nothing()];
         lines.extend(facts.map(|(name, value)| Text::Kind.with([name.into(), value]).into()));
         lines.push(nothing());
+        if !self.others.is_empty() {
+            lines.push(self.portal());
+        }
         lines.extend(self.kinds().into_iter().map(Value::from));
+        for other in &self.others {
+            lines.extend([nothing(), other.name()]);
+            lines.extend(kinds(&other.rows).into_iter().map(Value::from));
+        }
         lines
     }
+}
+
+/// As [`Account::kinds`], of one hospital's rows.
+pub fn kinds(rows: &[RowTally]) -> Vec<Message> {
+    let mut lines = Vec::new();
+    let (mut nothing, mut not_granted) = (Vec::new(), Vec::new());
+    for row in rows {
+        let mut parts = counted(&row.tally);
+        let is_begun = !parts.is_empty();
+        parts.extend(match (&row.standing, is_begun) {
+            (Standing::NotGranted, false) => {
+                not_granted.push(label(&row.label));
+                continue;
+            }
+            (Standing::Whole | Standing::Divided, false) => {
+                nothing.push(label(&row.label));
+                continue;
+            }
+            (Standing::Whole | Standing::Divided | Standing::NotGranted, true) => None,
+            (Standing::Failed(_), false) => Some(Text::NotRead.into()),
+            (Standing::Failed(_), true) => Some(Text::NotAllRead.into()),
+            (Standing::Limited, _) => Some(Text::More.into()),
+            (Standing::Open, _) => Some(Text::NotToTheEnd.into()),
+        });
+        let line = parts
+            .into_iter()
+            .reduce(|before, part: Message| Text::And.with([Value::from(before), part.into()]));
+        lines.extend(line.map(|line| Text::Kind.with([label(&row.label), line.into()])));
+    }
+    for (text, labels) in [
+        (Text::NothingFound, nothing),
+        (Text::NotShared, not_granted),
+    ] {
+        if !labels.is_empty() {
+            lines.push(text.with([Value::Listed(labels)]));
+        }
+    }
+    lines
 }
 
 /// Records that are at the study now.
@@ -477,22 +558,33 @@ impl Account {
         if let Some(new_rows) = self.new_rows {
             push_line(&mut text, &["New rows: ", &count_text(new_rows)]);
         }
-        for row in &self.rows {
-            push_line(&mut text, &["\n", &row.label]);
-            push_counts(&mut text, &row.tally);
-            let remark = match &row.standing {
-                Standing::Failed(code) => ["Ended early: ", code],
-                Standing::NotGranted => ["Not read: the scope was not granted.", ""],
-                Standing::Limited => ["Not read to the end: more pages than the plan allows.", ""],
-                Standing::Open => ["Not read to the end.", ""],
-                Standing::Whole | Standing::Divided => continue,
-            };
-            push_line(&mut text, &remark);
-        }
+        push_rows(&mut text, &self.rows);
         for error in &self.errors {
             push_line(&mut text, &["\nEnded early: ", error]);
         }
+        for other in &self.others {
+            push_line(&mut text, &["\nIn the same visit, from: ", &other.ehr]);
+            if let Some(portal) = &other.portal {
+                push_line(&mut text, &["Hospital: ", portal]);
+            }
+            push_rows(&mut text, &other.rows);
+        }
         text
+    }
+}
+
+fn push_rows(text: &mut String, rows: &[RowTally]) {
+    for row in rows {
+        push_line(text, &["\n", &row.label]);
+        push_counts(text, &row.tally);
+        let remark = match &row.standing {
+            Standing::Failed(code) => ["Ended early: ", code],
+            Standing::NotGranted => ["Not read: the scope was not granted.", ""],
+            Standing::Limited => ["Not read to the end: more pages than the plan allows.", ""],
+            Standing::Open => ["Not read to the end.", ""],
+            Standing::Whole | Standing::Divided => continue,
+        };
+        push_line(text, &remark);
     }
 }
 
@@ -577,6 +669,7 @@ mod tests {
             portal: Some("MyChart".into()),
             ended: 1_795_000_000_000,
             is_recalled: false,
+            others: Vec::new(),
         }
     }
 
@@ -1070,17 +1163,33 @@ mod tests {
         }
     }
 
+    fn any_share() -> impl Strategy<Value = Share> {
+        let rows = prop::collection::vec(any_row(), 0..4);
+        let rest = (
+            any::<Option<String>>(),
+            any::<String>(),
+            any::<Option<u32>>(),
+        );
+        (rows, rest).prop_map(|(rows, (portal, ehr, new_rows))| Share {
+            portal,
+            ehr,
+            rows,
+            new_rows,
+        })
+    }
+
     fn any_account() -> impl Strategy<Value = Account> {
         let rows = prop::collection::vec(any_row(), 0..4);
         let unit = prop_oneof![Just(Unit::Record), Just(Unit::Batch)];
         let names = any::<[Option<String>; 3]>();
         let texts = (any::<Vec<String>>(), any::<String>(), any::<String>());
         let rest = (any::<Option<u32>>(), any::<u64>(), any::<bool>());
-        let rest = (rest, prop::collection::vec(any_findings(), 0..3));
+        let findings = prop::collection::vec(any_findings(), 0..3);
+        let rest = (rest, findings, prop::collection::vec(any_share(), 0..3));
         (rows, unit, names, texts, rest).prop_map(|(rows, unit, names, texts, rest)| {
             let [study, organization, portal] = names;
             let (errors, jhe, ehr) = texts;
-            let ((new_rows, ended, is_recalled), findings) = rest;
+            let ((new_rows, ended, is_recalled), findings, others) = rest;
             Account {
                 rows,
                 new_rows,
@@ -1094,6 +1203,7 @@ mod tests {
                 portal,
                 ended,
                 is_recalled,
+                others,
             }
         })
     }

@@ -2,7 +2,7 @@
 //! the texts stand in the language files, and a new error does not compile until it has one.
 
 use crate::config::ConfigError;
-use crate::error::{BrowserError, CallbackError, Error, JheRefusal, RunError, SignInError};
+use crate::error::{BrowserError, CallbackError, Error, JheRefusal, SignInError};
 use crate::exchange::brands::BrandsError;
 use crate::exchange::inventory::InventoryError;
 use crate::exchange::invitation::{EnrolmentError, InvitationError, JheTokenError};
@@ -232,13 +232,6 @@ pub(crate) fn of_callback(error: &CallbackError) -> Text {
     }
 }
 
-pub(crate) fn of_run(error: RunError) -> Text {
-    match error {
-        RunError::Interrupted => Text::Interrupted,
-        RunError::OtherTab => Text::OtherTab,
-    }
-}
-
 fn of_browser(error: BrowserError) -> Text {
     match error {
         BrowserError::StorageBlocked => Text::StorageBlocked,
@@ -260,6 +253,7 @@ mod tests {
     use alloc::vec::Vec;
 
     use super::*;
+    use crate::error::{Interrupted, OtherTab};
     use crate::http::TransportError;
     use crate::import::progress::Tally;
     use crate::import::{Ending, PullError};
@@ -298,8 +292,8 @@ mod tests {
             response("invalid_scope"),
             response("server_error"),
             ResponseError::UnknownState.into(),
-            RunError::Interrupted.into(),
-            RunError::OtherTab.into(),
+            Interrupted.into(),
+            OtherTab.into(),
             SignInError::Token(refused("invalid_grant")).into(),
             ContextError::NoPatient.into(),
             IdentifierError::Conflict.into(),

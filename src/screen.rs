@@ -81,6 +81,12 @@ pub enum Act {
     Continue,
     /// Pick another hospital.
     AnotherHospital,
+    /// Go to the hospital with this number, from 0, of those that the screen lists.
+    Hospital(usize),
+    /// Add records of one more hospital.
+    AddHospital,
+    /// See all hospitals of this visit.
+    Overview,
     /// Not go on.
     GiveUp,
     /// Say that the hospital showed an error.
@@ -112,10 +118,13 @@ pub enum Act {
 }
 
 impl Act {
-    /// All of them.
-    pub const ALL: [Act; 16] = [
+    /// All of them; of those that go to a hospital one.
+    pub const ALL: [Act; 19] = [
         Act::Continue,
         Act::AnotherHospital,
+        Act::Hospital(0),
+        Act::AddHospital,
+        Act::Overview,
         Act::GiveUp,
         Act::SawError,
         Act::NoLogin,
@@ -137,6 +146,9 @@ impl Act {
         match self {
             Act::Continue => "continue",
             Act::AnotherHospital => "another-hospital",
+            Act::Hospital(_) => "hospital",
+            Act::AddHospital => "add-hospital",
+            Act::Overview => "overview",
             Act::GiveUp => "give-up",
             Act::SawError => "saw-error",
             Act::NoLogin => "no-login",
@@ -176,6 +188,8 @@ pub enum Part {
     Boxes(Vec<Message>),
     /// Something to do; the first one of a screen stands out.
     Button(Act, Text),
+    /// Hospitals of which the patient chooses one: [`Act::Hospital`].
+    Choices(Vec<Value>),
     /// The way to a person.
     Help,
     /// For the study team: a code, and what happened.

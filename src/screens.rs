@@ -6,6 +6,7 @@ use crate::config::Study;
 use crate::confirmation::Concern;
 use crate::error::Error;
 use crate::exchange::deployment::Unit;
+use crate::exchange::source::KnownHospital;
 use crate::fhir::mark::Day;
 use crate::fhir::person::Person;
 use crate::import::{
@@ -15,6 +16,8 @@ use crate::language::{Message, Text, Value, label};
 use crate::oauth::revocation::Revocation;
 use crate::remedy::{Remedy, go_on};
 use crate::screen::{Act, Part, Screen, Stage, Step};
+use crate::session::Connection;
+use crate::url::Url;
 
 // Before the hospital.
 
@@ -120,6 +123,19 @@ pub struct Sharing<'a> {
     pub labels: &'a [&'a str],
     /// Was the hospital picked, so that another one can be?
     pub is_picked: bool,
+    /// What the patient shared before.
+    pub before: Before<'a>,
+}
+
+/// What a patient shared before, of which JHE has sources.
+#[derive(Debug, Clone, Copy)]
+pub enum Before<'a> {
+    /// Nothing of this hospital.
+    Nothing,
+    /// Records of this hospital.
+    This,
+    /// Records of all of these, of which one is chosen here.
+    OneOf(&'a [KnownHospital]),
 }
 
 impl Sharing<'_> {
@@ -133,23 +149,40 @@ impl Sharing<'_> {
         ] {
             facts.extend(value.map(|value| (name, Value::from(value))));
         }
-        facts.push((Text::Hospital, self.hospital.clone()));
+        let (name, heading, lead) = match self.before {
+            Before::Nothing => ("sharing", Text::SharingHeading, Text::SharingLead),
+            Before::This => ("welcome", Text::WelcomeHeading, Text::WelcomeLead),
+            Before::OneOf(_) => ("connections", Text::WelcomeHeading, Text::WelcomeSeveral),
+        };
+        if !matches!(self.before, Before::OneOf(_)) {
+            facts.push((Text::Hospital, self.hospital.clone()));
+        }
         let points = [
             Text::SharingPassword,
             Text::SharingChoice,
             Text::SharingRemoval,
         ];
-        let mut screen = Screen::new(
-            "sharing",
-            Stage::Asking,
-            Some(Step::Agree),
-            Text::SharingHeading,
-            Text::SharingLead,
-        )
-        .with(Part::Facts(facts))
-        .saying(Text::SharingRecords.with([listed(self.labels)]))
-        .with(Part::List(points.map(Value::from).into()))
-        .offering(Act::Continue, Text::Continue);
+        let mut screen = Screen::new(name, Stage::Asking, Some(Step::Agree), heading, lead);
+        if !facts.is_empty() {
+            screen = screen.with(Part::Facts(facts));
+        }
+        screen = screen
+            .saying(Text::SharingRecords.with([listed(self.labels)]))
+            .with(Part::List(points.map(Value::from).into()));
+        screen = match self.before {
+            Before::OneOf(known) => {
+                let mut names = Vec::new();
+                for hospital in known {
+                    let KnownHospital {
+                        fhir_base_url,
+                        name,
+                    } = hospital;
+                    names.push(hospital_name(fhir_base_url, name.as_deref()));
+                }
+                screen.with(Part::Choices(names))
+            }
+            Before::Nothing | Before::This => screen.offering(Act::Continue, Text::Continue),
+        };
         if self.is_picked {
             screen = screen.offering(Act::AnotherHospital, Text::AnotherHospital);
         }
@@ -407,8 +440,8 @@ pub fn wait_line(wait: Wait, now: u64) -> Message {
 
 // How it ended.
 
-/// A run has ended.
-pub fn ended(ending: &Ending, unit: Unit) -> Screen {
+/// A run has ended; so many hospitals belong to the visit.
+pub fn ended(ending: &Ending, unit: Unit, hospitals: usize) -> Screen {
     let (verdict, way_on) = (ending.verdict(), ending.way_on());
     let errors = ending.errors();
     let mut errors = errors.iter().flatten();
@@ -420,7 +453,10 @@ pub fn ended(ending: &Ending, unit: Unit) -> Screen {
         return with_way_on(screen, way_on);
     }
     let tally = &ending.tally;
-    let count = counted(tally.stored, tally.already_there, unit);
+    let mut count = counted(tally.stored, tally.already_there, unit);
+    if hospitals > 1 && count.text == Text::DoneLead {
+        count.text = Text::DoneFrom;
+    }
     let (name, stage, heading) = match verdict {
         _ if ending.stopped_by_patient => ("stopped", Stage::Partly, Text::StoppedHeading),
         Verdict::Complete if tally.stored + tally.already_there == 0 => {
@@ -483,6 +519,11 @@ fn counted(stored: u32, there: u32, unit: Unit) -> Message {
 /// A run that ended before is told of again: `stored` records, `there` which were there before.
 pub fn recalled(is_whole: bool, stored: u32, there: u32, unit: Unit) -> Screen {
     let count = counted(stored, there, unit);
+    if !is_whole && stored + there == 0 {
+        // Of several hospitals none gave anything.
+        let (heading, lead) = (Text::FailedHeading, Text::RecalledPartlyLead);
+        return Screen::new("failed", Stage::Failed, None, heading, lead).with(Part::Help);
+    }
     let (name, stage, heading, lead) = match is_whole {
         true if stored + there == 0 => {
             let heading = Text::DoneNoneHeading;
@@ -503,6 +544,56 @@ pub fn recalled(is_whole: bool, stored: u32, there: u32, unit: Unit) -> Screen {
     }
 }
 
+// Several hospitals in one visit.
+
+/// A hospital of the visit, as the patient reads of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HospitalLine {
+    /// What it is called.
+    pub name: Value,
+    /// What came of it.
+    pub state: Message,
+    /// Is there something to be tried again?
+    pub is_open: bool,
+}
+
+/// What a hospital is called: as it was picked, or by its address.
+pub fn hospital_name(issuer: &str, name: Option<&str>) -> Value {
+    match (name, Url::parse(issuer)) {
+        (Some(name), _) => name.into(),
+        (None, Ok(issuer)) => issuer.host().into(),
+        (None, Err(_)) => issuer.into(),
+    }
+}
+
+/// The hospitals of the visit.
+pub fn hospitals(visit: &[Connection]) -> Vec<HospitalLine> {
+    let mut lines = Vec::new();
+    for connection in visit {
+        lines.push(HospitalLine {
+            name: hospital_name(&connection.issuer, connection.hospital.as_deref()),
+            state: state_of(connection),
+            is_open: !connection.is_whole(),
+        });
+    }
+    lines
+}
+
+fn state_of(connection: &Connection) -> Message {
+    let run = &connection.run;
+    let tally = run.checkpoint.tally();
+    let there = tally.stored + tally.already_there;
+    let text = match (run.is_finished, there) {
+        (true, 0) if connection.is_whole() => Text::RowNone,
+        (true, 0) => Text::RowFailed,
+        (true, _) if connection.is_whole() => Text::HospitalCopied,
+        (true, _) => Text::HospitalPartly,
+        (false, _) if run.needs_sign_in => Text::HospitalSignedOut,
+        (false, _) => Text::HospitalStopped,
+    };
+    text.counted(there)
+}
+
 // Afterwards.
 
 /// What the page still has access to.
@@ -515,7 +606,9 @@ pub enum Access {
 }
 
 /// The three ways to take it back: the access, the records at the study, the app at the hospital.
-pub fn choices(access: Access) -> Vec<Part> {
+///
+/// `until`: when the access ends at the hospital, by its own word, as FHIR writes an instant.
+pub fn choices(access: Access, until: Option<&str>) -> Vec<Part> {
     let access = match access {
         Access::Held => alloc::vec![
             Part::Paragraph(Text::ForgetLead.into()),
@@ -523,8 +616,11 @@ pub fn choices(access: Access) -> Vec<Part> {
         ],
         Access::Gone => alloc::vec![Part::Paragraph(Text::ForgotGone.into())],
     };
-    alloc::vec![
-        Part::Heading(Text::ChoicesHeading),
+    let until = until.map(|until| Value::Date(until.into()));
+    let until = until.map(|until| Part::Paragraph(Text::AccessUntil.with([until])));
+    let mut parts = alloc::vec![Part::Heading(Text::ChoicesHeading)];
+    parts.extend(until);
+    parts.extend([
         Part::Fold(Text::ForgetHeading, access),
         Part::Fold(
             Text::RemovalHeading,
@@ -534,7 +630,8 @@ pub fn choices(access: Access) -> Vec<Part> {
             Text::AppHeading,
             alloc::vec![Part::Paragraph(Text::AppLead.into())],
         ),
-    ]
+    ]);
+    parts
 }
 
 /// What was done about the access, and what could not be.
@@ -561,9 +658,10 @@ mod tests {
     use crate::fhir::pager::PageError;
     use crate::import::plan::RowTally;
     use crate::import::progress::Tally;
-    use crate::import::{PullError, Stop};
+    use crate::import::{PullError, PullPoint, Stop};
     use crate::language::Plain;
     use crate::language::testing::{english, language};
+    use crate::session::RunRecord;
 
     /// All that a screen says, line by line, without what is folded.
     fn said(screen: &Screen) -> Vec<String> {
@@ -586,6 +684,7 @@ mod tests {
                 Part::Heading(text) | Part::Button(_, text) | Part::Fold(text, _) => {
                     lines.push(say(&(*text).into()));
                 }
+                Part::Choices(names) => lines.extend(names.iter().map(say)),
                 Part::Help | Part::Details(..) => {}
             }
         }
@@ -638,6 +737,7 @@ mod tests {
             organization: Some("Example University"),
             labels: &["Labs", "Goals"],
             is_picked: true,
+            before: Before::Nothing,
         };
         let screen = sharing.screen();
         let said = said(&screen);
@@ -661,6 +761,7 @@ mod tests {
             organization: None,
             labels: &["Labs"],
             is_picked: false,
+            before: Before::Nothing,
         };
         let screen = sharing.screen();
         assert!(!said(&screen).iter().any(|line| line.starts_with("Study:")));
@@ -801,7 +902,7 @@ mod tests {
 
     #[test]
     fn what_arrived_is_told_in_one_sentence() {
-        let lead = |ending: &Ending, unit| said(&ended(ending, unit)).swap_remove(1);
+        let lead = |ending: &Ending, unit| said(&ended(ending, unit, 1)).swap_remove(1);
         let record = Unit::Record;
         assert_eq!(
             lead(&stored(12, 0), record),
@@ -821,7 +922,7 @@ mod tests {
 
     #[test]
     fn a_chart_without_records_is_no_failure() {
-        let screen = ended(&stored(0, 0), Unit::Record);
+        let screen = ended(&stored(0, 0), Unit::Record, 1);
         assert_eq!((screen.name, screen.stage), ("done", Stage::Done));
         assert_eq!(said(&screen)[0], "No records were found");
         assert!(offers(&screen).is_empty());
@@ -835,7 +936,7 @@ mod tests {
             refused: 2,
             ..Tally::default()
         });
-        let screen = ended(&ending, Unit::Record);
+        let screen = ended(&ending, Unit::Record, 1);
         assert_eq!((screen.name, screen.stage), ("partly", Stage::Partly));
         let lines = said(&screen);
         assert!(lines.contains(&"2 records could not be saved. They are listed below.".into()));
@@ -846,7 +947,7 @@ mod tests {
     fn a_run_that_broke_off_can_go_on() {
         let mut broken = stored(3, 0);
         broken.stop = Some(Stop::JheFailing("HTTP 503".into()));
-        let screen = ended(&broken, Unit::Record);
+        let screen = ended(&broken, Unit::Record, 1);
         assert_eq!(screen.code, Some("jhe.failing"));
         assert_eq!(offers(&screen), ["try-again"]);
         assert!(
@@ -860,7 +961,7 @@ mod tests {
         };
         let mut broken = stored(3, 0);
         broken.pull_errors.push(("Labs".into(), signed_out));
-        let screen = ended(&broken, Unit::Record);
+        let screen = ended(&broken, Unit::Record, 1);
         assert_eq!(offers(&screen), ["sign-in-again"]);
     }
 
@@ -872,7 +973,7 @@ mod tests {
             standing: Standing::Limited,
             tally: Tally::default(),
         });
-        let lines = said(&ended(&limited, Unit::Batch));
+        let lines = said(&ended(&limited, Unit::Batch, 1));
         assert!(
             lines
                 .iter()
@@ -886,7 +987,7 @@ mod tests {
             stopped_by_patient: true,
             ..stored(3, 0)
         };
-        let screen = ended(&stopped, Unit::Record);
+        let screen = ended(&stopped, Unit::Record, 1);
         assert_eq!((screen.name, screen.stage), ("stopped", Stage::Partly));
         assert_eq!(offers(&screen), ["try-again"]);
         assert_eq!(said(&screen)[1], "3 records are now at the study.");
@@ -904,6 +1005,108 @@ mod tests {
         let partly = recalled(false, 12, 0, Unit::Record);
         assert_eq!(partly.stage, Stage::Partly);
         assert!(leads_to_a_person(&partly));
+    }
+
+    #[test]
+    fn who_shared_before_is_welcomed_and_reads_that_only_new_records_are_added() {
+        let sharing = |before| {
+            let sharing = Sharing {
+                hospital: &"Harbor Light".into(),
+                study: &Study::default(),
+                organization: None,
+                labels: &["Labs"],
+                is_picked: true,
+                before,
+            };
+            sharing.screen()
+        };
+        let screen = sharing(Before::This);
+        assert_eq!(screen.name, "welcome");
+        let lines = said(&screen);
+        assert_eq!(lines[0], "Welcome back");
+        assert!(
+            lines[1].contains("before") && lines[1].contains("new"),
+            "{lines:?}"
+        );
+        assert!(lines.contains(&"These records will be copied: Labs.".into()));
+        assert_eq!(offers(&screen), ["continue", "another-hospital", "give-up"]);
+
+        let known = |name: Option<&str>| KnownHospital {
+            fhir_base_url: "https://ehr.example/R4".into(),
+            name: name.map(String::from),
+        };
+        let known = [known(Some("Orchard Valley")), known(None)];
+        let screen = sharing(Before::OneOf(&known));
+        let lines = said(&screen);
+        assert_eq!(screen.name, "connections");
+        assert!(!lines.iter().any(|line| line.starts_with("Hospital:")));
+        assert!(lines.contains(&"Orchard Valley".into()), "{lines:?}");
+        assert!(lines.contains(&"ehr.example".into()), "{lines:?}");
+        assert_eq!(offers(&screen), ["another-hospital", "give-up"]);
+    }
+
+    #[test]
+    fn each_hospital_of_a_visit_has_its_state() {
+        let connection = |run: RunRecord, stored| {
+            let mut run = run;
+            run.checkpoint.pulls.push(PullPoint {
+                standing: Standing::Whole,
+                tally: Tally {
+                    stored,
+                    ..Tally::default()
+                },
+                ..PullPoint::default()
+            });
+            Connection {
+                issuer: "https://ehr.example/R4".into(),
+                hospital: None,
+                run,
+            }
+        };
+        let finished = |code: Option<&str>| RunRecord {
+            is_finished: true,
+            code: code.map(String::from),
+            ..RunRecord::default()
+        };
+        let signed_out = RunRecord {
+            needs_sign_in: true,
+            ..RunRecord::default()
+        };
+        let failed = Some("pull.forbidden");
+        for (connection, state, is_open) in [
+            (connection(finished(None), 12), "12 records copied", false),
+            (connection(finished(None), 0), "Nothing found", false),
+            (
+                connection(finished(failed), 12),
+                "12 records copied, but not all",
+                true,
+            ),
+            (connection(finished(failed), 0), "Could not be read", true),
+            (
+                connection(RunRecord::default(), 1),
+                "Not finished: 1 record copied",
+                true,
+            ),
+            (
+                connection(signed_out, 3),
+                "Signed out: 3 records copied",
+                true,
+            ),
+        ] {
+            let lines = hospitals(&[connection]);
+            assert_eq!(english(lines[0].state.clone()), state);
+            assert_eq!(
+                (&lines[0].name, lines[0].is_open),
+                (&"ehr.example".into(), is_open)
+            );
+        }
+    }
+
+    #[test]
+    fn among_several_hospitals_it_is_told_from_which_the_records_are() {
+        let lead = |hospitals| said(&ended(&stored(12, 0), Unit::Batch, hospitals)).swap_remove(1);
+        assert_eq!(lead(1), "12 records are now at the study.");
+        assert_eq!(lead(2), "12 records from MyChart are now at the study.");
     }
 
     #[test]

@@ -45,6 +45,8 @@ const EHR: &str = "jhe-connect:3:ehr";
 const LAUNCH: &str = "jhe-connect:3:launch";
 const RUN: &str = "jhe-connect:3:run";
 const HOSPITAL: &str = "jhe-connect:3:hospital";
+const ISSUER: &str = "jhe-connect:3:issuer";
+const VISIT: &str = "jhe-connect:3:visit";
 const LAST_WRITE: &str = "jhe-connect:3:last_write";
 
 /// Where a run stands, as far as a reload needs to know.
@@ -113,17 +115,32 @@ pub fn ehr(store: &impl SessionStore, page: &Url) -> Result<Option<LaunchContext
     })
 }
 
-/// The FHIR base URL of the EHR to which this tab keeps the access, verbatim: all that a further sign-in there needs.
-///
-/// # Errors
-/// [`StoreError`].
-pub fn ehr_issuer(store: &impl SessionStore) -> Result<Option<String>, StoreError> {
-    read(store, EHR, |stored| stored.get_string("issuer"))
+/// A JHE session that is not in the store while the patient decides.
+pub struct SetAside(Option<String>);
+
+/// Takes the JHE session out of the store, and forgets the access to the EHR.
+pub fn set_aside(store: &impl SessionStore) -> SetAside {
+    let jhe = store.read(JHE).ok().flatten();
+    forget_tokens(store);
+    SetAside(jhe)
+}
+
+/// Puts the JHE session back.
+pub fn put_back(store: &impl SessionStore, SetAside(jhe): SetAside) {
+    if let Some(jhe) = jhe {
+        // What can't be kept is missed, and told.
+        let _ = store.write(JHE, &jhe);
+    }
 }
 
 /// Forgets both tokens.
 pub fn forget_tokens(store: &impl SessionStore) {
     store.remove(JHE);
+    forget_ehr(store);
+}
+
+/// Forgets the access to the EHR.
+pub fn forget_ehr(store: &impl SessionStore) {
     store.remove(EHR);
 }
 
@@ -180,12 +197,32 @@ pub fn take_launch(store: &impl SessionStore) -> Result<Option<PendingLaunch>, S
     Ok(launch)
 }
 
-/// Keeps the name of the hospital that the patient picked, which the page behind the sign-in can't know.
+/// Keeps to which hospital the patient goes: its FHIR base URL, verbatim, and the name under which they picked it, if they
+/// did. The page behind the sign-in can't know the name, and a further sign-in needs the URL.
 ///
 /// # Errors
 /// [`StoreError`].
-pub fn keep_hospital(store: &impl SessionStore, name: &str) -> Result<(), StoreError> {
-    store.write(HOSPITAL, name)
+pub fn keep_hospital(
+    store: &impl SessionStore,
+    issuer: &str,
+    name: Option<&str>,
+) -> Result<(), StoreError> {
+    store.write(ISSUER, issuer)?;
+    match name {
+        Some(name) => store.write(HOSPITAL, name),
+        None => {
+            store.remove(HOSPITAL);
+            Ok(())
+        }
+    }
+}
+
+/// The FHIR base URL of the hospital that the patient went to, verbatim.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn issuer(store: &impl SessionStore) -> Result<Option<String>, StoreError> {
+    store.read(ISSUER)
 }
 
 /// The name of the hospital that the patient picked.
@@ -201,12 +238,18 @@ pub fn hospital(store: &impl SessionStore) -> Result<Option<String>, StoreError>
 /// # Errors
 /// [`StoreError`].
 pub fn keep_run(store: &impl SessionStore, run: &RunRecord) -> Result<(), StoreError> {
-    let mut text = String::from("{\"pulls\":[");
+    let mut text = String::new();
+    push_run(&mut text, run);
+    store.write(RUN, &text)
+}
+
+fn push_run(text: &mut String, run: &RunRecord) {
+    text.push_str("{\"pulls\":[");
     for pull in &run.checkpoint.pulls {
         if !text.ends_with('[') {
             text.push(',');
         }
-        push_pull(&mut text, pull);
+        push_pull(text, pull);
     }
     text.push(']');
     let mut push = |name: &str, value: Option<&str>| {
@@ -225,7 +268,11 @@ pub fn keep_run(store: &impl SessionStore, run: &RunRecord) -> Result<(), StoreE
     push("is_reviewed", run.is_reviewed.then_some(TRUE));
     push("unticked", Some(&quoted_list(&run.unticked)));
     text.push('}');
-    store.write(RUN, &text)
+}
+
+/// Does this tab keep a run?
+pub fn has_run(store: &impl SessionStore) -> bool {
+    matches!(store.read(RUN), Ok(Some(_)))
 }
 
 /// Where the run of this tab stands.
@@ -233,32 +280,115 @@ pub fn keep_run(store: &impl SessionStore, run: &RunRecord) -> Result<(), StoreE
 /// # Errors
 /// [`StoreError`].
 pub fn run(store: &impl SessionStore) -> Result<Option<RunRecord>, StoreError> {
-    read(store, RUN, |stored| {
-        let count = |name| stored.get(name)?.whole_number()?.try_into().ok();
-        let mut pulls = Vec::new();
-        for pull in stored.list("pulls") {
-            pulls.push(pull_point(pull)?);
-        }
-        let mut unticked = Vec::new();
-        for label in stored.list("unticked") {
-            unticked.extend(label.string());
-        }
-        let is_so = |name| stored.get(name).map(Json::text) == Some(TRUE);
-        Some(RunRecord {
-            is_finished: is_so("is_finished"),
-            needs_sign_in: is_so("needs_sign_in"),
-            checkpoint: Checkpoint {
-                pulls,
-                plan: stored.get("plan")?.whole_number()?,
-                held_before: count("held_before"),
-            },
-            new_rows: count("new_rows"),
-            code: stored.get_string("code"),
-            is_confirmed: is_so("is_confirmed"),
-            is_reviewed: is_so("is_reviewed"),
-            unticked,
-        })
+    read(store, RUN, stored_run)
+}
+
+fn stored_run(stored: Json<'_>) -> Option<RunRecord> {
+    let count = |name| stored.get(name)?.whole_number()?.try_into().ok();
+    let mut pulls = Vec::new();
+    for pull in stored.list("pulls") {
+        pulls.push(pull_point(pull)?);
+    }
+    let mut unticked = Vec::new();
+    for label in stored.list("unticked") {
+        unticked.extend(label.string());
+    }
+    let is_so = |name| stored.get(name).map(Json::text) == Some(TRUE);
+    Some(RunRecord {
+        is_finished: is_so("is_finished"),
+        needs_sign_in: is_so("needs_sign_in"),
+        checkpoint: Checkpoint {
+            pulls,
+            plan: stored.get("plan")?.whole_number()?,
+            held_before: count("held_before"),
+        },
+        new_rows: count("new_rows"),
+        code: stored.get_string("code"),
+        is_confirmed: is_so("is_confirmed"),
+        is_reviewed: is_so("is_reviewed"),
+        unticked,
     })
+}
+
+/// A hospital of this visit, and how far its run is, or what came of it: counts and codes only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Connection {
+    /// Its FHIR base URL, verbatim.
+    pub issuer: String,
+    /// The name under which the patient picked it.
+    pub hospital: Option<String>,
+    /// Its run. What it read can't be gone on with: it would begin anew.
+    pub run: RunRecord,
+}
+
+impl Connection {
+    /// Did all arrive that there is?
+    pub fn is_whole(&self) -> bool {
+        self.run.is_finished && self.run.is_whole()
+    }
+}
+
+/// Puts a connection in the place of an earlier one to the same hospital, or behind all.
+pub fn connect(visit: &mut Vec<Connection>, mut connection: Connection) {
+    for pull in &mut connection.run.checkpoint.pulls {
+        // Its address may hold what is the hospital's secret.
+        pull.page = None;
+    }
+    match visit.iter_mut().find(|it| it.issuer == connection.issuer) {
+        Some(earlier) => *earlier = connection,
+        None => visit.push(connection),
+    }
+}
+
+/// Keeps the hospitals of this visit.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn keep_visit(store: &impl SessionStore, visit: &[Connection]) -> Result<(), StoreError> {
+    let mut text = String::from("[");
+    for connection in visit {
+        if text.len() > 1 {
+            text.push(',');
+        }
+        let hospital = connection.hospital.as_deref().map(quoted);
+        for part in [
+            "{\"issuer\":",
+            &quoted(&connection.issuer),
+            ",\"hospital\":",
+            hospital.as_deref().unwrap_or(NULL),
+            ",\"run\":",
+        ] {
+            text.push_str(part);
+        }
+        push_run(&mut text, &connection.run);
+        text.push('}');
+    }
+    text.push(']');
+    store.write(VISIT, &text)
+}
+
+/// The hospitals of this visit, in the order in which the patient went there.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn visit(store: &impl SessionStore) -> Result<Vec<Connection>, StoreError> {
+    let visit = read(store, VISIT, |stored| {
+        let mut visit = Vec::new();
+        for connection in stored.elements() {
+            visit.push(Connection {
+                issuer: connection.get_string("issuer")?,
+                hospital: connection.get_string("hospital"),
+                run: stored_run(connection.get("run")?)?,
+            });
+        }
+        Some(visit)
+    });
+    Ok(visit?.unwrap_or_default())
+}
+
+/// Forgets the hospitals of this visit.
+pub fn forget_visit(store: &impl SessionStore) {
+    store.remove(VISIT);
 }
 
 const NULL: &str = "null";
@@ -320,6 +450,7 @@ fn pull_point(pull: Json<'_>) -> Option<PullPoint> {
 pub fn forget_run(store: &impl SessionStore) {
     store.remove(RUN);
     store.remove(HOSPITAL);
+    store.remove(ISSUER);
 }
 
 /// Notes that a write begins at the time `now`, for whatever run of this browser comes next.
@@ -462,6 +593,17 @@ mod tests {
     }
 
     #[test]
+    fn a_session_that_is_set_aside_is_nowhere_until_it_is_put_back() {
+        let store = MemoryStore::default();
+        let base = Url::parse("https://jhe.example/").unwrap();
+        keep_jhe(&store, &session()).unwrap();
+        let aside = set_aside(&store);
+        assert!(store.0.borrow().is_empty());
+        put_back(&store, aside);
+        assert!(jhe(&store, &base).unwrap().is_some());
+    }
+
+    #[test]
     fn the_stored_form_of_a_run_is_this() {
         let store = MemoryStore::default();
         let run = RunRecord {
@@ -504,6 +646,55 @@ mod tests {
         let mut without_reasons = run.clone();
         without_reasons.checkpoint.pulls[1].tally.reasons.clear();
         assert_eq!(super::run(&store), Ok(Some(without_reasons)));
+    }
+
+    #[test]
+    fn a_visit_is_kept_without_any_address_of_a_page() {
+        let store = MemoryStore::default();
+        assert_eq!(visit(&store), Ok(Vec::new()));
+        let mut point = PullPoint {
+            page: Some("https://ehr.example/R4?secret".into()),
+            tally: Tally {
+                stored: 7,
+                ..Tally::default()
+            },
+            ..PullPoint::default()
+        };
+        let connection = |issuer: &str, point: &PullPoint| Connection {
+            issuer: issuer.into(),
+            hospital: Some("Harbor \"Light\"".into()),
+            run: RunRecord {
+                checkpoint: Checkpoint {
+                    pulls: alloc::vec![point.clone()],
+                    ..Checkpoint::default()
+                },
+                ..RunRecord::default()
+            },
+        };
+        let mut both = Vec::new();
+        connect(&mut both, connection("https://a.example/R4", &point));
+        connect(&mut both, connection("https://a.example/R4/", &point));
+        point.tally.stored = 8;
+        connect(&mut both, connection("https://a.example/R4", &point));
+        keep_visit(&store, &both).unwrap();
+        assert!(!store.read(VISIT).unwrap().unwrap().contains("secret"));
+        assert_eq!(visit(&store), Ok(both.clone()));
+        let stored = both.iter().map(|it| it.run.checkpoint.tally().stored);
+        assert_eq!(stored.collect::<Vec<_>>(), [8, 7]);
+        forget_visit(&store);
+        assert_eq!(visit(&store), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn where_the_patient_goes_is_kept_until_the_run_is_forgotten() {
+        let store = MemoryStore::default();
+        keep_hospital(&store, "https://a.example/R4/", Some("Harbor Light")).unwrap();
+        assert_eq!(hospital(&store), Ok(Some("Harbor Light".into())));
+        keep_hospital(&store, "https://b.example/R4", None).unwrap();
+        assert_eq!(hospital(&store), Ok(None));
+        assert_eq!(issuer(&store), Ok(Some("https://b.example/R4".into())));
+        forget_run(&store);
+        assert_eq!(issuer(&store), Ok(None));
     }
 
     #[test]

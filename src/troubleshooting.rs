@@ -7,7 +7,7 @@
 use alloc::vec::Vec;
 
 use crate::config::ConfigError;
-use crate::error::{BrowserError, CallbackError, Error, RunError, SignInError};
+use crate::error::{BrowserError, CallbackError, Error, Interrupted, OtherTab, SignInError};
 use crate::exchange::brands::BrandsError;
 use crate::exchange::inventory::InventoryError;
 use crate::exchange::invitation::{EnrolmentError, InvitationError, JheTokenError};
@@ -437,12 +437,12 @@ fn way_back(none: TransportError) -> Vec<Advice> {
             "Nothing, unless a link of yours leads there: patients start at the invitation link.",
         ),
         row(
-            RunError::Interrupted,
+            Interrupted,
             "The page was closed or reloaded when its tokens were gone already.",
             "Nothing. Opening the link again sends what is missing.",
         ),
         row(
-            RunError::OtherTab,
+            OtherTab,
             "The same patient's import goes on in another tab of this browser. Two at once would write records twice.",
             "Nothing. The other tab finishes, or a reload takes over once it is closed.",
         ),

@@ -84,7 +84,7 @@ async fn jhes_template_hands_an_object_over() {
 async fn a_sign_in_begins_again_only_where_a_run_is_kept() {
     let out = element();
     let config = r#"{"iss":"https://ehr.example/R4","clientId":"C","scope":"launch/patient","dataSourceId":"7"}"#;
-    sign_in_again(out.clone(), config.into(), &english());
+    sign_in_again(out.clone(), config.into(), &english(), false);
     assert_eq!(end(&out).await, "callback.interrupted");
 }
 

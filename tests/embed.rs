@@ -14,8 +14,8 @@ const VERSIONS: &[(u32, &str, &str)] = &[(
 )];
 
 fn newest() -> Value {
-    let (_, text, _) = VERSIONS.last().expect("a version");
-    serde_json::from_str(text).expect("JSON")
+    let text = VERSIONS.last().map_or("", |(_, text, _)| text);
+    serde_json::from_str(text).unwrap_or_default()
 }
 
 #[test]

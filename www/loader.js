@@ -40,7 +40,10 @@ __SESSION__
     }
     if (out) {
       out.addEventListener('jhe-connect-sign-in', function () {
-        call(CONNECT, 'signInAgain', out, config);
+        call(CONNECT, 'signInAgain', out, config, false);
+      });
+      out.addEventListener('jhe-connect-add-hospital', function () {
+        call(CONNECT, 'signInAgain', out, config, true);
       });
       out.addEventListener('jhe-connect-import', async function () {
         styled = styled || style(IMPORT);

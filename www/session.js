@@ -12,7 +12,7 @@
     const caller = settings.caller == null ? null : String(settings.caller);
     // Tells one invitation, for one caller, from another, and nobody which one it was.
     let mark = 0;
-    for (const letter of isConnectPage ? new URLSearchParams(location.search).get('code') + caller : '') {
+    for (const letter of isConnectPage ? [new URLSearchParams(location.search).get('code'), caller].join() : '') {
       mark = (mark * 31 + letter.charCodeAt()) % 1e9;
     }
     let kept;

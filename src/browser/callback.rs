@@ -5,7 +5,7 @@ use alloc::rc::Rc;
 use alloc::string::String;
 
 use crate::browser::fetch::send;
-use crate::browser::pages::{configuration, end};
+use crate::browser::pages::{configuration, end, fail};
 use crate::browser::sign_in::{answered, complete_sign_in};
 use crate::browser::storage::TabStore;
 use crate::browser::view::View;
@@ -13,20 +13,61 @@ use crate::browser::visit::{SIGN_IN, Visit, name_portal};
 use crate::browser::{location, platform};
 use crate::config::PageConfig;
 use crate::confirmation::{concerns, person_request};
-use crate::error::{CallbackError, Failure, RunError};
+use crate::error::{CallbackError, Error, Failure, Interrupted};
 use crate::exchange::jhe::JheSession;
 use crate::exchange::profile::{Profile, profile_request};
 use crate::fhir::person::Person;
 use crate::import::Purpose;
+use crate::language::Text;
 use crate::oauth::authorization::AuthorizationResponse;
 use crate::screen::Act;
 use crate::screens;
-use crate::session::{self, RunRecord};
+use crate::session::{self, Connection, RunRecord};
 use crate::smart::context::LaunchContext;
 
 /// Goes through the page, and tells the patient how it ended.
 pub(crate) async fn run(view: View, config: String) {
-    end(&view, callback(&view, &config).await);
+    match callback(&view, &config).await {
+        Err(Failure(error)) => match visit_of_several(&error) {
+            Some(store) => {
+                let jhe = session::set_aside(&store);
+                let ways_on = [(Act::Overview, Text::YourHospitals)];
+                fail(&view, &error, None, &ways_on);
+                while view.next_act().await != Act::Overview {}
+                session::put_back(&store, jhe);
+                view.call(IMPORT, "");
+            }
+            None => end(&view, Err(Failure(error))),
+        },
+        Ok(()) => {}
+    }
+}
+
+/// Are there other hospitals in this visit? Then it is noted that this one failed: the patient may go on.
+fn visit_of_several(error: &Error) -> Option<TabStore> {
+    let store = TabStore::open().ok()?;
+    let mut visit = session::visit(&store).ok()?;
+    let issuer = session::issuer(&store).ok()??;
+    if visit.iter().all(|connection| connection.issuer == issuer) {
+        return None;
+    }
+    let earlier = visit.iter().find(|connection| connection.issuer == issuer);
+    let run = RunRecord {
+        is_finished: true,
+        code: Some(error.code().into()),
+        ..earlier
+            .map(|connection| connection.run.clone())
+            .unwrap_or_default()
+    };
+    let connection = Connection {
+        issuer,
+        hospital: session::hospital(&store).ok().flatten(),
+        run,
+    };
+    session::connect(&mut visit, connection);
+    session::forget_run(&store);
+    session::keep_visit(&store, &visit).ok()?;
+    Some(store)
 }
 
 /// Asks the page's script for the module that copies.
@@ -44,13 +85,17 @@ async fn callback(view: &View, config: &str) -> Result<(), Failure> {
     name_portal(view, session::hospital(&store)?);
     let (config, jhe, ehr, run) = match AuthorizationResponse::is_present(page.query()) {
         false => {
-            let run = earlier.ok_or(CallbackError::NothingPending)?;
-            if run.is_finished {
-                // What the page says while it loads stays until it is told again.
-                view.call(IMPORT, "");
-                return Ok(());
-            }
-            let ehr = session::ehr(&store, &page)?.ok_or(RunError::Interrupted)?;
+            let is_visited = !session::visit(&store)?.is_empty();
+            let run = match earlier {
+                Some(run) if !run.is_finished => run,
+                None if !is_visited => return Err(CallbackError::NothingPending.into()),
+                _ => {
+                    // What the page says while it loads stays until all is told again.
+                    view.call(IMPORT, "");
+                    return Ok(());
+                }
+            };
+            let ehr = session::ehr(&store, &page)?.ok_or(Interrupted)?;
             let config = config?;
             let jhe = jhe_session(&store, &config)?;
             if run.needs_sign_in {

@@ -13,7 +13,8 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::{JsFuture, future_to_promise};
 use web_sys::{
-    Element, Event, Headers, HtmlInputElement, PageTransitionEvent, Request, Response, ResponseInit,
+    CustomEvent, Element, Event, Headers, HtmlInputElement, PageTransitionEvent, Request, Response,
+    ResponseInit,
 };
 
 use crate::browser::platform::{self, Listener};
@@ -138,7 +139,15 @@ fn show_notice(out: &Element, texts: &str) {
     }
     // Neither fails: the body is there, and takes any element.
     let _ = body.insert_before(&notice, body.first_child().as_ref());
-    if let Some(view) = View::below(out.clone(), notice.clone(), texts) {
+    // With a hub of its own: what another module takes over is the page's element, and the notice stays as it is.
+    if let Some(view) = View::below(notice.clone(), notice.clone(), texts) {
+        let spoken = view.clone();
+        let told = move |event: Event| {
+            let event = event.dyn_into::<CustomEvent>().ok();
+            let texts = event.and_then(|event| event.detail().as_string());
+            spoken.speak(&texts.unwrap_or_default());
+        };
+        Listener::on(Some(out), "jhe-connect-speak", Box::new(told)).forever();
         view.label(&notice, Text::DemoName);
         let said = view.element(view.screen(), "p", "jd-said");
         set(&said, "role", "status");
@@ -317,8 +326,7 @@ fn replace_fetch() {
     let Some(window) = web_sys::window() else {
         return;
     };
-    let (Ok(usual), Ok(page)) = (Reflect::get(&window, &"fetch".into()), location::own())
-    else {
+    let (Ok(usual), Ok(page)) = (Reflect::get(&window, &"fetch".into()), location::own()) else {
         return;
     };
     let usual: Function = usual.unchecked_into();

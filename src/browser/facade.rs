@@ -102,20 +102,38 @@ pub fn start_page(
     #[wasm_bindgen(unchecked_optional_param_type = "HospitalPicker")] picker: JsValue,
 ) {
     if let Some(view) = View::new(out, texts) {
-        spawn(Box::pin(connect::run(view, json(&config), picker)));
+        let beginning = connect::Beginning::OfTheVisit;
+        spawn(Box::pin(connect::run(
+            view,
+            json(&config),
+            picker,
+            beginning,
+        )));
     }
 }
 
-/// Begins the sign-in again, on a callback page that asks for it, in `out`.
+/// Begins the sign-in again, on a callback page that asks for it, in `out`. `isFurther`: at a hospital that the patient is to
+/// pick, and not at the one before.
 #[cfg(feature = "connect")]
 #[wasm_bindgen(js_name = signInAgain)]
 pub fn sign_in_again(
     out: Element,
     #[wasm_bindgen(unchecked_param_type = "PageConfig | string")] config: JsValue,
     texts: &str,
+    #[wasm_bindgen(js_name = isFurther)] is_further: bool,
 ) {
+    let beginning = match is_further {
+        true => connect::Beginning::OfAFurtherHospital,
+        false => connect::Beginning::OfTheSameHospital,
+    };
     if let Some(view) = View::new(out, texts) {
-        spawn(Box::pin(connect::run_again(view, json(&config))));
+        let picker = JsValue::UNDEFINED;
+        spawn(Box::pin(connect::run(
+            view,
+            json(&config),
+            picker,
+            beginning,
+        )));
     }
 }
 
@@ -135,7 +153,7 @@ pub fn finish_page(
 }
 
 /// Goes on from what a callback page has kept in the tab, in its element `out`: copies the records, or tells again what came
-/// of it. It asks for a sign-in as `finishPage` does; when an import has ended, `out` gets the event `jhe-connect-receipt`,
+/// of it. It asks for a sign-in as `finishPage` does, and for one at a further hospital by the event `jhe-connect-add-hospital`; when an import has ended, `out` gets the event `jhe-connect-receipt`,
 /// whose detail is for `showReceipt`.
 #[cfg(feature = "import")]
 #[wasm_bindgen(js_name = importPage)]

@@ -68,22 +68,33 @@ impl Formats for BrowserFormats {
     }
 
     fn date(&self, date: &str) -> String {
-        // What is only a year, or a month, is not made a day of.
+        // The connect page has none to say.
+        if !cfg!(any(
+            feature = "callback",
+            feature = "import",
+            feature = "receipt"
+        )) {
+            return Plain.date(date);
+        }
+        // What is only a year, or a month, is not made a day of. A day is the same everywhere, a time is not.
         let options = Object::new();
-        let mut members = alloc::vec![("timeZone", "UTC"), ("year", "numeric")];
+        let mut members = alloc::vec![("year", "numeric")];
         if date.len() >= 7 {
             members.push(("month", "long"));
         }
         if date.len() >= 10 {
             members.push(("day", "numeric"));
         }
+        match date.len() > 10 {
+            true => members.extend([("hour", "numeric"), ("minute", "2-digit")]),
+            false => members.push(("timeZone", "UTC")),
+        }
         for (name, value) in members {
             // Fails only for an object that was frozen.
             let _ = Reflect::set(&options, &name.into(), &value.into());
         }
-        let day = date.get(..10).unwrap_or(date);
         let text = Dates::new(&self.tag, &options)
-            .and_then(|dates| dates.format(&Date::new(&JsValue::from_str(day))));
+            .and_then(|dates| dates.format(&Date::new(&JsValue::from_str(date))));
         text.unwrap_or_else(|_| Plain.date(date))
     }
 

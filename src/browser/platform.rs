@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::rc::Rc;
+use alloc::string::String;
 use core::cell::Cell;
 use core::future::Future;
 use core::pin::Pin;
@@ -18,6 +19,16 @@ use crate::error::BrowserError;
 /// Milliseconds since the Unix epoch.
 pub(crate) fn now() -> u64 {
     js_sys::Date::now() as u64
+}
+
+/// A time in milliseconds since the Unix epoch, as FHIR writes an instant.
+pub(crate) fn instant(time: u64) -> String {
+    let date = js_sys::Date::new(&JsValue::from_f64(time as f64));
+    // It throws for a time that no calendar has.
+    match date.get_time().is_nan() {
+        true => String::new(),
+        false => date.to_iso_string().into(),
+    }
 }
 
 /// Fresh randomness for one sign-in.

@@ -13,8 +13,8 @@ use crate::browser::platform::Listener;
 use crate::browser::view::{View, set};
 use crate::fhir::mark::Day;
 use crate::language::{Message, Text, Value};
-use crate::receipt::Account;
 use crate::receipt::chart::{self, Chart, Shape};
+use crate::receipt::{Account, kinds};
 use crate::text::number;
 
 /// So many names are shown: more would be a list to read.
@@ -30,7 +30,16 @@ pub(crate) fn show(view: &View, data: &str) {
         view,
         place: view.screen(),
     };
-    page.add_lines(Text::KindsHeading, "jc-kinds", &account.kinds());
+    let is_one_of_several = !account.others.is_empty();
+    let heading = match is_one_of_several {
+        true => Text::KindsFrom.with([account.portal()]),
+        false => Text::KindsHeading.into(),
+    };
+    page.add_lines(heading, "jc-kinds", &account.kinds());
+    for other in &account.others {
+        let heading = Text::KindsFrom.with([other.name()]);
+        page.add_lines(heading, "jc-kinds", &kinds(&other.rows));
+    }
     page.add_years(&account);
     page.add_names(&account);
     page.add_troubles(&account);
@@ -48,9 +57,9 @@ impl Page<'_> {
         self.view.add(self.place, name, class, what)
     }
 
-    fn add_lines(&self, heading: Text, class: &str, lines: &[Message]) {
+    fn add_lines(&self, heading: impl Into<Message>, class: &str, lines: &[Message]) {
         if !lines.is_empty() {
-            self.view.add_section(self.place, heading);
+            self.view.add_section(self.place, heading.into());
             self.view.add_list(self.place, class, values(lines));
         }
     }
@@ -85,6 +94,10 @@ impl Page<'_> {
             return;
         };
         self.view.add_section(self.place, Text::ChartHeading);
+        if !account.others.is_empty() {
+            // Of the others no dates are kept.
+            self.add("p", "jc-quiet", Text::ChartOnly);
+        }
         match Chart::of(&years) {
             Some(chart) => self.add_chart(&chart),
             None => drop(self.add("p", "", Text::ChartOne.with([chart::year(*first)]))),

@@ -21,7 +21,7 @@ use crate::config::{PageConfig, Study};
 use crate::embed;
 use crate::language::{Language, Message, Text, Value};
 use crate::screen::{Act, Part, Screen, Stage, Step};
-use crate::text::percent_encode;
+use crate::text::{number, percent_encode, whole_number};
 
 /// The elements that are written to. A clone writes to the same.
 #[derive(Clone)]
@@ -499,6 +499,9 @@ impl View {
                 Part::Paragraph(text) => drop(self.add(parent, "p", "", text.clone())),
                 Part::NextStep(text) => drop(self.add(parent, "p", "jc-next-step", text.clone())),
                 Part::Warning(text) => drop(self.add(parent, "p", "jc-warning", text.clone())),
+                // Only there: the other modules are spared what draws them.
+                Part::Heading(_) | Part::Fold(..) | Part::Boxes(_) if !cfg!(feature = "import") => {
+                }
                 Part::Heading(text) => self.add_section(parent, *text),
                 Part::Facts(facts) => self.add_facts(parent, facts),
                 Part::List(lines) => self.add_list(parent, "jc-lines", lines.clone()),
@@ -520,6 +523,13 @@ impl View {
                     };
                     is_first = false;
                     self.add_button(parent, class, act.name(), *label);
+                }
+                Part::Choices(names) => {
+                    // All weigh the same, and what follows less.
+                    is_first = false;
+                    for (number, name) in names.iter().enumerate() {
+                        self.add_choice(parent, number, name.clone());
+                    }
                 }
                 Part::Help => self.add_help(parent, parts),
                 Part::Details(code, detail) => self.add_details(parent, code, detail),
@@ -573,6 +583,15 @@ impl View {
         let button = self.add(parent, "button", class, label);
         set(&button, "type", "button");
         set(&button, ACT, act);
+        button
+    }
+
+    /// Adds a button that goes to the hospital with this number.
+    pub(crate) fn add_choice(&self, parent: &Element, place: usize, label: Value) -> Element {
+        let button = self.add(parent, "button", "jc-action", label);
+        set(&button, "type", "button");
+        set(&button, ACT, Act::Hospital(place).name());
+        set(&button, PLACE, &number(place as u64));
         button
     }
 
@@ -812,7 +831,13 @@ impl View {
             self.copy_details(button.clone());
         }
         if let Some(act) = Act::ALL.iter().find(|act| act.name() == name) {
-            self.0.acts.borrow_mut().push(*act);
+            let place = button.get_attribute(PLACE);
+            self.0.acts.borrow_mut().push(match (*act, place) {
+                (Act::Hospital(_), Some(place)) => {
+                    Act::Hospital(whole_number(&place).unwrap_or(u64::MAX) as usize)
+                }
+                (act, _) => act,
+            });
             if let Some(waker) = self.0.waker.take() {
                 waker.wake();
             }
@@ -826,6 +851,8 @@ const SCREEN: &str = "data-jhe-connect-screen";
 const CODE: &str = "data-jhe-connect-code";
 /// The attribute that says what a button is for.
 const ACT: &str = "data-jc-action";
+/// The attribute that says which of several hospitals it goes to.
+const PLACE: &str = "data-jc-place";
 const COPY: &str = "copy-details";
 /// The event by which another language is asked for.
 const SPEAK: &str = "jhe-connect-language";

@@ -94,6 +94,21 @@ impl Brands {
         jhe.get(&[path, "?", &form_encode(&[("q", query)])].concat())
     }
 
+    /// The request for as many hospitals as JHE gives at once.
+    pub fn all_request(jhe: &JheSession, path: &str) -> HttpRequest {
+        jhe.get(&[path, "?q=&limit=100"].concat())
+    }
+
+    /// What the hospital with this FHIR base URL is called: the place, or what several places at it belong to.
+    pub fn name_of(&self, fhir_base_url: &str) -> Option<&str> {
+        let mut rows = self.rows.iter();
+        let first = rows.find(|row| row.fhir_base_url == fhir_base_url)?;
+        match rows.any(|row| row.fhir_base_url == fhir_base_url) {
+            true => Some(&first.name),
+            false => Some(first.place_name()),
+        }
+    }
+
     /// Reads what came back for it.
     ///
     /// # Errors
@@ -217,6 +232,19 @@ mod tests {
         }
         rows.push(row(&[("brandName", " "), ("facilityName", "")]));
         assert_eq!(read(&rows).rows, []);
+    }
+
+    #[test]
+    fn a_base_has_the_name_of_its_place_or_of_what_its_places_belong_to() {
+        let one = read(&[row(&[])]);
+        let base = "https://fhirpoc.mountsinai.org/fhirproxy/r4/";
+        assert_eq!(one.name_of(base), Some("Mount Sinai West"));
+        let two = read(&[
+            row(&[]),
+            row(&[("facilityName", "The Mount Sinai Hospital")]),
+        ]);
+        assert_eq!(two.name_of(base), Some("Mount Sinai Health System"));
+        assert_eq!(two.name_of(base.trim_end_matches('/')), None);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::http::{Answer, Conversation, HttpRequest, HttpResponse, TransportErro
 use crate::json::Json;
 use crate::oauth::authorization::AuthorizationCode;
 use crate::oauth::pkce::CodeVerifier;
-use crate::oauth::token::{TokenError, TokenResponse, code_exchange_request};
+use crate::oauth::token::{AccessToken, TokenError, code_exchange_request};
 use crate::text::{contains, form_decode, percent_decode, single, split_last};
 use crate::url::Url;
 
@@ -189,11 +189,11 @@ impl Enrolment {
     fn after_exchange(&mut self, answer: Answer) -> Step {
         let token = answer
             .map_err(JheTokenError::Transport)
-            .and_then(|answer| TokenResponse::from_response(&answer).map_err(JheTokenError::Token));
+            .and_then(|answer| AccessToken::from_response(&answer).map_err(JheTokenError::Token));
         match token {
             Ok(token) => Step::End(Ok(JheSession::new(
                 self.jhe.clone(),
-                token.access_token,
+                token,
                 core::mem::take(&mut self.client_id),
             ))),
             Err(error) if error.is_superseded() && !self.is_second_try => {

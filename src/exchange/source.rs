@@ -12,6 +12,8 @@ use crate::text::{contains, number};
 use crate::url::Url;
 
 const PATH: &str = "api/v1/fhir_sources";
+/// Stands between a label and what tells one hospital from another, as JHE's own page writes it.
+const DASH: &str = " — ";
 /// JHE lists 1000 sources a page; a patient has a handful.
 const LIST_PAGES: u32 = 20;
 
@@ -48,13 +50,22 @@ impl SourceDescription {
         SourceDescription {
             label: match deployment.source_form {
                 SourceForm::FhirBaseUrl => label.into(),
-                // As JHE's own page writes it.
-                SourceForm::Label => [label, " — ", fhir_base_url].concat(),
+                SourceForm::Label => [label, DASH, fhir_base_url].concat(),
             },
             fhir_base_url: fhir_base_url.into(),
             data_source: data_source.into(),
             form: deployment.source_form,
         }
+    }
+
+    /// The same with the hospital's name in the label, for who reads a list of sources. Only where the label is for nothing
+    /// else: where it says which hospital it is, a source would not be found again.
+    #[must_use]
+    pub fn of_hospital(mut self, name: Option<&str>) -> Self {
+        if let (SourceForm::FhirBaseUrl, Some(name)) = (self.form, name) {
+            self.label = [&self.label, DASH, name].concat();
+        }
+        self
     }
 
     /// The member that says which hospital it is, as JHE names it in an answer, and its value.
@@ -227,6 +238,90 @@ impl Conversation for SourceRegistration<'_> {
     }
 }
 
+/// A hospital of which the patient has shared records before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownHospital {
+    /// Its FHIR base URL, verbatim.
+    pub fhir_base_url: String,
+    /// What the patient picked it as, where its source says so.
+    pub name: Option<String>,
+}
+
+/// Asks JHE for the hospitals of which the patient has a source. It never fails: what can't be read is not known.
+#[derive(Debug)]
+pub struct KnownHospitals<'a> {
+    jhe: &'a JheSession,
+    deployment: &'a Deployment,
+    data_source: &'a str,
+    found: Vec<KnownHospital>,
+    next: Option<String>,
+    pages_left: u32,
+}
+
+impl<'a> KnownHospitals<'a> {
+    /// Those with sources of the DataSource with this id.
+    pub fn new(jhe: &'a JheSession, deployment: &'a Deployment, data_source: &'a str) -> Self {
+        KnownHospitals {
+            jhe,
+            deployment,
+            data_source,
+            found: Vec::new(),
+            next: Some(PATH.to_owned()),
+            pages_left: LIST_PAGES,
+        }
+    }
+
+    /// Each hospital once, the one that was registered last at the beginning.
+    pub fn finish(self) -> Vec<KnownHospital> {
+        self.found
+    }
+
+    fn read(&self, source: Json<'_>) -> Option<KnownHospital> {
+        let is_ours = source.get("dataSource").map(Json::text) == Some(self.data_source);
+        let label = source.get_string("label").unwrap_or_default();
+        let rest = label.strip_prefix(self.deployment.source_label);
+        let rest = rest
+            .and_then(|rest| rest.strip_prefix(DASH))
+            .map(String::from);
+        let (fhir_base_url, name) = match self.deployment.source_form {
+            SourceForm::FhirBaseUrl => (source.get_string("fhirBaseUrl")?, rest),
+            SourceForm::Label => (rest?, None),
+        };
+        let is_address = Url::parse(&fhir_base_url).is_ok();
+        (is_ours && is_address).then_some(KnownHospital {
+            fhir_base_url,
+            name,
+        })
+    }
+}
+
+impl Conversation for KnownHospitals<'_> {
+    fn next_request(&mut self) -> Option<HttpRequest> {
+        self.pages_left = self.pages_left.checked_sub(1)?;
+        self.next.take().map(|path| self.jhe.get(&path))
+    }
+
+    fn receive(&mut self, answer: Answer) {
+        let Some(answer) = answer.ok().filter(HttpResponse::is_success) else {
+            return;
+        };
+        let Some(list) = answer.json() else {
+            return;
+        };
+        for source in list.list("results") {
+            let Some(hospital) = self.read(source) else {
+                continue;
+            };
+            let mut found = self.found.iter_mut();
+            match found.find(|it| it.fhir_base_url == hospital.fhir_base_url) {
+                Some(known) => known.name = known.name.take().or(hospital.name),
+                None => self.found.push(hospital),
+            }
+        }
+        self.next = list.get_string("next").and_then(next_path);
+    }
+}
+
 /// Why there is no source to file the records under.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SourceError {
@@ -365,6 +460,91 @@ mod tests {
         let source = source.unwrap();
         assert_eq!(source.id, SourceId(8));
         assert_eq!(source.earlier, [9, 8, 2].map(SourceId));
+    }
+
+    #[test]
+    fn a_hospitals_name_is_in_the_label_only_where_the_label_identifies_nothing() {
+        let of = |deployment| {
+            let description = SourceDescription::new(deployment, "https://ehr.example/R4", "7");
+            description.of_hospital(Some("Harbor Light"))
+        };
+        let named = of(&MYCHART);
+        assert_eq!(named.label, "Epic / MyChart — Harbor Light");
+        assert_eq!(named.place().1, "https://ehr.example/R4");
+        let plain = "Epic / EHR Patient Portal — https://ehr.example/R4";
+        assert_eq!(of(&EHR_PATIENT_PORTAL).label, plain);
+    }
+
+    fn known(deployment: &Deployment, answers: &[(u16, &str)]) -> Vec<KnownHospital> {
+        let jhe = jhe();
+        let mut known = KnownHospitals::new(&jhe, deployment, "70006");
+        let mut answers = answers.iter();
+        while let Some(_request) = known.next_request() {
+            let (status, body) = answers.next().unwrap();
+            known.receive(Ok(json(*status, body)));
+        }
+        known.finish()
+    }
+
+    fn hospital(base: &str, name: Option<&str>) -> KnownHospital {
+        KnownHospital {
+            fhir_base_url: base.into(),
+            name: name.map(String::from),
+        }
+    }
+
+    #[test]
+    fn hospitals_are_known_by_their_sources_each_once_with_its_base_as_it_is() {
+        let source = |data_source: u64, base: &str, label: &str| serde_json::json!({"id": 1, "dataSource": data_source, "fhirBaseUrl": base, "label": label});
+        let sources = [
+            source(70_006, "https://ehr.example/R4/", "Epic / MyChart"),
+            source(70_005, "https://other.example/R4", "Epic / MyChart"),
+            source(70_006, "https://ehr.example/R4", "mine"),
+            source(
+                70_006,
+                "https://ehr.example/R4/",
+                "Epic / MyChart — Harbor — Light",
+            ),
+            source(70_006, "", "Epic / MyChart"),
+            source(70_006, "javascript:alert(1)", "Epic / MyChart"),
+        ];
+        let list = serde_json::json!({"next": null, "results": sources}).to_string();
+        assert_eq!(
+            known(&MYCHART, &[(200, &list)]),
+            [
+                hospital("https://ehr.example/R4/", Some("Harbor — Light")),
+                hospital("https://ehr.example/R4", None)
+            ]
+        );
+    }
+
+    #[test]
+    fn where_sources_have_no_base_hospitals_are_known_by_their_labels() {
+        let source =
+            |label: &str| serde_json::json!({"id": 1, "dataSource": 70_006, "label": label});
+        let sources = [
+            source("Epic / EHR Patient Portal — https://ehr.example/R4"),
+            source("Epic / EHR Patient Portal"),
+            source("mine — https://ehr.example/R5"),
+        ];
+        let list = serde_json::json!({"next": null, "results": sources}).to_string();
+        let expected = [hospital("https://ehr.example/R4", None)];
+        assert_eq!(known(&EHR_PATIENT_PORTAL, &[(200, &list)]), expected);
+    }
+
+    #[test]
+    fn a_list_of_sources_that_fails_is_no_failure() {
+        assert_eq!(known(&MYCHART, &[(500, "{}")]), []);
+        assert_eq!(known(&MYCHART, &[(401, "{}")]), []);
+        assert_eq!(known(&MYCHART, &[(200, "[")]), []);
+        let first = list(&[(2, 70_006, "https://ehr.example/R4")]).replace(
+            "null",
+            r#""http://proxy.internal/api/v1/fhir_sources?page=2""#,
+        );
+        let expected = [hospital("https://ehr.example/R4", None)];
+        assert_eq!(known(&MYCHART, &[(200, &first), (503, "{}")]), expected);
+        let endless: Vec<_> = (0..LIST_PAGES).map(|_| (200, first.as_str())).collect();
+        assert_eq!(known(&MYCHART, &endless), expected);
     }
 
     #[test]

@@ -19,6 +19,26 @@ impl AccessToken {
         AccessToken(text)
     }
 
+    /// Reads the token out of the token endpoint's answer, and nothing else of it.
+    ///
+    /// # Errors
+    /// As [`TokenResponse::from_response`].
+    pub fn from_response(response: &HttpResponse) -> Result<Self, TokenError> {
+        if !response.is_success() {
+            return Err(TokenError::from_refusal(response));
+        }
+        let body = response.json().filter(|body| body.is_object());
+        let body = body.ok_or(TokenError::Malformed(NO_OBJECT))?;
+        let text = |name| body.get_string(name).filter(|text| !text.is_empty());
+        let token = text("access_token").ok_or(TokenError::Malformed("access_token is missing"))?;
+        // RFC 6749 §7.1 compares it without regard to case; Epic documents `bearer`.
+        match text("token_type") {
+            Some(kind) if kind.eq_ignore_ascii_case("bearer") => Ok(AccessToken(token)),
+            Some(_) => Err(TokenError::Malformed("token_type is not Bearer")),
+            None => Err(TokenError::Malformed("token_type is missing")),
+        }
+    }
+
     /// The token's text, for this tab's storage.
     pub fn secret(&self) -> &str {
         &self.0
@@ -114,6 +134,9 @@ pub struct TokenResponse {
     pub id_token: Option<String>,
     /// For a new access token, where the server gives one.
     pub refresh_token: Option<RefreshToken>,
+    /// Seconds until the refresh token ends, where the server says so. No standard names it: these are the two names that
+    /// servers use.
+    pub refresh_expires_in: Option<u64>,
     /// athenahealth's `ah_practice`.
     pub practice: Option<String>,
 }
@@ -124,31 +147,25 @@ impl TokenResponse {
     /// # Errors
     /// [`TokenError`]: the server's own error, or what is wrong with the answer.
     pub fn from_response(response: &HttpResponse) -> Result<Self, TokenError> {
-        if !response.is_success() {
-            return Err(TokenError::from_refusal(response));
-        }
-        let body = response.json().filter(|body| body.is_object());
-        let body = body.ok_or(TokenError::Malformed("expected a JSON object"))?;
+        let access_token = AccessToken::from_response(response)?;
+        let body = response.json().ok_or(TokenError::Malformed(NO_OBJECT))?;
         let text = |name| body.get_string(name).filter(|text| !text.is_empty());
-        let access_token =
-            text("access_token").ok_or(TokenError::Malformed("access_token is missing"))?;
-        // RFC 6749 §7.1 compares it without regard to case; Epic documents `bearer`.
-        match text("token_type") {
-            Some(kind) if kind.eq_ignore_ascii_case("bearer") => {}
-            Some(_) => return Err(TokenError::Malformed("token_type is not Bearer")),
-            None => return Err(TokenError::Malformed("token_type is missing")),
-        }
+        let seconds = |name| body.get(name).and_then(Json::whole_number);
         Ok(TokenResponse {
-            access_token: AccessToken::new(access_token),
+            access_token,
             scope: body.get_string("scope"),
-            expires_in: body.get("expires_in").and_then(Json::whole_number),
+            expires_in: seconds("expires_in"),
             patient: text("patient"),
             id_token: text("id_token"),
             refresh_token: text("refresh_token").map(RefreshToken::new),
+            refresh_expires_in: seconds("refresh_token_expires_in")
+                .or_else(|| seconds("refresh_expires_in")),
             practice: text("ah_practice"),
         })
     }
 }
+
+const NO_OBJECT: &str = "expected a JSON object";
 
 impl fmt::Debug for TokenResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

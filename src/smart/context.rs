@@ -26,6 +26,8 @@ pub struct LaunchContext {
     /// When the token ends, in milliseconds since the Unix epoch. A server that does not say is taken to grant five
     /// minutes.
     pub expires_at: u64,
+    /// When the access as a whole ends, by the server's own word; `None` where it did not say.
+    pub lasts_until: Option<u64>,
     /// OpenID Connect's identity token, not verified: not to be used as identity.
     pub id_token: Option<String>,
     /// Who signed in, as far as the identity token says. For a question to the patient only: it was not verified.
@@ -56,6 +58,7 @@ impl LaunchContext {
         response: TokenResponse,
         now: u64,
     ) -> Result<Self, ContextError> {
+        let lasts_until = end_of_access(&response, now);
         let patient = response.patient.ok_or(ContextError::NoPatient)?;
         let lifetime_s = response.expires_in.unwrap_or(UNKNOWN_LIFETIME_S);
         let id_token = response.id_token.as_deref();
@@ -67,6 +70,7 @@ impl LaunchContext {
             patient,
             scope: response.scope.unwrap_or(launched.scope),
             expires_at: now.saturating_add(lifetime_s.saturating_mul(1000)),
+            lasts_until,
             id_token: response.id_token,
             refresh_token: response.refresh_token,
             token_endpoint: launched.token_endpoint,
@@ -90,6 +94,10 @@ impl LaunchContext {
     /// new one.
     pub fn renew(&mut self, response: TokenResponse, now: u64) {
         let lifetime_s = response.expires_in.unwrap_or(UNKNOWN_LIFETIME_S);
+        // The end of a refresh token that stays is known already.
+        if response.refresh_token.is_some() || self.refresh_token.is_none() {
+            self.lasts_until = end_of_access(&response, now);
+        }
         self.access_token = response.access_token;
         self.expires_at = now.saturating_add(lifetime_s.saturating_mul(1000));
         if response.refresh_token.is_some() {
@@ -131,6 +139,10 @@ impl LaunchContext {
         if let Some(practice) = &self.practice {
             members.push(("practice", practice));
         }
+        let lasts_until = self.lasts_until.map(number);
+        if let Some(lasts_until) = &lasts_until {
+            members.push(("lasts_until", lasts_until));
+        }
         if let Some(fhir_user) = &fhir_user {
             members.push(("fhir_user", fhir_user));
         }
@@ -149,6 +161,7 @@ impl LaunchContext {
             patient: stored.get_string("patient")?,
             scope: stored.get_string("scope")?,
             expires_at: stored.get("expires_at")?.whole_number()?,
+            lasts_until: stored.get("lasts_until").and_then(Json::whole_number),
             id_token: None,
             refresh_token: stored.get_string("refresh_token").map(RefreshToken::new),
             token_endpoint: Url::parse(&stored.get_string("token_endpoint")?).ok()?,
@@ -171,6 +184,15 @@ impl LaunchContext {
             false => [ORGANIZATION, practice].concat(),
         })
     }
+}
+
+/// When the access ends that a token response gives: with its refresh token, or with the access token where there is none.
+fn end_of_access(response: &TokenResponse, now: u64) -> Option<u64> {
+    let lifetime_s = match response.refresh_token {
+        Some(_) => response.refresh_expires_in,
+        None => response.expires_in,
+    };
+    Some(now.saturating_add(lifetime_s?.saturating_mul(1000)))
 }
 
 /// What athenahealth needs in each query.
@@ -272,6 +294,46 @@ mod tests {
         assert_eq!(context(&body).unwrap().expires_at, 301_000);
         let body = body.replace("\"p\"", r#""p","expires_in":18446744073709551615"#);
         assert_eq!(context(&body).unwrap().expires_at, u64::MAX);
+    }
+
+    #[test]
+    fn how_long_the_access_lasts_is_known_only_where_the_server_says_so() {
+        let until = |members: &str| {
+            let body = [
+                r#"{"access_token":"T","token_type":"Bearer","patient":"p""#,
+                members,
+                "}",
+            ];
+            let access = context(&body.concat()).unwrap();
+            let page = Url::parse("https://jhe.example/").unwrap();
+            let stored = access.to_stored();
+            let stored = Json::parse(stored.as_bytes()).unwrap();
+            let read = LaunchContext::from_stored(stored, &page).unwrap();
+            assert_eq!(read.lasts_until, access.lasts_until);
+            access.lasts_until
+        };
+        assert_eq!(until(""), None);
+        assert_eq!(until(r#","expires_in":10"#), Some(11_000));
+        let renewable = r#","expires_in":10,"refresh_token":"R""#;
+        assert_eq!(until(renewable), None);
+        for name in ["refresh_token_expires_in", "refresh_expires_in"] {
+            let told = [renewable, r#",""#, name, r#"":"3600""#].concat();
+            assert_eq!(until(&told), Some(3_601_000));
+        }
+    }
+
+    #[test]
+    fn a_refresh_token_that_stays_keeps_its_end_and_a_new_one_brings_its_own() {
+        let body = r#"{"access_token":"T","token_type":"Bearer","patient":"p","expires_in":10,"refresh_token":"R","refresh_expires_in":90}"#;
+        let mut access = context(body).unwrap();
+        let response = |body| TokenResponse::from_response(&json(200, body)).unwrap();
+        let kept = r#"{"access_token":"T","token_type":"Bearer","expires_in":10}"#;
+        access.renew(response(kept), 50_000);
+        assert_eq!(access.lasts_until, Some(91_000));
+        let rotated =
+            r#"{"access_token":"T","token_type":"Bearer","expires_in":10,"refresh_token":"S"}"#;
+        access.renew(response(rotated), 60_000);
+        assert_eq!(access.lasts_until, None);
     }
 
     #[test]

@@ -6,13 +6,15 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use jhe_connect::config::{AuthorizeOptions, PageConfig};
-use jhe_connect::error::{CallbackError, Error, RunError, SignInError};
+use jhe_connect::error::{CallbackError, Error, Interrupted, SignInError};
 use jhe_connect::exchange::brands::Brand;
 use jhe_connect::exchange::deployment::Unit;
 use jhe_connect::exchange::invitation::{Enrolment, Invitation};
 use jhe_connect::exchange::jhe::JheSession;
 use jhe_connect::exchange::patient::{Identification, PatientIdentifier};
-use jhe_connect::exchange::source::{Source, SourceDescription, SourceRegistration};
+use jhe_connect::exchange::source::{
+    KnownHospitals, Source, SourceDescription, SourceRegistration,
+};
 use jhe_connect::http::HttpRequest;
 use jhe_connect::import::findings::Findings;
 use jhe_connect::import::{Action, Checkpoint, Ending, ImportRun, Start, Verdict, WayOn};
@@ -78,6 +80,7 @@ impl Import {
             portal: None,
             ended: 0,
             is_recalled: false,
+            others: Vec::new(),
         }
     }
 }
@@ -113,10 +116,23 @@ fn leave(tab: &Tab, config: &str, address: &str) -> Result<String, Error> {
     session::forget_tokens(&tab.store);
     let jhe = enrolment.finish()?;
     session::keep_jhe(&tab.store, &jhe)?;
-    let iss = match (&config.iss, config.deployment.brands_path) {
-        (None, Some(path)) => pick(tab, jhe, path)?.fhir_base_url,
-        (iss, _) => iss.clone().unwrap_or_default(),
+    let mut sources = KnownHospitals::new(&jhe, config.deployment, &config.data_source_id);
+    tab.converse(&mut sources);
+    let mut known = sources.finish();
+    let (iss, name) = match config.brands_path() {
+        // One that is known is gone to; of several the patient chooses the first.
+        Some(_) if !known.is_empty() => {
+            let hospital = known.remove(0);
+            (hospital.fhir_base_url, hospital.name)
+        }
+        Some(path) => {
+            let brand = pick(tab, jhe, path)?;
+            let name = Some(brand.place_name().into());
+            (brand.fhir_base_url, name)
+        }
+        None => (config.iss.clone().unwrap_or_default(), None),
     };
+    session::keep_hospital(&tab.store, &iss, name.as_deref())?;
     begin_sign_in(tab, &config.sign_in(&iss), page)
 }
 
@@ -173,7 +189,7 @@ fn arrive(tab: &Tab, config: &str, address: &str) -> Result<Landed, Error> {
         if run.is_finished {
             return Ok(Landed::Recalled(run));
         }
-        let ehr = session::ehr(&tab.store, &page)?.ok_or(RunError::Interrupted)?;
+        let ehr = session::ehr(&tab.store, &page)?.ok_or(Interrupted)?;
         let (config, jhe) = known?;
         if run.needs_sign_in {
             // The page's script loads the connect page's module for it.
@@ -196,7 +212,7 @@ fn arrive(tab: &Tab, config: &str, address: &str) -> Result<Landed, Error> {
 }
 
 fn sign_in_again(tab: &Tab, config: &PageConfig, page: Url) -> Result<Landed, Error> {
-    let ehr = session::ehr(&tab.store, &page)?.ok_or(RunError::Interrupted)?;
+    let ehr = session::ehr(&tab.store, &page)?.ok_or(Interrupted)?;
     let address = begin_sign_in(tab, &config.sign_in(ehr.issuer.as_str()), page)?;
     Ok(Landed::SentToSignIn(address))
 }
@@ -322,6 +338,8 @@ fn register(
 ) -> Result<Source, Error> {
     let iss = context.issuer.as_str();
     let description = SourceDescription::new(config.deployment, iss, &config.data_source_id);
+    let hospital = session::hospital(&tab.store)?;
+    let description = description.of_hospital(hospital.as_deref());
     let mut registration = SourceRegistration::new(jhe, description);
     tab.converse(&mut registration);
     Ok(registration.finish()?)

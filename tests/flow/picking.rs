@@ -1,8 +1,8 @@
 //! The patient picks a hospital from JHE's list.
 
-use sandbox::{FIRST_PATIENT, Vendor};
+use sandbox::{FIRST_PATIENT, Match, Server, Vendor};
 
-use super::hospital::between;
+use super::hospital::{CAMILA, between};
 use super::journey::Journey;
 use super::patient_access::{has_brought_all, with};
 use crate::{brands, expect_code, maintenance};
@@ -48,6 +48,36 @@ fn a_second_run_at_the_same_hospital_finds_the_source_of_the_first() {
     let second = journey.connect();
     assert_eq!(first.source.id, second.source.id);
     has_brought_all(&journey, &second);
+}
+
+#[test]
+fn who_comes_back_is_led_to_the_same_source_and_only_what_is_new_is_added() {
+    let journey = with(3);
+    journey.lists_hospitals(hospital());
+    let first = journey.connect();
+    assert_eq!(first.ending.new_rows, Some(3));
+    let searches = journey.searches_for_hospitals().len();
+    journey.world().give_labs(CAMILA.user, 4);
+    let second = journey.connect();
+    assert_eq!(first.source.id, second.source.id);
+    assert_eq!(second.ending.new_rows, Some(1));
+    assert_eq!(journey.searches_for_hospitals().len(), searches);
+    let world = journey.world();
+    let labels = world.jhe.sources.iter().map(|source| &source.label);
+    let label = ["Epic / Patient Access — ", hospital()].concat();
+    assert_eq!(labels.collect::<Vec<_>>(), [&label]);
+}
+
+#[test]
+fn a_list_of_sources_that_fails_lets_the_patient_pick() {
+    let journey = with(3);
+    journey.lists_hospitals(hospital());
+    let first = journey.connect();
+    let lists = Match::on(Server::Jhe).method("GET").path("/fhir_sources");
+    journey.fail(lists.once(), maintenance());
+    let second = journey.connect();
+    assert_eq!(first.source.id, second.source.id);
+    assert_eq!(second.ending.new_rows, Some(0));
 }
 
 #[test]

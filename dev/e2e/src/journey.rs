@@ -265,10 +265,28 @@ impl Journey {
     /// Opens the invitation link, picks the hospital if there is a list, and waits for the hospital's login form.
     pub async fn reach_login(&self) -> Result<()> {
         self.open_invitation().await?;
-        if let (vendor, true) = self.hospital.get() {
+        if let (vendor, true) = self.hospital.get()
+            && self.is_to_pick().await?
+        {
             self.browser.pick_by_keys(vendor.facility_name()).await?;
         }
         self.browser.wait_for_login_form().await
+    }
+
+    /// Waits until the patient is asked for a hospital, and tells whether they are: who was at one before may be led there.
+    async fn is_to_pick(&self) -> Result<bool> {
+        self.browser
+            .until("a list of hospitals, or a way past it", async || {
+                let screen = self.browser.screen_now().await?;
+                let name = screen.as_ref().and_then(|screen| screen.name.as_deref());
+                Ok(match name {
+                    Some("choosing") => Glance::Seen(true),
+                    Some("welcome" | "leaving") => Glance::Seen(false),
+                    None if self.browser.is_at_login_form().await? => Glance::Seen(false),
+                    _ => Glance::NotYet,
+                })
+            })
+            .await
     }
 
     /// Signs in at the hospital and agrees: our callback page is next, and if it asks whether this is the patient, it is.

@@ -252,8 +252,8 @@ impl Schema {
             }),
             "step" => text.is_some_and(|text| self.steps.iter().any(|step| step == text)),
             "outcome" => text.is_some_and(|text| self.outcomes.iter().any(|it| it == text)),
-            // A value itself.
-            other => value.to_string() == other,
+            // A number itself.
+            number => value.is_u64() && number.parse().ok() == value.as_u64(),
         }
     }
 }

@@ -224,7 +224,7 @@ async fn no_secret_is_left(journey: &Journey, log: &[LoggedRequest]) -> Result<(
         "the address bar still shows {here}"
     );
     let screen = journey.browser.screen_now().await?;
-    let is_on_the_way_there = !is_callback && screen.is_some_and(|screen| !screen.state.is_final());
+    let is_on_the_way_there = screen.is_some_and(|screen| !screen.state.is_final());
     only_the_last_write_is_known_to_all_tabs(&Storage::read(&remains.local_storage))?;
     let storage = Storage::read(&remains.session_storage);
     the_tab_keeps_tokens_only_for_what_is_unfinished(&storage, &secrets, is_on_the_way_there)?;
@@ -279,7 +279,9 @@ fn the_tab_keeps_tokens_only_for_what_is_unfinished(
     let may_hold_tokens =
         is_on_the_way_there || storage.is_run_unfinished() || storage.is_sign_in_pending();
     for (key, text) in &storage.0 {
-        let is_known = ["jhe", "ehr", "launch", "run", "hospital", "session"]
+        let is_known = [
+            "jhe", "ehr", "launch", "run", "hospital", "issuer", "visit", "session",
+        ]
             .iter()
             .any(|name| key.strip_prefix("jhe-connect:3:") == Some(name))
             // What the patient chose to read.

@@ -159,6 +159,8 @@ pub struct EhrSettings {
     pub token_seconds: i64,
     /// Who is given a refresh token.
     pub refresh_tokens: RefreshTokens,
+    /// How long a refresh token lives, if the hospital says so (`refresh_token_expires_in`). It is not held to it.
+    pub refresh_token_seconds: Option<i64>,
     /// Whether tokens can be revoked; `None` leaves it to the vendor's habit.
     pub revocation: Option<bool>,
     /// Hospitals that no app can work with.
@@ -422,6 +424,7 @@ impl Settings {
                 code_seconds: 300,
                 token_seconds: 3_600,
                 refresh_tokens: RefreshTokens::Off,
+                refresh_token_seconds: None,
                 revocation: None,
                 broken: BTreeMap::new(),
                 clients: vec![EhrClient {

@@ -49,12 +49,12 @@ pub(crate) struct Module {
     /// What it says: sections of the language files.
     sections: &'static [&'static str],
     started_by: StartedBy,
-    pub(crate) folder: Folder,
+    folder: Folder,
 }
 
 /// Where a module is laid.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Folder {
+enum Folder {
     /// Beside the patient's pages, plain and of each drop-in.
     Pages,
     /// Beside the plain pages only.
@@ -154,7 +154,7 @@ impl Module {
         self.name == CONNECT.name
     }
 
-    fn wasm(&self) -> String {
+    pub(crate) fn wasm(&self) -> String {
         format!("{}_bg.wasm", self.name)
     }
 

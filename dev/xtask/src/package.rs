@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use crate::archive::{self, Files};
 use crate::bill::{self, Subject};
-use crate::dist::{self, Folder, Layout, MODULES, Module};
+use crate::dist::{self, Layout, MODULES, Module};
 use crate::markdown;
 use crate::setup;
 use crate::size;
@@ -152,8 +152,7 @@ fn for_jhe(workspace: &Workspace, time: u64) -> Result<Package> {
     files.append(&mut documents);
     let name = format!("jhe-connect-{VERSION}");
     let purl = format!("pkg:generic/jhe-connect@{VERSION}?file_name={name}-jhe.tar.gz");
-    let modules: Vec<&Module> = MODULES.iter().collect();
-    complete(workspace, &mut files, &purl, &modules, time)?;
+    complete(workspace, &mut files, &purl, time)?;
     Ok(Package {
         name: format!("{name}-jhe.tar.gz"),
         folder: name,
@@ -169,36 +168,28 @@ fn for_npm(workspace: &Workspace, time: u64) -> Result<Package> {
     read_folder(&layout.client(), "client", &mut files)?;
     // It goes through a bundler, whose files are compressed afterwards.
     files.retain(|path, _| !path.ends_with(".br") && !path.ends_with(".gz"));
-    let mut own = vec!["README.md", "index.js", "index.d.ts"];
-    let element = dist.join(ELEMENT);
-    let has_element = element.is_file();
-    if has_element {
-        own.extend(["element.js", "element.d.ts"]);
-        let mut all = Files::new();
-        read_folder(&dist, "element", &mut all)?;
-        let is_its_own = |path: &str| path.starts_with("element/jhe-connect.");
-        all.retain(|path, _| is_its_own(path));
-        files.append(&mut all);
-        let assets = layout.plain_assets();
-        let folder = assets.file_name().unwrap_or_default().to_string_lossy();
-        read_folder(&assets, &format!("element/{folder}"), &mut files)?;
-    }
-    for file in own {
+    let mut element = Files::new();
+    read_folder(&dist, "element", &mut element)?;
+    let assets = layout.plain_assets();
+    let assets = assets.file_name().unwrap_or_default().to_string_lossy();
+    let (script, folder) = ("element/jhe-connect.", format!("element/{assets}/"));
+    element.retain(|path, _| path.starts_with(script) || path.starts_with(&folder));
+    files.append(&mut element);
+    for file in [
+        "README.md",
+        "index.js",
+        "index.d.ts",
+        "element.js",
+        "element.d.ts",
+    ] {
         let path = format!("dev/xtask/npm/{file}");
         files.insert(file.to_owned(), workspace.read(&path)?.into());
     }
     add_legal(workspace, &mut files)?;
     let template = workspace.read("dev/xtask/npm/package.json")?;
-    files.insert(
-        "package.json".to_owned(),
-        manifest(&template, has_element).into(),
-    );
-    let modules: Vec<&Module> = MODULES
-        .iter()
-        .filter(|module| has_element || module.folder == Folder::Client)
-        .collect();
+    files.insert("package.json".to_owned(), manifest(&template).into());
     let purl = format!("pkg:npm/jhe-connect@{VERSION}");
-    complete(workspace, &mut files, &purl, &modules, time)?;
+    complete(workspace, &mut files, &purl, time)?;
     Ok(Package {
         name: format!("jhe-connect-{VERSION}.tgz"),
         folder: "package".to_owned(),
@@ -206,16 +197,9 @@ fn for_npm(workspace: &Workspace, time: u64) -> Result<Package> {
     })
 }
 
-/// The script of the element for pages of others. Its types and its compressed forms are beside it.
-const ELEMENT: &str = "jhe-connect.js";
-
-/// The template, without the lines about the element if there is none. (As text: the order of members counts in `exports`.)
-fn manifest(template: &str, has_element: bool) -> String {
-    let lines = template
-        .lines()
-        .filter(|line| has_element || !line.contains("element"));
-    let text: String = lines.map(|line| format!("{line}\n")).collect();
-    text.replace("\"VERSION\"", &format!("\"{VERSION}\""))
+fn manifest(template: &str) -> String {
+    template
+        .replace("\"VERSION\"", &format!("\"{VERSION}\""))
         .replace(
             "\"license\": \"LICENSE\"",
             &format!("\"license\": \"{LICENSE}\""),
@@ -231,6 +215,9 @@ fn readme_for_hosts() -> String {
 |---|---|
 | `dist/jhe/<client>/` | drop-ins for JHE's own clients, each with a README |
 | `dist/index.html`, `dist/callback.html`, `dist/jhe-connect-<hash>/` | the plain pages |
+| `dist/doctor.html`, `dist/doctor-<hash>/` | the doctor, for whoever maintains the installation: [docs/doctor.md](docs/doctor.md) |
+| `dist/demo/` | the test mode, to see every screen without a server: [docs/test-mode.md](docs/test-mode.md) |
+| `dist/jhe-connect.js`, `dist/jhe-connect.d.ts` | the element for pages of your own: [docs/embedding.md](docs/embedding.md) |
 | `dist/client-<hash>/` | the client for pages of your own; also as an npm package |
 | [docs/hosting.md](docs/hosting.md) | how to put it on your server, how to check it, how to go back |
 | [CHANGELOG.md](CHANGELOG.md) | what changed, and what you have to do |
@@ -250,24 +237,23 @@ fn add_legal(workspace: &Workspace, files: &mut Files) -> Result {
 }
 
 /// Adds what says what the files are made of, and their checksums.
-fn complete(
-    workspace: &Workspace,
-    files: &mut Files,
-    purl: &str,
-    modules: &[&Module],
-    time: u64,
-) -> Result {
+fn complete(workspace: &Workspace, files: &mut Files, purl: &str, time: u64) -> Result {
     take_out_broken_links(files)?;
+    let is_in_it = |module: &&Module| {
+        let file = format!("/{}", module.wasm());
+        files.keys().any(|path| path.ends_with(&file))
+    };
+    let modules: Vec<&Module> = MODULES.iter().filter(is_in_it).collect();
     files.insert(
         NOTICES.to_owned(),
-        bill::notices(workspace, modules)?.into(),
+        bill::notices(workspace, &modules)?.into(),
     );
     let bill = bill::of(
         workspace,
         &Subject {
             purl,
             version: VERSION,
-            modules,
+            modules: &modules,
             files,
             time,
         },
@@ -369,30 +355,23 @@ mod tests {
 
     #[test]
     fn what_the_package_for_npm_exports_is_in_it() {
-        for has_element in [true, false] {
-            let manifest: serde_json::Value =
-                serde_json::from_str(&manifest(TEMPLATE, has_element)).unwrap();
-            assert_eq!(manifest["version"], VERSION);
-            assert_eq!(manifest["license"], LICENSE);
-            assert!(manifest.get("dependencies").is_none());
-            let mut paths = Vec::new();
-            collect_texts(&manifest["exports"], &mut paths);
-            assert!(paths.len() > 4);
-            let names: Vec<&str> = paths
-                .iter()
-                .map(|path| path.trim_start_matches("./"))
-                .collect();
-            assert_eq!(names.contains(&"element.js"), has_element);
-            for path in names {
-                let listed = manifest["files"].as_array().unwrap();
-                let is_listed = listed.iter().filter_map(|it| it.as_str()).any(|it| {
-                    path == it
-                        || path
-                            .strip_prefix(it)
-                            .is_some_and(|rest| rest.starts_with('/'))
-                });
-                assert!(is_listed || path == "package.json", "{path}");
-            }
+        let manifest: serde_json::Value = serde_json::from_str(&manifest(TEMPLATE)).unwrap();
+        assert_eq!(manifest["version"], VERSION);
+        assert_eq!(manifest["license"], LICENSE);
+        assert!(manifest.get("dependencies").is_none());
+        let mut paths = Vec::new();
+        collect_texts(&manifest["exports"], &mut paths);
+        assert!(paths.len() > 6);
+        for path in paths {
+            let path = path.trim_start_matches("./");
+            let listed = manifest["files"].as_array().unwrap();
+            let is_listed = listed.iter().filter_map(|it| it.as_str()).any(|it| {
+                path == it
+                    || path
+                        .strip_prefix(it)
+                        .is_some_and(|rest| rest.starts_with('/'))
+            });
+            assert!(is_listed || path == "package.json", "{path}");
         }
     }
 

@@ -12,9 +12,9 @@ use wasm_bindgen_test::wasm_bindgen_test;
 use web_sys::{AbortSignal, Request, Response};
 
 use super::window;
-use crate::browser::platform;
 use crate::browser::sign_in::{Prepared, preflight};
 use crate::browser::storage::TabStore;
+use crate::browser::{location, platform};
 use crate::config::AuthorizeOptions;
 use crate::error::Failure;
 use crate::session;

@@ -16,7 +16,7 @@ use e2e::journey::{
 use e2e::pictures::quantised;
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
-use sandbox::{Broken, FIRST_PATIENT, Fault, SECOND_PATIENT, Vendor};
+use sandbox::{Broken, FIRST_PATIENT, Fault, Match, SECOND_PATIENT, Server, Vendor};
 
 const USAGE: &str = "usage: screenshots --to DIR [--chosen DIR] [SCENE…]";
 
@@ -333,6 +333,55 @@ const SCENES: &[Scene] = &[
         chosen: &["phone-light-en", "phone-light-es", "desktop-dark-en"],
     },
     Scene {
+        name: "welcome",
+        travel: |journey| {
+            async {
+                knows(journey, &[Vendor::Epic]);
+                journey.open_invitation().await
+            }
+            .boxed_local()
+        },
+        awaited: Awaited::Named("welcome"),
+        chosen: &["phone-light-en"],
+    },
+    Scene {
+        name: "connections",
+        travel: |journey| {
+            async {
+                knows(journey, &[Vendor::Epic, Vendor::Hapi]);
+                journey.open_invitation().await
+            }
+            .boxed_local()
+        },
+        awaited: Awaited::Named("connections"),
+        chosen: &["phone-light-en"],
+    },
+    Scene {
+        name: "hospitals",
+        travel: |journey| {
+            async {
+                journey.has_a_short_chart();
+                sign_in(journey).await?;
+                let browser = &journey.browser;
+                browser.wait_until_settled().await?;
+                browser.press_named("add-hospital").await?;
+                browser.wait_for_screen("choosing").await?;
+                let second = Vendor::OracleHealth.facility_name();
+                browser.pick_by_keys(second).await?;
+                browser.wait_for_screen("sharing").await?;
+                browser.press_named("continue").await?;
+                browser.wait_for_login_form().await?;
+                let searches = Match::on(Server::Ehr).path("tenant/Goal");
+                journey.fail(searches, Fault::DropConnection);
+                journey.agree_as(CAMILA).await?;
+                browser.wait_until_settled().await.map(drop)
+            }
+            .boxed_local()
+        },
+        awaited: Awaited::Named("partly"),
+        chosen: &["phone-light-en"],
+    },
+    Scene {
         name: "partly",
         travel: |journey| sign_in(journey).boxed_local(),
         awaited: Awaited::Stage(State::Partly, None),
@@ -379,6 +428,16 @@ async fn until_said(journey: &Journey, selector: &str, text: &str) -> Result<()>
     browser
         .until(&format!("{text:?} in {selector}"), seen)
         .await
+}
+
+/// The patient has shared records of these hospitals before.
+fn knows(journey: &Journey, vendors: &[Vendor]) {
+    let mut world = journey.world();
+    for vendor in vendors {
+        let (base, now) = (vendor.listed_base(world.origins()), world.now());
+        let label = format!("Epic / Patient Access — {}", vendor.facility_name());
+        (world.jhe).add_source(FIRST_PATIENT, 70_006, &label, &base, now);
+    }
 }
 
 /// Picks the hospital from the list.

@@ -6,7 +6,7 @@ use e2e::axe::OF_JHES_TEMPLATES;
 use e2e::browser::{Glance, Habits, Key, Text};
 use e2e::emulation::{Circumstances, Device, Language, Motion, Scheme};
 use e2e::journey::{Access, CAMILA, Journey, run_with, visit};
-use sandbox::{Broken, Fault, Layout, Match, SECOND_PATIENT, Server, Vendor};
+use sandbox::{Broken, FIRST_PATIENT, Fault, Layout, Match, SECOND_PATIENT, Server, Vendor};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -85,6 +85,47 @@ async fn to_a_part(journey: &Journey, look: &impl Look) -> Result<()> {
     look.at(journey, "partly").await
 }
 
+/// A hospital that is known, a further one that gives nothing, and the list of both.
+async fn through_several_hospitals(journey: &Journey, look: &impl Look) -> Result<()> {
+    let browser = &journey.browser;
+    journey.has_a_short_chart();
+    journey.connect().await?.expect_done()?;
+    journey.answer_by_hand().await?;
+    journey.open_invitation().await?;
+    seen(journey, look, "welcome").await?;
+    browser.press_named("continue").await?;
+    browser.wait_for_login_form().await?;
+    journey.agree_as(CAMILA).await?;
+    browser.wait_until_settled().await?.expect_done()?;
+    look.at(journey, "done, with a way to another hospital")
+        .await?;
+    browser.press_named("add-hospital").await?;
+    browser.wait_for_screen("choosing").await?;
+    browser
+        .pick_by_keys(Vendor::OracleHealth.facility_name())
+        .await?;
+    browser.wait_for_screen("sharing").await?;
+    browser.press_named("continue").await?;
+    browser.wait_for_login_form().await?;
+    browser.sign_in(CAMILA.user, CAMILA.password).await?;
+    browser.deny().await?;
+    seen(journey, look, "failed").await?;
+    browser.press_named("overview").await?;
+    browser.wait_for_screen("partly").await?;
+    browser.wait_until_settled().await?;
+    look.at(journey, "partly, with two hospitals").await?;
+    {
+        let mut world = journey.world();
+        let (base, now) = (Vendor::Hapi.listed_base(world.origins()), world.now());
+        let label = "Epic / Patient Access — North Star";
+        world
+            .jhe
+            .add_source(FIRST_PATIENT, 70_006, label, &base, now);
+    }
+    journey.open_invitation().await?;
+    seen(journey, look, "connections").await
+}
+
 /// The errors before and behind the hospital.
 async fn through_the_errors(journey: &Journey, look: &impl Look) -> Result<()> {
     let browser = &journey.browser;
@@ -148,6 +189,11 @@ macro_rules! on_every_screen {
             #[test]
             fn at_the_end_of_a_part() {
                 travel(Access::$access, $habits, async |journey: &Journey| to_a_part(journey, &$look).await);
+            }
+
+            #[test]
+            fn on_the_way_through_several_hospitals() {
+                travel(Access::$access, $habits, async |journey: &Journey| through_several_hospitals(journey, &$look).await);
             }
 
             #[test]

@@ -459,25 +459,24 @@ async fn an_element_that_is_taken_away_copies_no_more(journey: &Journey) -> Resu
     browser.open(&portal::host_pages(journey)?).await?;
     journey.agree_as(CAMILA).await?;
     journey.rows_reach(3).await?;
-    let () = browser
-        .evaluate("document.querySelector('jhe-connect').remove()")
-        .await?;
+    let take_away = "window.taken = document.querySelector('jhe-connect'); taken.remove();";
+    let () = browser.evaluate(take_away).await?;
     end(journey, "cancelled", Some("embed.removed")).await?;
-    // What was under way may still arrive.
-    let begun = journey
-        .requests(Server::Jhe, "POST", "/FHIR/R5/Observation")
-        .len();
-    let () = browser
-        .evaluate("return new Promise((done) => requestIdleCallback(() => setTimeout(done, 1500)))")
+    // Nobody sees it, but it comes to rest.
+    let screen = "return taken.querySelector('[data-jhe-connect-screen]').dataset.jheConnectScreen";
+    browser
+        .until("the copying to stop", async || {
+            let screen: String = browser.evaluate(screen).await?;
+            Ok(match screen.as_str() {
+                "stopped" => Glance::Seen(()),
+                "done" => Glance::Never("all was copied".to_owned()),
+                _ => Glance::NotYet,
+            })
+        })
         .await?;
-    let now = journey
-        .requests(Server::Jhe, "POST", "/FHIR/R5/Observation")
-        .len();
-    ensure!(
-        now <= begun + 1 && now < 40,
-        "{begun} records, and then {now}"
-    );
-    Ok(())
+    let sent = (journey.requests(Server::Jhe, "POST", "/FHIR/R5/Observation")).len();
+    ensure!(sent < 40, "all were sent");
+    expect_contract(&told::so_far(browser).await?, Some(CALLER))
 }
 
 async fn a_configuration_that_can_not_be_read_is_explained(journey: &Journey) -> Result<()> {

@@ -15,6 +15,7 @@ mod embed_random;
 mod ending;
 mod going_on;
 mod grants;
+mod hospitals;
 mod invitation;
 mod jhe_side;
 mod main_job;

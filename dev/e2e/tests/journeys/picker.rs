@@ -272,9 +272,9 @@ async fn nothing_of_the_search_is_kept_in_a_storage_or_an_address(journey: &Jour
     browser.wait_for_login_form().await?;
     journey.agree_as(CAMILA).await?;
     browser.wait_until_settled().await?.expect_done()?;
-    // The name of the hospital that was picked is kept for the page behind it, and nothing else.
+    // The name and the base of the hospital that was picked are kept for the page behind it, and nothing else.
     let take_name = "const name = sessionStorage.getItem('jhe-connect:3:hospital');
-        sessionStorage.removeItem('jhe-connect:3:hospital');
+        ['hospital', 'issuer', 'visit'].forEach((key) => sessionStorage.removeItem(`jhe-connect:3:${key}`));
         return name;";
     let name: String = browser.evaluate(take_name).await?;
     ensure!(

@@ -312,6 +312,9 @@ fn issue(
     }
     if let Some(refresh_token) = refresh_token {
         body["refresh_token"] = json!(refresh_token.token);
+        if let Some(seconds) = settings.refresh_token_seconds {
+            body["refresh_token_expires_in"] = json!(seconds);
+        }
         world.ehr.refresh_tokens.push(refresh_token);
     }
     body
