@@ -118,6 +118,11 @@ pub enum BrowserError {
     Offline,
     /// The page came over plain http from another machine.
     InsecureContext,
+}
+
+/// Why the program never ran. Only the script that loads it can tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoaderError {
     /// There is no WebAssembly, or it is forbidden.
     NoWebAssembly,
     /// The program's files could not be loaded.
@@ -131,8 +136,6 @@ impl BrowserError {
             BrowserError::StorageBlocked => "browser.storage_blocked",
             BrowserError::Offline => "browser.offline",
             BrowserError::InsecureContext => "browser.insecure_context",
-            BrowserError::NoWebAssembly => "browser.no_webassembly",
-            BrowserError::LoadFailed => "browser.load_failed",
         }
     }
 }
@@ -174,10 +177,6 @@ impl Error {
                 BrowserError::StorageBlocked => "sessionStorage is denied or full",
                 BrowserError::Offline => "navigator.onLine is false",
                 BrowserError::InsecureContext => "not a secure context: serve the page over https",
-                BrowserError::NoWebAssembly => {
-                    "WebAssembly is missing or forbidden (Content-Security-Policy: 'wasm-unsafe-eval')"
-                }
-                BrowserError::LoadFailed => "the program's files could not be loaded",
             }
             .into(),
         }
@@ -273,6 +272,33 @@ impl PhaseError for CallbackError {
                 ServerError { error, .. }
             ))) if error == DENIED
         )
+    }
+}
+
+impl PhaseError for LoaderError {
+    fn code(&self) -> &'static str {
+        match self {
+            LoaderError::NoWebAssembly => "browser.no_webassembly",
+            LoaderError::LoadFailed => "browser.load_failed",
+        }
+    }
+
+    fn detail(&self) -> String {
+        match self {
+            LoaderError::NoWebAssembly => {
+                "WebAssembly is missing or forbidden (Content-Security-Policy: 'wasm-unsafe-eval')"
+            }
+            LoaderError::LoadFailed => "the program's files could not be loaded",
+        }
+        .into()
+    }
+
+    fn remedy(&self) -> Remedy {
+        remedy::of_loader(*self).into()
+    }
+
+    fn transport(&self) -> Option<TransportError> {
+        None
     }
 }
 
@@ -838,6 +864,7 @@ phases! {
     BrandsError,
     DiscoveryError,
     CallbackError,
+    LoaderError,
     Interrupted,
     OtherTab,
     SignInError,

@@ -146,8 +146,8 @@ pub enum Value {
     Text(String),
     /// A number, as the language writes it.
     Count(u64),
-    /// A FHIR date, or the beginning of one: `2026-11-22`, `2026-11`, `2026`; or an instant, which is told in the patient's own
-    /// time.
+    /// A FHIR date, or the beginning of one: `2026-11-22`, `2026-11`, `2026`; or an instant in UTC (`2026-11-22T09:00:00Z`),
+    /// which is told in the patient's own time.
     Date(String),
     /// Another text.
     Said(Message),

@@ -2,7 +2,9 @@
 //! the texts stand in the language files, and a new error does not compile until it has one.
 
 use crate::config::ConfigError;
-use crate::error::{BrowserError, CallbackError, Error, JheRefusal, SignInError};
+use crate::error::{
+    BrowserError, CallbackError, Error, JheRefusal, LoaderError, PhaseError, SignInError,
+};
 use crate::exchange::brands::BrandsError;
 use crate::exchange::inventory::InventoryError;
 use crate::exchange::invitation::{EnrolmentError, InvitationError, JheTokenError};
@@ -237,15 +239,20 @@ fn of_browser(error: BrowserError) -> Text {
         BrowserError::StorageBlocked => Text::StorageBlocked,
         BrowserError::Offline => Text::Offline,
         BrowserError::InsecureContext => Text::InsecureContext,
-        BrowserError::NoWebAssembly => Text::NoWebassembly,
-        BrowserError::LoadFailed => Text::LoadFailed,
+    }
+}
+
+pub(crate) fn of_loader(error: LoaderError) -> Text {
+    match error {
+        LoaderError::NoWebAssembly => Text::NoWebassembly,
+        LoaderError::LoadFailed => Text::LoadFailed,
     }
 }
 
 /// What the loader says before this program runs: code and texts.
 pub fn loader_texts() -> [(&'static str, Text); 2] {
-    [BrowserError::NoWebAssembly, BrowserError::LoadFailed]
-        .map(|error| (error.code(), of_browser(error)))
+    [LoaderError::NoWebAssembly, LoaderError::LoadFailed]
+        .map(|error| (error.code(), of_loader(error)))
 }
 
 #[cfg(test)]

@@ -7,7 +7,9 @@
 use alloc::vec::Vec;
 
 use crate::config::ConfigError;
-use crate::error::{BrowserError, CallbackError, Error, Interrupted, OtherTab, SignInError};
+use crate::error::{
+    BrowserError, CallbackError, Error, Interrupted, LoaderError, OtherTab, SignInError,
+};
 use crate::exchange::brands::BrandsError;
 use crate::exchange::inventory::InventoryError;
 use crate::exchange::invitation::{EnrolmentError, InvitationError, JheTokenError};
@@ -137,14 +139,14 @@ fn browser_and_configuration() -> Vec<Advice> {
              Only `localhost` works without.",
         ),
         row(
-            BrowserError::NoWebAssembly,
+            LoaderError::NoWebAssembly,
             "The browser can't run WebAssembly, or may not: it is too old, in a protection mode (Lockdown Mode), or the \
              page's Content-Security-Policy forbids it. The console says which.",
             "If it happens to everybody, add `'wasm-unsafe-eval'` to `script-src`. If it happens to one patient, ask for \
              another browser.",
         ),
         row(
-            BrowserError::LoadFailed,
+            LoaderError::LoadFailed,
             "A file of the program did not arrive, or has a type that browsers refuse. The console names it.",
             "Open that address: 404 means that `wasm/<hash>/` was not copied whole, not collected, or that JHE was not \
              restarted. A `.js` file needs a JavaScript type. After an update, keep the folder of the previous hash for \

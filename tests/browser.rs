@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use jhe_connect::browser::client::{authorize, ready};
-use jhe_connect::browser::facade::{finish_page, sign_in_again, start_page};
+use jhe_connect::browser::facade::{finish_page, import_page, sign_in_again, start_page};
 use jhe_connect::language::{SECTIONS, compiled};
 use js_sys::{Object, Promise, Reflect};
 use wasm_bindgen::JsValue;
@@ -93,6 +93,13 @@ async fn a_callback_page_without_an_answer_has_nothing_to_do() {
     let out = element();
     finish_page(out.clone(), "{}".into(), &english());
     assert_eq!(end(&out).await, "callback.nothing_pending");
+}
+
+#[wasm_bindgen_test]
+async fn a_copying_of_which_nothing_is_kept_does_not_begin() {
+    let out = element();
+    import_page(out.clone(), "{}".into(), &english());
+    assert_eq!(end(&out).await, "callback.interrupted");
 }
 
 #[wasm_bindgen_test]

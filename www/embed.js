@@ -53,9 +53,6 @@
     if (kept) {
       sessionStorage.setItem(SESSION, kept);
     }
-    try {
-      TEXTS[language][error.code] = JSON.parse(await textsOf('embed', language));
-    } catch (_) {}
     explain(out, error);
   }
 

@@ -8,8 +8,9 @@
   'use strict';
 
   // <shared>
-  // By language: what is said where the module can't.
+  // The languages, and in English what is said if nothing can be loaded. More is in a file of each language.
   const TEXTS = __LOADER_TEXTS__;
+  const LOAD_FAILED = 'browser.load_failed';
   const folder = new URL('__ASSET_FOLDER__', document.currentScript.src).href;
   // Each page has a module of its own, so that none waits for what only the other needs.
   const CONNECT = 'jhe-connect';
@@ -104,7 +105,7 @@ __SESSION__
       chosen = sessionStorage.getItem(CHOICE);
     } catch (_) {}
     const wanted = [chosen, settings.language].concat(navigator.languages || [navigator.language], ['en']);
-    const tags = Object.keys(TEXTS);
+    const tags = TEXTS.languages;
     for (const tag of wanted) {
       const exact = String(tag).toLowerCase();
       const found = tags.find(function (known) {
@@ -138,7 +139,7 @@ __SESSION__
   async function textsOf(name, tag) {
     const response = await fetch(folder + tag + '.' + name + '.json');
     if (!response.ok) {
-      throw new Error(tag + '.' + name + '.json was answered with status ' + response.status);
+      throw new Error(tag + '.' + name + '.json: status ' + response.status);
     }
     return response.text();
   }
@@ -178,7 +179,7 @@ __SESSION__
 
   async function loadModule(name) {
     if (typeof WebAssembly !== 'object' || typeof WebAssembly.instantiate !== 'function') {
-      const missing = new Error('this browser has no WebAssembly');
+      const missing = new Error('no WebAssembly');
       missing.code = 'browser.no_webassembly';
       throw missing;
     }
@@ -196,10 +197,10 @@ __SESSION__
       }
       // For all that streaming minds and a second, plain reading does not: a wrong media type, a browser that can't
       // stream, a proxy that cut the first answer, a policy of an extension.
-      console.warn('jhe-connect: reading the module again, because: ' + describe(streamingError));
+      console.warn('jhe-connect: reading again: ' + describe(streamingError));
       const again = await fetch(wasmUrl, { cache: 'no-cache' });
       if (!again.ok) {
-        throw new Error(wasmUrl + ' was answered with status ' + again.status);
+        throw new Error(wasmUrl + ': status ' + again.status);
       }
       made = await WebAssembly.instantiate(await again.arrayBuffer(), glue.imports());
     }
@@ -236,11 +237,21 @@ __SESSION__
     }
   }
 
-  function explain(out, error) {
+  async function explain(out, error) {
     const code = codeOf(error);
     const exact = code + ': ' + describe(error);
     console.error('jhe-connect: ' + exact);
     endSession(out, 'failed', code);
+    let tag = 'en';
+    let texts = TEXTS;
+    if (language !== tag || !texts[code]) {
+      try {
+        texts = JSON.parse(await textsOf('loader', language));
+        tag = language;
+      } catch (_) {
+        // What is here has to do.
+      }
+    }
     // The module's own explanation is the better one.
     if (!out || out.getAttribute('data-jhe-connect') === 'failed') {
       return;
@@ -248,17 +259,17 @@ __SESSION__
     const remedy = document.createElement('div');
     remedy.className = 'jc-remedy';
     remedy.setAttribute('role', 'alert');
-    const texts = TEXTS[language];
-    append(remedy, 'h2', texts[code][0]);
-    append(remedy, 'p', texts[code][1]);
-    append(remedy, 'p', texts[code][2]).className = 'jc-next-step';
+    const said = texts[code] || texts[LOAD_FAILED];
+    append(remedy, 'h2', said[0]);
+    append(remedy, 'p', said[1]);
+    append(remedy, 'p', said[2]).className = 'jc-next-step';
     leadToAPerson(remedy);
     const details = append(remedy, 'details', '');
     append(details, 'summary', texts.details);
     append(details, 'code', exact);
     out.textContent = '';
     out.classList.add('jhe-connect');
-    out.lang = language;
+    out.lang = tag;
     out.appendChild(remedy);
     out.setAttribute('data-jhe-connect', 'failed');
     out.setAttribute('data-jhe-connect-code', code);
@@ -287,7 +298,7 @@ __SESSION__
     if (isForbidden) {
       return 'browser.no_webassembly';
     }
-    return error && error.code in TEXTS[language] ? error.code : 'browser.load_failed';
+    return error && /^(browser|embed)\./.test(error.code) ? error.code : LOAD_FAILED;
   }
 
   // Name and message only, without any query: a stack trace quotes the page's URL, which carries the invitation.
@@ -303,14 +314,11 @@ __SESSION__
   }
   // </shared>
 
-  let dressed = false;
+  let dressed;
 
   function entry(page) {
     return function (out, config, picker) {
-      if (!dressed) {
-        dressed = true;
-        style(CONNECT);
-      }
+      dressed = dressed || style(CONNECT);
       // JHE's own configuration does not say which of its clients this is.
       return page(out, Object.assign({ deployment: '__DEPLOYMENT__' }, config), picker);
     };

@@ -20,27 +20,26 @@ use crate::fhir::person::Person;
 use crate::import::Purpose;
 use crate::language::Text;
 use crate::oauth::authorization::AuthorizationResponse;
-use crate::screen::Act;
+use crate::screen::{Act, Stage};
 use crate::screens;
 use crate::session::{self, Connection, RunRecord};
 use crate::smart::context::LaunchContext;
 
 /// Goes through the page, and tells the patient how it ended.
 pub(crate) async fn run(view: View, config: String) {
-    match callback(&view, &config).await {
-        Err(Failure(error)) => match visit_of_several(&error) {
-            Some(store) => {
-                let jhe = session::set_aside(&store);
-                let ways_on = [(Act::Overview, Text::YourHospitals)];
-                fail(&view, &error, None, &ways_on);
-                while view.next_act().await != Act::Overview {}
-                session::put_back(&store, jhe);
-                view.call(IMPORT, "");
-            }
-            None => end(&view, Err(Failure(error))),
-        },
-        Ok(()) => {}
-    }
+    let Err(Failure(error)) = callback(&view, &config).await else {
+        return;
+    };
+    let Some(store) = visit_of_several(&error) else {
+        return end(&view, Err(Failure(error)));
+    };
+    let jhe = session::set_aside(&store);
+    let ways_on = [(Act::Overview, Text::YourHospitals)];
+    fail(&view, &error, None, &ways_on);
+    while view.next_act().await != Act::Overview {}
+    view.stage(Stage::Working);
+    session::put_back(&store, jhe);
+    view.call(IMPORT, "");
 }
 
 /// Are there other hospitals in this visit? Then it is noted that this one failed: the patient may go on.

@@ -41,11 +41,11 @@ pub(crate) async fn run(view: View, config: String, picker: JsValue, beginning: 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Beginning {
     /// At the invitation.
-    OfTheVisit,
+    Invitation,
     /// At the hospital that this tab keeps: the patient signs in there again.
-    OfTheSameHospital,
+    SameHospital,
     /// Behind one hospital, for a further one.
-    OfAFurtherHospital,
+    FurtherHospital,
 }
 
 async fn connect(
@@ -54,7 +54,7 @@ async fn connect(
     picker: &JsValue,
     beginning: Beginning,
 ) -> Result<(), Failure> {
-    if beginning == Beginning::OfTheVisit {
+    if beginning == Beginning::Invitation {
         view.show(&screens::checking());
     }
     platform::require_secure_context()?;
@@ -63,7 +63,7 @@ async fn connect(
     let config = configuration(view, config, &page)?;
     reload_when_restored();
     let jhe = match beginning {
-        Beginning::OfTheVisit => match enrol(view, &store, &config, &page).await? {
+        Beginning::Invitation => match enrol(view, &store, &config, &page).await? {
             Some(jhe) => jhe,
             None => return Ok(()),
         },
@@ -167,16 +167,16 @@ type Preflight<'a> = Pin<Box<dyn Future<Output = Result<Prepared, Failure>> + 'a
 impl Choice<'_> {
     /// Leads the patient to the hospital: to the only one, to one that they know, or to one that they pick.
     async fn make(mut self, picker: &JsValue) -> Result<(), Failure> {
-        if self.beginning != Beginning::OfTheSameHospital {
+        if self.beginning != Beginning::SameHospital {
             self.ask_jhe().await;
         }
         let path = self.config.brands_path();
         // Those that the patient knows are offered before all others, once.
-        let mut is_first = self.beginning == Beginning::OfTheVisit;
+        let mut is_first = self.beginning == Beginning::Invitation;
         loop {
             let mut consent = Consent::Asked;
             let hospital = match (path, self.known.as_slice()) {
-                _ if self.beginning == Beginning::OfTheSameHospital => {
+                _ if self.beginning == Beginning::SameHospital => {
                     consent = Consent::Given;
                     Some(KnownHospital {
                         fhir_base_url: session::issuer(self.store)?.ok_or(Interrupted)?,
@@ -213,12 +213,12 @@ impl Choice<'_> {
                     Next::AnotherHospital => {}
                 }
             }
-            if self.beginning == Beginning::OfTheSameHospital {
+            if self.beginning == Beginning::SameHospital {
                 break;
             }
         }
         match self.beginning {
-            Beginning::OfTheVisit => {
+            Beginning::Invitation => {
                 session::forget_tokens(self.store);
                 self.view.show(&screens::gave_up());
             }
@@ -290,7 +290,7 @@ impl Choice<'_> {
         }
         let called = screens::hospital_name(iss, name.as_deref());
         let is_picked = config.iss.is_none();
-        let is_same = self.beginning == Beginning::OfTheSameHospital;
+        let is_same = self.beginning == Beginning::SameHospital;
         let before = match self.known.iter().any(|known| known.fhir_base_url == iss) {
             true => Before::This,
             false => Before::Nothing,
@@ -352,7 +352,7 @@ impl Choice<'_> {
                     }
                     fail(view, &error, None, ways_on.get(..count).unwrap_or_default());
                     let act = view.next_act().await;
-                    if self.beginning != Beginning::OfTheVisit {
+                    if self.beginning != Beginning::Invitation {
                         // A reload goes on from here.
                         session::keep_jhe(self.store, &self.jhe)?;
                     }

@@ -102,7 +102,7 @@ pub fn start_page(
     #[wasm_bindgen(unchecked_optional_param_type = "HospitalPicker")] picker: JsValue,
 ) {
     if let Some(view) = View::new(out, texts) {
-        let beginning = connect::Beginning::OfTheVisit;
+        let beginning = connect::Beginning::Invitation;
         spawn(Box::pin(connect::run(
             view,
             json(&config),
@@ -123,8 +123,8 @@ pub fn sign_in_again(
     #[wasm_bindgen(js_name = isFurther)] is_further: bool,
 ) {
     let beginning = match is_further {
-        true => connect::Beginning::OfAFurtherHospital,
-        false => connect::Beginning::OfTheSameHospital,
+        true => connect::Beginning::FurtherHospital,
+        false => connect::Beginning::SameHospital,
     };
     if let Some(view) = View::new(out, texts) {
         let picker = JsValue::UNDEFINED;

@@ -85,7 +85,8 @@ impl Formats for BrowserFormats {
         if date.len() >= 10 {
             members.push(("day", "numeric"));
         }
-        match date.len() > 10 {
+        let is_instant = date.ends_with('Z');
+        match is_instant {
             true => members.extend([("hour", "numeric"), ("minute", "2-digit")]),
             false => members.push(("timeZone", "UTC")),
         }
@@ -93,8 +94,9 @@ impl Formats for BrowserFormats {
             // Fails only for an object that was frozen.
             let _ = Reflect::set(&options, &name.into(), &value.into());
         }
+        let day = date.get(..10).filter(|_| !is_instant).unwrap_or(date);
         let text = Dates::new(&self.tag, &options)
-            .and_then(|dates| dates.format(&Date::new(&JsValue::from_str(date))));
+            .and_then(|dates| dates.format(&Date::new(&JsValue::from_str(day))));
         text.unwrap_or_else(|_| Plain.date(date))
     }
 

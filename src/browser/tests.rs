@@ -350,6 +350,8 @@ fn numbers_dates_and_lists_are_written_as_the_language_does() {
         english.date("2026-11-22T10:00:00+14:00"),
         "November 22, 2026"
     );
+    // Of an instant the time is told, too, where the patient is.
+    assert!(english.date("2026-11-22T12:00:00.000Z").contains(':'));
     assert_eq!(english.date("2026-11"), "November 2026");
     assert_eq!(english.date("2026"), "2026");
     assert_eq!(english.date("soon"), "soon");

@@ -132,8 +132,9 @@ fn leave(tab: &Tab, config: &str, address: &str) -> Result<String, Error> {
         }
         None => (config.iss.clone().unwrap_or_default(), None),
     };
+    let url = begin_sign_in(tab, &config.sign_in(&iss), page)?;
     session::keep_hospital(&tab.store, &iss, name.as_deref())?;
-    begin_sign_in(tab, &config.sign_in(&iss), page)
+    Ok(url)
 }
 
 /// So often the patient asks for a list that failed. On the page they could do so for ever.

@@ -46,7 +46,7 @@ fn a_reload_at_any_request_loses_nothing_and_doubles_nothing() {
             journey.world().give_labs(CAMILA.user, 7);
             journey.world().settings.ehr.page_size = 3;
             // The first ones lead to both tokens.
-            journey.tab.before("/", 5 + passing, leave);
+            journey.tab.before("/", 6 + passing, leave);
             match journey.travel(CAMILA, Decision::Allow) {
                 Ok(Landed::Left) => journey.has_brought_all(&journey.go_on()),
                 Ok(Landed::Imported(import)) => journey.has_brought_all(&import),

@@ -285,7 +285,9 @@ fn the_tab_keeps_tokens_only_for_what_is_unfinished(
             .iter()
             .any(|name| key.strip_prefix("jhe-connect:3:") == Some(name))
             // What the patient chose to read.
-            || (key == "jhe-connect:language" && ["en", "es"].contains(&text.as_str()));
+            || (key == "jhe-connect:language" && ["en", "es"].contains(&text.as_str()))
+            // What a journey itself notes.
+            || key.starts_with("journey:");
         ensure!(is_known, "sessionStorage holds {key}: {text}");
         let sent = secrets.verifiers.iter();
         let mut sent = sent.filter(|verifier| text.contains(verifier.as_str()));

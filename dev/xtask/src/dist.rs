@@ -30,8 +30,8 @@ const PAGE_SCRIPT: &str = "page.js";
 /// For pages of others: under this name in every version, so that a page can refer to it.
 const EMBED_SCRIPT: &str = "jhe-connect.js";
 const EMBED_TYPES: &str = "jhe-connect.d.ts";
-/// What is said where a second one is opened on a page: by the script, so that no module is loaded for it.
-const EMBED_TEXTS: &str = "embed";
+/// What scripts say where no module can: of what kept it from being loaded, and of a second journey on a page.
+const SCRIPT_TEXTS: &str = "loader";
 /// The test mode's own pages, with what only they load, in `www/demo`.
 const DEMO_PAGES: [&str; 4] = [
     "index.html",
@@ -450,8 +450,8 @@ fn lay_out(workspace: &Workspace, target: &Path) -> Result {
         }
     }
     for language in &languages {
-        let name = format!("{}.{EMBED_TEXTS}.json", language.tag);
-        says.push((Folder::Pages, name, languages::for_a_second_one(language)?));
+        let name = format!("{}.{SCRIPT_TEXTS}.json", language.tag);
+        says.push((Folder::Pages, name, languages::for_the_scripts(language)?));
     }
     let trunk = workspace.path(TRUNK);
     let mut styles = Vec::new();

@@ -5,7 +5,7 @@ use jhe_connect::exchange::drop_in::{DropIn, OBSOLETE_LIBRARY};
 /// What takes the place of the library that JHE's pages still ask for.
 pub(crate) fn obsolete_library(drop_in: &DropIn) -> String {
     let script = drop_in.script.rsplit('/').next().unwrap_or_default();
-    format!("/* Replaced by {script}. */\n")
+    format!("// See {script}\n")
 }
 
 pub(crate) fn readme(drop_in: &DropIn) -> String {
@@ -73,7 +73,7 @@ mod tests {
         for drop_in in &DROP_INS {
             let library = obsolete_library(drop_in);
             assert_eq!(library.lines().count(), 1);
-            assert!(library.starts_with("/*") && library.ends_with("*/\n"));
+            assert!(library.starts_with("// "));
         }
     }
 }

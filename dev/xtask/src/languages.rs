@@ -65,40 +65,50 @@ fn name(language: &Source) -> String {
         .to_owned()
 }
 
-/// The loader's own texts as a JavaScript object literal: `{"en":{"details":…,"code":[heading, explanation, next step]}}`.
+/// What the loader knows by itself, as a JavaScript object literal: the languages, and in English what is said if nothing can
+/// be loaded.
 pub(crate) fn for_the_loader(languages: &[Source]) -> Result<String> {
-    let mut all = Map::new();
-    for language in languages {
-        let mut texts = Map::new();
-        texts.insert(
-            "details".to_owned(),
-            language.json["shared"]["details"].clone(),
-        );
-        for (code, text) in remedy::loader_texts() {
-            let (_, key) = SECTIONS
-                .iter()
-                .flat_map(|(_, texts)| *texts)
-                .find(|(known, _)| *known == text)
-                .ok_or("a text of the loader is in no section")?;
-            let key = jhe_connect::language::key(key);
-            texts.insert(
-                code.to_owned(),
-                language.json["loader_remedies"][&key].clone(),
-            );
-        }
-        all.insert(language.tag.clone(), texts.into());
-    }
+    let english = languages.first().ok_or("there is no language")?;
+    let mut known = loader_texts(english)?;
+    known.retain(|name, _| name == "details" || name == "browser.load_failed");
+    let tags = languages.iter().map(|language| language.tag.as_str());
+    known.insert("languages".to_owned(), tags.collect());
     // Two line ends are legal in JSON strings but not in those of older JavaScript.
-    Ok(serde_json::to_string(&all)?
+    Ok(serde_json::to_string(&known)?
         .replace('\u{2028}', "\\u2028")
         .replace('\u{2029}', "\\u2029"))
 }
 
-/// What is said in the place of a second journey on one page, as JSON: heading, explanation, next step.
-pub(crate) fn for_a_second_one(language: &Source) -> Result<String> {
-    Ok(serde_json::to_string(
-        &language.json["embed_remedies"]["already_open"],
-    )?)
+/// All that a script may have to say where no module can, in one language, as JSON:
+/// `{"details":…,"code":[heading, explanation, next step]}`.
+pub(crate) fn for_the_scripts(language: &Source) -> Result<String> {
+    let mut texts = loader_texts(language)?;
+    texts.insert(
+        "embed.already_open".to_owned(),
+        language.json["embed_remedies"]["already_open"].clone(),
+    );
+    Ok(serde_json::to_string(&texts)?)
+}
+
+fn loader_texts(language: &Source) -> Result<Map<String, Value>> {
+    let mut texts = Map::new();
+    texts.insert(
+        "details".to_owned(),
+        language.json["shared"]["details"].clone(),
+    );
+    for (code, text) in remedy::loader_texts() {
+        let (_, key) = SECTIONS
+            .iter()
+            .flat_map(|(_, texts)| *texts)
+            .find(|(known, _)| *known == text)
+            .ok_or("a text of the loader is in no section")?;
+        let key = jhe_connect::language::key(key);
+        texts.insert(
+            code.to_owned(),
+            language.json["loader_remedies"][&key].clone(),
+        );
+    }
+    Ok(texts)
 }
 
 #[cfg(test)]
@@ -111,13 +121,17 @@ mod tests {
     }
 
     #[test]
-    fn the_loader_has_a_complete_text_for_each_of_its_codes() {
-        let texts: Value =
-            serde_json::from_str(&for_the_loader(&[english()]).expect("texts")).expect("JSON");
-        assert!(texts["en"]["details"].is_string());
-        for code in ["browser.no_webassembly", "browser.load_failed"] {
+    fn the_scripts_have_a_complete_text_for_each_of_their_codes() {
+        let texts = for_the_scripts(&english()).expect("texts");
+        let texts: Value = serde_json::from_str(&texts).expect("JSON");
+        assert!(texts["details"].is_string());
+        for code in [
+            "browser.no_webassembly",
+            "browser.load_failed",
+            "embed.already_open",
+        ] {
             for part in 0..3 {
-                let text = texts["en"][code][part].as_str().unwrap_or_default();
+                let text = texts[code][part].as_str().unwrap_or_default();
                 assert!(!text.is_empty(), "{code} has no {part}");
                 // The loader fills in nothing.
                 assert!(!text.contains('{'), "{code} has a gap: {text}");
@@ -126,15 +140,11 @@ mod tests {
     }
 
     #[test]
-    fn a_second_one_on_a_page_is_explained_in_three_parts() {
-        let texts = for_a_second_one(&english()).expect("texts");
-        let texts: Vec<String> = serde_json::from_str(&texts).expect("JSON");
-        assert_eq!(texts.len(), 3);
-        assert!(
-            texts
-                .iter()
-                .all(|text| !text.is_empty() && !text.contains('{'))
-        );
+    fn the_loader_knows_the_languages_and_what_to_say_if_nothing_can_be_loaded() {
+        let texts = for_the_loader(&[english()]).expect("texts");
+        let texts: Value = serde_json::from_str(&texts).expect("JSON");
+        assert_eq!(texts["languages"], serde_json::json!(["en"]));
+        assert!(texts["details"].is_string() && texts["browser.load_failed"][2].is_string());
     }
 
     #[test]

@@ -58,6 +58,7 @@ fn account(years: &[(u32, u32)]) -> Account {
         portal: Some(HOSTILE.into()),
         ended: 1_795_000_000_000,
         is_recalled: false,
+        others: Vec::new(),
     }
 }
 

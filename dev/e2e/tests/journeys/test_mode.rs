@@ -125,7 +125,7 @@ async fn pick(journey: &Journey, link: &str, hospital: &str) -> Result<Screen> {
     journey.browser.tap_hospital(hospital.title).await?;
     journey
         .browser
-        .wait_for_one_of(&["sharing", "failed"])
+        .wait_for_one_of(&["sharing", "welcome", "failed"])
         .await
 }
 
@@ -325,6 +325,8 @@ async fn every_screen_of_the_documents_table_is_reached_as_it_says(
     browser.wait_for_screen("grants").await?;
     browser.press_named("go-on").await?;
     browser.wait_until_settled().await?.expect_screen("done")?;
+    follow(journey, "Fresh").await?;
+    browser.wait_for_screen("welcome").await?;
 
     reach_import(journey, "Fresh", "slow", "few").await?;
     browser.wait_for_screen("importing").await?;
@@ -337,6 +339,8 @@ async fn every_screen_of_the_documents_table_is_reached_as_it_says(
     connect(journey, "Fresh", "odd", "kinds")
         .await?
         .expect_screen("partly")?;
+    follow(journey, "Fresh").await?;
+    browser.wait_for_screen("connections").await?;
 
     open_start(journey).await?;
     browser.click("input[name=reviews]").await?;
