@@ -116,13 +116,17 @@ fn chromedriver() -> Result<PathBuf> {
         }
         return Ok(named);
     }
+    program_on_path("chromedriver").context(
+        "chromedriver is not on PATH. Run `cargo xtask setup`, or let CHROMEDRIVER name it",
+    )
+}
+
+/// The file that a command of this name runs.
+fn program_on_path(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path)
-        .map(|folder| folder.join("chromedriver"))
+        .map(|folder| folder.join(name))
         .find(|file| file.is_file())
-        .context(
-            "chromedriver is not on PATH. Run `cargo xtask setup`, or let CHROMEDRIVER name it",
-        )
 }
 
 #[cfg(test)]

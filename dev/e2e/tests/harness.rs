@@ -190,10 +190,12 @@ fn slow_scripts_and_moving_layouts_are_recorded() {
             .until("a long task, and a layout that has moved", async || {
                 let figures = browser.figures().await?;
                 // Either may be told first.
-                Ok(match figures.tasks.is_empty() || figures.shifts.is_empty() {
-                    true => Glance::NotYet,
-                    false => Glance::Seen(figures),
-                })
+                Ok(
+                    match figures.tasks.is_empty() || figures.shifts.is_empty() {
+                        true => Glance::NotYet,
+                        false => Glance::Seen(figures),
+                    },
+                )
             })
             .await?;
         ensure!(
