@@ -67,6 +67,9 @@ pub struct JheSettings {
     pub data_sources: Vec<u64>,
     /// The values that the pages are given.
     pub page: PageConfig,
+    /// Origins beside the sandbox's own that the pages may speak to, by their Content-Security-Policy: those of a
+    /// hospital that is none of the sandbox's.
+    pub further_servers: Vec<String>,
 }
 
 /// The two versions of JHE that were recorded.
@@ -413,6 +416,7 @@ impl Settings {
                     review_choice: None,
                     language: None,
                 },
+                further_servers: Vec::new(),
             },
             ehr: EhrSettings {
                 latency_ms: 0,

@@ -16,7 +16,7 @@ use super::django::{error_page, unmatched};
 use crate::Shared;
 use crate::exchange::{Incoming, html, set};
 use crate::settings::{JheVersion, PATIENT_ACCESS_SCOPES, PageConfig, SEED_SCOPES};
-use crate::world::Origins;
+use crate::world::World;
 
 /// One of JHE's templates.
 struct Template {
@@ -115,10 +115,7 @@ impl Template {
                 "CSRF verification failed. Request aborted.",
             );
         }
-        let (page, origins) = {
-            let world = shared.world();
-            (world.settings.jhe.page.clone(), world.origins.clone())
-        };
+        let page = shared.world().settings.jhe.page.clone();
         let Self {
             client,
             title,
@@ -144,7 +141,7 @@ impl Template {
         );
         let mut response = html(StatusCode::OK, page);
         if shared.content_security_policy {
-            let policy = policy(&origins, &[&configuration, &call]);
+            let policy = policy(&shared.world(), &[&configuration, &call]);
             set(&mut response, CONTENT_SECURITY_POLICY, &policy);
         }
         response
@@ -177,20 +174,14 @@ impl Template {
 
 /// A plain page of the bundle, with the content of its configuration block replaced.
 pub(crate) fn plain_page(shared: &Shared, source: &str) -> Response {
-    let (config, origins) = {
-        let world = shared.world();
-        (world.settings.jhe.page.clone(), world.origins.clone())
-    };
+    let config = shared.world().settings.jhe.page.clone();
     let page = configured(source, &config).unwrap_or_else(|| source.to_owned());
     let mut response = html(StatusCode::OK, page);
     // The values may change between two loads of a test.
     set(&mut response, CACHE_CONTROL, "no-store");
     if shared.content_security_policy {
-        set(
-            &mut response,
-            CONTENT_SECURITY_POLICY,
-            &policy(&origins, &[]),
-        );
+        let policy = policy(&shared.world(), &[]);
+        set(&mut response, CONTENT_SECURITY_POLICY, &policy);
     }
     response
 }
@@ -198,8 +189,8 @@ pub(crate) fn plain_page(shared: &Shared, source: &str) -> Response {
 /// Sends a page of the bundle that nothing is filled into with the policy of the plain pages.
 pub(crate) fn add_policy(shared: &Shared, response: &mut Response) {
     if shared.content_security_policy {
-        let origins = shared.world().origins.clone();
-        set(response, CONTENT_SECURITY_POLICY, &policy(&origins, &[]));
+        let policy = policy(&shared.world(), &[]);
+        set(response, CONTENT_SECURITY_POLICY, &policy);
     }
 }
 
@@ -223,7 +214,11 @@ fn configured(page: &str, config: &PageConfig) -> Option<String> {
 
 /// The strict policy. The evil listener is among the addresses that may be called: what keeps a
 /// token away from it has to be the code, not this header.
-fn policy(origins: &Origins, inline_scripts: &[&str]) -> String {
+fn policy(world: &World, inline_scripts: &[&str]) -> String {
+    let origins = &world.origins;
+    let further: String = (world.settings.jhe.further_servers.iter())
+        .map(|origin| format!(" {origin}"))
+        .collect();
     let hashes: String = inline_scripts
         .iter()
         .map(|script| {
@@ -235,7 +230,7 @@ fn policy(origins: &Origins, inline_scripts: &[&str]) -> String {
         .collect();
     format!(
         "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'{hashes}; style-src 'self'; \
-         img-src 'self' data:; connect-src 'self' {} {} {}; base-uri 'none'; form-action 'none'; \
+         img-src 'self' data:; connect-src 'self' {} {} {}{further}; base-uri 'none'; form-action 'none'; \
          frame-ancestors 'none'",
         origins.ehr, origins.authorization, origins.evil
     )
