@@ -92,6 +92,12 @@ const PARTS: &[Part] = &[
         needs: &[Need::Browser, Need::NodeTools],
         check: journeys,
     },
+    Part {
+        name: "interop",
+        about: "journeys to servers that others wrote",
+        needs: &[Need::Browser, Need::Interop],
+        check: interop,
+    },
 ];
 
 /// Is there a part of this name?
@@ -253,6 +259,11 @@ fn journeys(workspace: &Workspace) -> Result<Counts> {
     // Of the bundle that the journeys are made with: one of them installs the package.
     package::make(workspace)?;
     cargo_test(workspace, "e2e")
+}
+
+fn interop(workspace: &Workspace) -> Result<Counts> {
+    build_dist_if_missing(workspace)?;
+    cargo_test(workspace, "interop")
 }
 
 fn build_dist_if_missing(workspace: &Workspace) -> Result {

