@@ -34,3 +34,4 @@ mod review;
 mod sharing;
 mod sign_in;
 mod test_mode;
+mod threats;
