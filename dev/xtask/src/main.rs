@@ -9,6 +9,8 @@ mod bill;
 mod bundle;
 mod checks;
 mod compression;
+#[cfg(test)]
+mod conformance;
 mod counts;
 mod demo;
 mod dist;
