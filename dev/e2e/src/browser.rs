@@ -785,6 +785,17 @@ impl Browser {
         .await
     }
 
+    /// This can be read on whatever page is open, ours or not, also where ours has come to rest.
+    pub async fn wait_for_page_text(&self, text: &str) -> Result<()> {
+        self.until(&format!("a page with the text {text:?}"), async || {
+            Ok(match self.page_text().await?.contains(text) {
+                true => Glance::Seen(()),
+                false => Glance::NotYet,
+            })
+        })
+        .await
+    }
+
     /// What our page shows now, if it has rendered anything.
     pub async fn screen_now(&self) -> Result<Option<Screen>> {
         Ok(serde_json::from_value(

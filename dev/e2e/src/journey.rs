@@ -374,7 +374,7 @@ impl Journey {
     /// The hospital's login form is on the screen, and the patient comes back with this instead. `{state}` stands for the state
     /// of the pending sign-in.
     pub async fn return_with(&self, query: &[(&str, &str)]) -> Result<()> {
-        let state = self.pending_state().await?;
+        let state = self.pending_state()?;
         let query: Vec<_> = query
             .iter()
             .map(|&(name, value)| {
@@ -511,8 +511,8 @@ impl Journey {
         Ok(())
     }
 
-    /// The `state` that our page sent to the hospital.
-    async fn pending_state(&self) -> Result<String> {
+    /// The `state` that our page sent to the hospital last.
+    pub fn pending_state(&self) -> Result<String> {
         let asked = self
             .requests(Server::Ehr, "GET", "/authorize")
             .pop()

@@ -8,6 +8,7 @@ use sandbox::{EHR_ALLOWED_HEADERS, LoggedRequest, Server};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::browser::Browser;
 use crate::journey::{Journey, Page};
 
 /// Headers that browsers add on their own, which no page can set and no CORS list needs to name.
@@ -37,14 +38,50 @@ const REMAINS: &str = "
         history_state: JSON.stringify(history.state),
     };";
 
+/// What pages have left behind so far.
 #[derive(Debug, Deserialize)]
-struct Remains {
+pub struct Remains {
+    /// On all pages since the browser was opened.
+    #[serde(default)]
+    console: String,
+    /// Every address of this tab, that of the page among them.
+    #[serde(default)]
+    history: String,
     document: String,
     local_storage: String,
     session_storage: String,
     cookies: String,
     window_name: String,
     history_state: String,
+}
+
+impl Remains {
+    /// Of the browser that is at this page.
+    pub async fn of(browser: &Browser) -> Result<Self> {
+        let mut remains: Self = browser.evaluate(REMAINS).await?;
+        let console = browser.console().await?.into_iter();
+        remains.console = console.map(|line| line.message + "\n").collect();
+        remains.history = browser.history().await?.join("\n");
+        Ok(remains)
+    }
+
+    /// Where no secret may ever be, by name.
+    pub fn open_places(&self) -> [(&'static str, &str); 7] {
+        [
+            ("the console", &self.console),
+            ("the history", &self.history),
+            ("the document", &self.document),
+            ("localStorage", &self.local_storage),
+            ("the cookies", &self.cookies),
+            ("window.name", &self.window_name),
+            ("history.state", &self.history_state),
+        ]
+    }
+
+    /// What only this tab sees. It may hold secrets until an import has ended.
+    pub fn session_storage(&self) -> &str {
+        &self.session_storage
+    }
 }
 
 /// All of it.
@@ -176,15 +213,7 @@ impl Secrets {
 async fn no_secret_is_left(journey: &Journey, log: &[LoggedRequest]) -> Result<()> {
     let secrets = Secrets::in_log(log);
 
-    let remains: Remains = journey.browser.evaluate(REMAINS).await?;
-    let console: String = journey
-        .browser
-        .console()
-        .await?
-        .into_iter()
-        .map(|line| line.message + "\n")
-        .collect();
-    let history = journey.browser.history().await?.join("\n");
+    let remains = Remains::of(&journey.browser).await?;
     let addresses: String = (log.iter())
         .map(|request| {
             format!(
@@ -194,16 +223,8 @@ async fn no_secret_is_left(journey: &Journey, log: &[LoggedRequest]) -> Result<(
             )
         })
         .collect();
-    for (place, text) in [
-        ("the console", &console),
-        ("the history", &history),
-        ("the address of a request, or its Referer", &addresses),
-        ("the document", &remains.document),
-        ("localStorage", &remains.local_storage),
-        ("the cookies", &remains.cookies),
-        ("window.name", &remains.window_name),
-        ("history.state", &remains.history_state),
-    ] {
+    let requests = ("the address of a request, or its Referer", &*addresses);
+    for (place, text) in remains.open_places().into_iter().chain([requests]) {
         let leaked = secrets.found_in(text);
         ensure!(
             leaked.is_none(),

@@ -312,11 +312,7 @@ impl App {
         for name in exchange.body.keys() {
             form.append_pair(name, exchange.field(name));
         }
-        let agent: ureq::Agent = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .build()
-            .into();
-        let mut answer = agent
+        let mut answer = taking_any_status()
             .post(format!("{}/token", self.hospital.issuer()))
             .header("content-type", "application/x-www-form-urlencoded")
             .send(form.finish())?;
@@ -331,15 +327,17 @@ impl App {
     /// What a bearer token is good for: the status of a read of the patient's own record.
     pub fn status_with(&self, token: &str, patient: &str) -> Result<u16> {
         let address = format!("{}/Patient/{patient}", self.hospital.base());
-        let agent: ureq::Agent = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .build()
-            .into();
-        let request = agent
+        let request = taking_any_status()
             .get(&address)
             .header("authorization", format!("Bearer {token}"));
         Ok(request.call()?.status().as_u16())
     }
+}
+
+/// For who asks in order to be refused.
+fn taking_any_status() -> ureq::Agent {
+    let config = ureq::Agent::config_builder().http_status_as_error(false);
+    config.build().into()
 }
 
 /// Reads all of it, as long as it lasts.

@@ -4,16 +4,10 @@ use std::collections::BTreeSet;
 
 use anyhow::{Result, ensure};
 use e2e::journey::Journey;
-use e2e::watch::Secrets;
+use e2e::watch::{Remains, Secrets};
 use sandbox::{LoggedRequest, Server};
 
 use crate::hospital::{App, Request};
-
-/// Whatever a page can leave behind.
-const REMAINS: &str = "
-    const dump = (storage) => JSON.stringify({ ...window[storage] });
-    return [document.documentElement.outerHTML, location.href, document.cookie, window.name,
-        JSON.stringify(history.state), dump('localStorage'), dump('sessionStorage')].join('\\n');";
 
 /// Makes a journey with an app of this hospital, as a test: panics unless it arrives, and unless nothing leaked on the way.
 pub fn run(
@@ -46,25 +40,13 @@ pub async fn check(journey: &Journey, app: &App) -> Result<()> {
     tokens_stay_where_they_were_issued_for(&ours, &theirs, &of_jhe, &of_hospital)?;
     only_the_token_endpoint_is_sent_forms(&theirs)?;
 
-    let console = journey.browser.console().await?;
-    let console: String = console
-        .into_iter()
-        .map(|line| line.message + "\n")
-        .collect();
-    let history = journey.browser.history().await?.join("\n");
-    let remains: String = journey.browser.evaluate(REMAINS).await?;
-    for (place, text) in [
-        ("console", console),
-        ("history", history),
-        ("page", remains),
-    ] {
+    let remains = Remains::of(&journey.browser).await?;
+    let storage = ("sessionStorage", remains.session_storage());
+    for (place, text) in remains.open_places().into_iter().chain([storage]) {
         let leaked = of_hospital
             .iter()
             .find(|secret| text.contains(secret.as_str()));
-        ensure!(
-            leaked.is_none(),
-            "{leaked:?} is left in the {place}: {text}"
-        );
+        ensure!(leaked.is_none(), "{leaked:?} is left in {place}: {text}");
     }
     Ok(())
 }

@@ -256,12 +256,7 @@ fn python_install(workspace: &Workspace) -> Result {
             .into());
         };
         installing("python3-venv", "a few seconds");
-        for arguments in [
-            &["update", "-q"][..],
-            &["install", "-y", "-q", "python3-venv"],
-        ] {
-            run(&mut apt_get(workspace, as_root, arguments))?;
-        }
+        apt_install(workspace, as_root, &["python3-venv"])?;
     }
     installing(what, "about a minute");
     let venv = workspace.path(INTEROP).join("venv");
@@ -384,11 +379,7 @@ fn headless_shell(workspace: &Workspace) -> Result {
         return Ok(());
     };
     installing(HEADLESS_SHELL, "about half a minute");
-    run(&mut apt_get(
-        workspace,
-        as_root,
-        &["install", "-y", "-q", HEADLESS_SHELL],
-    ))
+    apt_install(workspace, as_root, &[HEADLESS_SHELL])
 }
 
 /// What a command that needs the rights of root begins with; none if nobody may have them without being asked.
@@ -419,17 +410,20 @@ fn chromium(workspace: &Workspace) -> Result {
             .into());
     };
     installing("chromium and chromedriver", "about a minute");
-    for arguments in [
-        &["update", "-q"][..],
-        &["install", "-y", "-q", "chromium", "chromium-driver"],
-    ] {
-        run(&mut apt_get(workspace, as_root, arguments))?;
-    }
+    apt_install(workspace, as_root, &["chromium", "chromium-driver"])?;
     if browser_and_driver(workspace)? {
         Ok(())
     } else {
         Err("chromium and chromedriver were installed but cannot be found on the PATH".into())
     }
+}
+
+/// Installs packages of the newest lists: those that a machine came with may name what is no longer served.
+fn apt_install(workspace: &Workspace, as_root: &[&str], packages: &[&str]) -> Result {
+    run(&mut apt_get(workspace, as_root, &["update", "-q"]))?;
+    let mut install = vec!["install", "-y", "-q"];
+    install.extend(packages);
+    run(&mut apt_get(workspace, as_root, &install))
 }
 
 fn apt_get(workspace: &Workspace, as_root: &[&str], arguments: &[&str]) -> Command {

@@ -377,13 +377,7 @@ async fn by_keys(journey: &Journey) -> Result<()> {
     tab_to(journey, "[data-jc-action=forget]").await?;
     browser.press(&[Key::Enter]).await?;
     browser
-        .until("the access to be ended", async || {
-            let text = browser.page_text().await?;
-            Ok(match text.contains("has thrown both keys away") {
-                true => Glance::Seen(()),
-                false => Glance::NotYet,
-            })
-        })
+        .wait_for_page_text("has thrown both keys away")
         .await?;
     // Who had the button under the fingers is not left nowhere.
     let place: String = browser

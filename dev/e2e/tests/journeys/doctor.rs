@@ -438,15 +438,7 @@ async fn the_doctor_explains_its_own_policy(journey: &Journey) -> Result<()> {
     journey.browser.open(&doctor(journey)).await?;
     journey
         .browser
-        .until("the doctor's own explanation", async || {
-            let text = journey.browser.page_text().await?;
-            Ok(
-                match text.contains("add 'wasm-unsafe-eval' to script-src") {
-                    true => Glance::Seen(()),
-                    false => Glance::NotYet,
-                },
-            )
-        })
+        .wait_for_page_text("add 'wasm-unsafe-eval' to script-src")
         .await?;
     Ok(())
 }

@@ -502,15 +502,7 @@ async fn every_page_says_that_nothing_is_real_in_each_language(journey: &Journey
     expect_notice(journey, "Test mode", NOTICE).await?;
     browser.click(".jc-language[lang=es]").await?;
     browser.wait_for_text("Alex Sample").await?;
-    browser
-        .until("the notice in Spanish", async || {
-            let text = browser.page_text().await?;
-            Ok(match text.contains(NOTICE_IN_SPANISH) {
-                true => Glance::Seen(()),
-                false => Glance::NotYet,
-            })
-        })
-        .await?;
+    browser.wait_for_page_text(NOTICE_IN_SPANISH).await?;
     expect_notice(journey, "Modo de prueba", NOTICE_IN_SPANISH).await?;
     browser.press_named("yes-me").await?;
     let screen = browser.wait_until_settled().await?;

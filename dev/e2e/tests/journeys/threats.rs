@@ -118,11 +118,11 @@ async fn what_others_keep_on_the_origin_stays_as_it_is_and_changes_nothing(
 /// The patient has begun twice, and somebody brings the answer to the first.
 async fn the_answer_to_an_earlier_sign_in_is_refused(journey: &Journey) -> Result<()> {
     journey.reach_login().await?;
-    let earlier = state_of_the_latest_sign_in(journey)?;
+    let earlier = journey.pending_state()?;
     journey.reach_login().await?;
     let begun = journey.requests(Server::Ehr, "GET", "/authorize").len();
     ensure!(
-        begun >= 2 && state_of_the_latest_sign_in(journey)? != earlier,
+        begun >= 2 && journey.pending_state()? != earlier,
         "only one sign-in was begun"
     );
     let answer = journey.page(
@@ -209,15 +209,4 @@ async fn pages_add_no_global_but_what_they_are_called_by(journey: &Journey) -> R
         );
     }
     Ok(())
-}
-
-fn state_of_the_latest_sign_in(journey: &Journey) -> Result<String> {
-    let asked = journey.requests(Server::Ehr, "GET", "/authorize");
-    let asked = asked.last().context("no sign-in was begun")?;
-    let (_, query) = asked.target.split_once('?').context("no query")?;
-    let mut pairs = url::form_urlencoded::parse(query.as_bytes());
-    let (_, state) = pairs
-        .find(|(name, _)| name == "state")
-        .context("no state")?;
-    Ok(state.into_owned())
 }

@@ -142,13 +142,7 @@ fn access_that_the_patient_ends_is_ended_at_the_provider() {
         browser.click(".jc-choices > .jc-fold > summary").await?;
         browser.press_named("forget").await?;
         browser
-            .until("the access to be ended", async || {
-                let text = browser.page_text().await?;
-                Ok(match text.contains("has thrown both keys away") {
-                    true => Glance::Seen(()),
-                    false => Glance::NotYet,
-                })
-            })
+            .wait_for_page_text("has thrown both keys away")
             .await?;
         let ended = app.requests("authorization", "POST", "/token/revocation")?;
         ensure!(

@@ -1,7 +1,7 @@
 //! What oidc-provider insists on, and what our page insists on with it.
 
 use anyhow::{Context, Result, ensure};
-use e2e::browser::State;
+use e2e::browser::{Screen, State};
 use e2e::journey::{Journey, Page};
 use interop::hospital::{App, ELISABETH, PETER, Terms};
 use interop::watch::run;
@@ -77,17 +77,7 @@ fn a_redirect_uri_that_differs_by_one_letter_is_refused_and_the_patient_can_go_b
 
 /// The provider shows its own page, and sends nobody anywhere.
 async fn refused_by_the_provider(journey: &Journey, app: &App) -> Result<()> {
-    use e2e::browser::Glance;
-    journey
-        .browser
-        .until("the provider's refusal", async || {
-            let text = journey.browser.page_text().await?;
-            Ok(match text.contains("redirect_uri") {
-                true => Glance::Seen(()),
-                false => Glance::NotYet,
-            })
-        })
-        .await?;
+    journey.browser.wait_for_page_text("redirect_uri").await?;
     let here = journey.browser.address().await?;
     ensure!(
         here.as_str().starts_with(app.hospital.issuer()),
@@ -133,14 +123,18 @@ fn a_no_at_the_hospital_is_no_failure_and_moves_nothing() {
     });
 }
 
+/// Peter unticks what the hospital has of this type, and the page comes to rest.
+async fn connect_without(journey: &Journey, resource_type: &str) -> Result<Screen> {
+    journey.reach_login().await?;
+    journey.browser.sign_in(PETER.user, PETER.password).await?;
+    journey.browser.allow_without(&[resource_type]).await?;
+    journey.browser.wait_until_settled().await
+}
+
 #[test]
 fn what_was_unticked_is_not_asked_for() {
     run(&Terms::default(), async |journey, app| {
-        journey.reach_login().await?;
-        journey.browser.sign_in(PETER.user, PETER.password).await?;
-        journey.browser.allow_without(&["Patient"]).await?;
-        let screen = journey.browser.wait_until_settled().await?;
-        screen.expect_done()?;
+        connect_without(journey, "Patient").await?.expect_done()?;
         let persons = app.requests("fhir", "GET", "/Patient/example")?;
         ensure!(persons.is_empty(), "it was asked for: {persons:?}");
         ensure!(journey.rows().len() == 64);
@@ -151,10 +145,7 @@ fn what_was_unticked_is_not_asked_for() {
 #[test]
 fn without_the_scope_for_records_nothing_moves() {
     run(&Terms::default(), async |journey, app| {
-        journey.reach_login().await?;
-        journey.browser.sign_in(PETER.user, PETER.password).await?;
-        journey.browser.allow_without(&["Observation"]).await?;
-        let screen = journey.browser.wait_until_settled().await?;
+        let screen = connect_without(journey, "Observation").await?;
         ensure!(
             screen.state == State::Failed,
             "expected an end, found {screen}"
