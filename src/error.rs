@@ -140,6 +140,9 @@ impl BrowserError {
     }
 }
 
+/// What happened is told in so many characters at most.
+const DETAIL: usize = 1_500;
+
 impl Error {
     /// The stable code: `phase.case`.
     pub fn code(&self) -> &'static str {
@@ -172,7 +175,8 @@ impl Error {
                 "demo (the test mode) goes with no live iss, clientId or dataSourceId, and only on its own pages"
                     .into()
             }
-            Error::Phase(error) => error.detail(),
+            // A server may say a megabyte.
+            Error::Phase(error) => error.detail().chars().take(DETAIL).collect(),
             Error::Browser(error) => match error {
                 BrowserError::StorageBlocked => "sessionStorage is denied or full",
                 BrowserError::Offline => "navigator.onLine is false",
@@ -777,6 +781,7 @@ fn pull_detail(reason: &PageError) -> String {
             ["expected a FHIR Bundle, found ", content_type].concat()
         }
         PageError::CutOff => "the page broke off".into(),
+        PageError::TooLong => TransportError::TooLong.detail().into(),
         PageError::NextRefused(link) => {
             ["the next link leads out of the FHIR base: ", link].concat()
         }

@@ -17,6 +17,12 @@ pub const STEP_LIMIT_MS: u32 = 30_000;
 /// What the page waits for records on their way, in milliseconds: a megabyte takes a minute and a half where reception is
 /// bad, JHE's worker time-out is 30 s, and its first write in a process is slow.
 pub const RECORDS_LIMIT_MS: u32 = 120_000;
+/// So many octets the page reads of an answer to a protocol step. A CapabilityStatement may be a megabyte, and three of some
+/// servers.
+pub const STEP_LIMIT_OCTETS: u32 = 8_000_000;
+/// So many octets the page reads of an answer with records: a hundred times what a page of a hundred takes, for one whose
+/// records hold their documents. It stands in a phone's memory as a whole.
+pub const RECORDS_LIMIT_OCTETS: u32 = 50_000_000;
 
 /// The two methods that this crate uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +58,7 @@ pub struct HttpRequest {
     pub body: Option<String>,
     /// After this many milliseconds without a complete answer the request is given up.
     pub limit_ms: u32,
-    /// An answer that announces more octets is not read.
+    /// Of an answer with more octets nothing is kept, and no more is read.
     pub limit_octets: u32,
     /// Is the answer's body to be left where it is? Then it is empty here.
     pub is_head_only: bool,
@@ -67,7 +73,7 @@ impl HttpRequest {
             headers: alloc::vec![("Accept", media_type.into())],
             body: None,
             limit_ms: STEP_LIMIT_MS,
-            limit_octets: u32::MAX,
+            limit_octets: STEP_LIMIT_OCTETS,
             is_head_only: false,
         }
     }
@@ -80,7 +86,7 @@ impl HttpRequest {
             headers: alloc::vec![("Accept", "application/json".into())],
             body: None,
             limit_ms: STEP_LIMIT_MS,
-            limit_octets: u32::MAX,
+            limit_octets: STEP_LIMIT_OCTETS,
             is_head_only: false,
         }
     }
@@ -103,7 +109,7 @@ impl HttpRequest {
     /// Reads no more than so many octets.
     #[must_use]
     pub fn with_octets(mut self, limit: usize) -> Self {
-        self.limit_octets = u32::try_from(limit).unwrap_or(u32::MAX);
+        self.limit_octets = u32::try_from(limit).unwrap_or(RECORDS_LIMIT_OCTETS);
         self
     }
 
@@ -123,10 +129,11 @@ impl HttpRequest {
         self.is_head_only && !has_token
     }
 
-    /// Waits as long as records may take.
+    /// Waits as long as records may take, and reads as much.
     #[must_use]
     pub fn with_records(mut self) -> Self {
         self.limit_ms = RECORDS_LIMIT_MS;
+        self.limit_octets = RECORDS_LIMIT_OCTETS;
         self
     }
 }
@@ -209,7 +216,7 @@ pub enum TransportError {
     TimedOut,
     /// The answer began and broke off.
     CutOff,
-    /// The answer is longer than the request's limit, and was not read.
+    /// The answer is longer than the request's limit, and was not read to its end.
     TooLong,
 }
 

@@ -128,9 +128,10 @@ pub(crate) fn of_pull(reason: &PageError) -> Text {
         | PageError::ServerError(_)
         | PageError::CutOff
         | PageError::Transport(_) => Text::PullTrouble,
-        PageError::NotFhir(_) | PageError::NextRefused(_) | PageError::NextLoop => {
-            Text::PullUnreadable
-        }
+        PageError::NotFhir(_)
+        | PageError::TooLong
+        | PageError::NextRefused(_)
+        | PageError::NextLoop => Text::PullUnreadable,
     }
 }
 

@@ -598,6 +598,11 @@ fn reading(none: TransportError) -> Vec<Advice> {
             "A bad connection, or a server that gives up on a large page: set `_count` in that row of the `plan`.",
         ),
         row(
+            page(PageError::TooLong),
+            "A page of the hospital is longer than the 50 MB that are read at once: more would fill a phone's memory.",
+            "Set `_count` in that row of the `plan`, so that the hospital makes shorter pages.",
+        ),
+        row(
             page(PageError::NextRefused("https://other.example".into())),
             "The link to the further page leads out of the hospital's FHIR base. The patient's token does not go there.",
             "Tell the hospital (or the maker of its gateway): the details have the address.",

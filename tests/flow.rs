@@ -1104,6 +1104,7 @@ provoked!(ON_A_LATER_PAGE, the_first_page_is_kept, {
     a_page_that_is_html_keeps_what_was_fetched: "pull.not_fhir", |j| j.fail(pages_of_search().after(1), web_page());
     a_page_that_is_an_empty_string_keeps_what_was_fetched: "pull.not_fhir", |j| j.fail(pages_of_search().after(1), json_answer(200, "\"\""));
     a_page_that_is_cut_off_keeps_what_was_fetched: "pull.cut_off", |j| j.fail(pages_of_search().after(1), Fault::CutOff);
+    a_page_that_is_too_long_keeps_what_was_fetched: "pull.too_long", |j| j.fail(pages_of_search().after(1), too_long());
     a_lost_connection_keeps_what_was_fetched: "pull.unreachable", |j| j.fail(pages_of_search().after(1), Fault::DropConnection);
     a_next_link_to_another_origin_keeps_what_was_fetched: "pull.next_refused", |j| j.world().settings.ehr.next_link = NextLink::OtherOrigin;
     a_next_link_to_another_path_keeps_what_was_fetched: "pull.next_refused", |j| j.world().settings.ehr.next_link = NextLink::OtherPath;
@@ -1445,6 +1446,12 @@ fn maintenance() -> Fault {
 
 fn web_page() -> Fault {
     Fault::status(200, "text/html", "<h1>Welcome</h1>")
+}
+
+/// A page of a hundred megabytes.
+fn too_long() -> Fault {
+    let start = r#"{"resourceType":"Bundle","type":"searchset","entry":[{}"#;
+    Fault::long(start, ",{                 }", 5_000_000, "]}")
 }
 
 fn redirect_to_evil(journey: &Journey) -> Fault {

@@ -489,10 +489,7 @@ async fn carry(
     headers.extend(response.headers().entries());
     let body = match question.request.is_head_only {
         true => Vec::new(),
-        false => {
-            let body = response.binary().await;
-            body.map_err(|_| limit.failure(TransportError::CutOff))?
-        }
+        false => fetch::read(&response, question.request.limit_octets, limit).await?,
     };
     Ok(HttpResponse {
         status: response.status(),

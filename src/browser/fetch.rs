@@ -8,11 +8,13 @@ use alloc::boxed::Box;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 
-use gloo_net::http::Request;
+use gloo_net::http::{Request, Response};
 use js_sys::Uint8Array;
+use wasm_bindgen::JsCast;
+use wasm_bindgen_futures::JsFuture;
 use web_sys::{
-    AbortController, AbortSignal, Headers, ReferrerPolicy, RequestCache, RequestCredentials,
-    RequestInit, RequestRedirect,
+    AbortController, AbortSignal, Headers, ReadableStreamDefaultReader, ReadableStreamReadResult,
+    ReferrerPolicy, RequestCache, RequestCredentials, RequestInit, RequestRedirect,
 };
 
 use crate::browser::platform::{Timer, is_offline, now};
@@ -41,28 +43,51 @@ async fn carry(request: HttpRequest) -> Answer {
     let request = build(&request, &limit.signal).ok_or(TransportError::Unreachable)?;
     let response = request.send().await;
     let response = response.map_err(|_| limit.failure(TransportError::Unreachable))?;
-    let announced = response.headers().get("Content-Length");
-    let announced = announced.and_then(|field| whole_number(&field));
-    if announced.is_some_and(|octets| octets > u64::from(limit_octets)) {
-        return Err(TransportError::TooLong);
-    }
     let body = match is_head_only {
         // The limit, when it is dropped, ends the request with what is still on its way.
         true => Vec::new(),
-        false => {
-            let body = response.binary().await;
-            body.map_err(|_| limit.failure(TransportError::CutOff))?
-        }
+        false => read(&response, limit_octets, &limit).await?,
     };
+    let headers = response.headers();
     Ok(HttpResponse {
         status: response.status(),
-        content_type: response.headers().get("Content-Type").unwrap_or_default(),
-        retry_after_ms: response
-            .headers()
+        content_type: headers.get("Content-Type").unwrap_or_default(),
+        retry_after_ms: headers
             .get("Retry-After")
             .and_then(|field| retry_after_ms(&field)),
         body,
     })
+}
+
+/// Reads a body piece by piece, and not beyond `limit_octets`: what is announced of its length counts for nothing, since a
+/// megabyte may become a gigabyte when it is unpacked.
+pub(crate) async fn read(
+    response: &Response,
+    limit_octets: u32,
+    limit: &Limit,
+) -> Result<Vec<u8>, TransportError> {
+    let mut body = Vec::new();
+    // An answer that can't have a body has no stream.
+    let Some(stream) = response.body() else {
+        return Ok(body);
+    };
+    let reader: ReadableStreamDefaultReader = stream.get_reader().unchecked_into();
+    loop {
+        let read = JsFuture::from(reader.read()).await;
+        let read = read.map_err(|_| limit.failure(TransportError::CutOff))?;
+        // Behind the last piece there is none.
+        let piece = read
+            .unchecked_into::<ReadableStreamReadResult>()
+            .get_value();
+        if piece.is_undefined() {
+            return Ok(body);
+        }
+        body.extend_from_slice(&piece.unchecked_into::<Uint8Array>().to_vec());
+        if body.len() > limit_octets as usize {
+            // The limit, when it is dropped, ends the request.
+            return Err(TransportError::TooLong);
+        }
+    }
 }
 
 /// Seconds, or a date: the browser knows the forms of HTTP's dates.

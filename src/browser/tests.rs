@@ -120,6 +120,22 @@ async fn of_an_answer_whose_head_is_enough_no_body_is_read() {
 }
 
 #[wasm_bindgen_test]
+async fn an_answer_is_read_up_to_its_limit_and_not_beyond() {
+    let limit = fetch::Limit::new(60_000).unwrap();
+    for (text, octets, expected) in [
+        (Some("0123456789"), 10, Ok(&b"0123456789"[..])),
+        (Some("0123456789"), 9, Err(TransportError::TooLong)),
+        (Some(""), 0, Ok(b"")),
+        // What can't have a body, as a 204.
+        (None, 0, Ok(b"")),
+    ] {
+        let response = web_sys::Response::new_with_opt_str(text).unwrap();
+        let read = fetch::read(&response.into(), octets, &limit).await;
+        assert_eq!(read.as_deref(), expected.as_ref().map(|octets| *octets));
+    }
+}
+
+#[wasm_bindgen_test]
 async fn a_server_that_is_not_there_is_unreachable() {
     let url = Url::parse("http://localhost:1/").unwrap();
     let answer = fetch::send(HttpRequest::get(url, "*/*")).await;

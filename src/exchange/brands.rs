@@ -11,6 +11,8 @@ use crate::url::Url;
 
 /// JHE gives no more rows than these, and does not say whether there are more.
 const MOST_ROWS: usize = 25;
+/// And never more than a hundred, however it is asked: no more are compared with each other.
+const READ_ROWS: usize = 100;
 
 /// One place of one hospital, as the patient reads it, and where its records are. Never without a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,7 +133,8 @@ impl Brands {
         let mut count = 0;
         for row in results.elements() {
             count += 1;
-            if let Some(brand) = Brand::read(row)
+            if brands.rows.len() < READ_ROWS
+                && let Some(brand) = Brand::read(row)
                 && !brands.rows.contains(&brand)
             {
                 brands.rows.push(brand);

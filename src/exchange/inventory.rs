@@ -22,6 +22,8 @@ use crate::texts::Texts;
 
 /// Rows a page; JHE honours it.
 const ROWS: u32 = 1000;
+/// Nobody has more rows: a number beyond is none.
+const MOST_ROWS: u64 = 10_000_000;
 /// A bound for a server that never says that there is no further page.
 const PAGES: u32 = 1000;
 const SOURCE_EXTENSION: &str = "https://jupyterhealth.org/fhir/StructureDefinition/fhir-source-id";
@@ -63,7 +65,10 @@ pub struct Inventory {
     /// Which of them is read.
     at: usize,
     system: String,
-    sources: Vec<SourceId>,
+    /// The source that is written to.
+    source: Option<SourceId>,
+    /// All of them.
+    sources: Texts,
     held: Held,
     /// Rows of this type that were read.
     rows: u32,
@@ -88,13 +93,18 @@ impl Inventory {
         system: String,
         sources: Vec<SourceId>,
     ) -> Self {
+        let mut known = Texts::default();
+        for source in &sources {
+            known.insert(&source.header_value());
+        }
         Inventory {
             jhe,
             unit,
             types,
             at: 0,
             system,
-            sources,
+            source: sources.first().copied(),
+            sources: known,
             held: Held::default(),
             rows: 0,
             page: 1,
@@ -119,7 +129,7 @@ impl Inventory {
     }
 
     fn path(&self) -> String {
-        let (first, second) = match (self.unit, self.sources.first()) {
+        let (first, second) = match (self.unit, self.source) {
             (Unit::Batch, Some(source)) => (
                 [SOURCE_PREFIX, &source.header_value()].concat(),
                 "&_summary=count".into(),
@@ -153,6 +163,7 @@ impl Inventory {
             return Step::End(Err(InventoryError::Refused(response.describe())));
         };
         let total = bundle.get("total").and_then(Json::whole_number);
+        let total = total.filter(|total| *total <= MOST_ROWS);
         let total = total.and_then(|total| u32::try_from(total).ok());
         if self.unit == Unit::Batch {
             let Some(total) = total else {
@@ -192,7 +203,7 @@ impl Inventory {
         let is_ours = row.list("extension").any(|extension| {
             let source = extension.get("valueInteger").and_then(SourceId::read);
             extension.get_string("url").as_deref() == Some(SOURCE_EXTENSION)
-                && source.is_some_and(|source| self.sources.contains(&source))
+                && source.is_some_and(|source| self.sources.contains(&source.header_value()))
         });
         if !is_ours {
             return;

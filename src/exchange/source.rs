@@ -16,6 +16,8 @@ const PATH: &str = "api/v1/fhir_sources";
 const DASH: &str = " — ";
 /// JHE lists 1000 sources a page; a patient has a handful.
 const LIST_PAGES: u32 = 20;
+/// Nobody is a patient of more hospitals than these, and nobody looks through more.
+const HOSPITALS: usize = 100;
 
 /// The number of a FhirSource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -312,9 +314,11 @@ impl Conversation for KnownHospitals<'_> {
             let Some(hospital) = self.read(source) else {
                 continue;
             };
+            let is_full = self.found.len() >= HOSPITALS;
             let mut found = self.found.iter_mut();
             match found.find(|it| it.fhir_base_url == hospital.fhir_base_url) {
                 Some(known) => known.name = known.name.take().or(hospital.name),
+                None if is_full => {}
                 None => self.found.push(hospital),
             }
         }

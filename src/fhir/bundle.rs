@@ -10,6 +10,9 @@ use crate::fhir::resource::{LeftOut, Look, Record, Selection};
 use crate::fhir::search::PATIENT;
 use crate::json::{Json, Walk};
 
+/// No patient has more records of a kind: a number beyond says nothing, and the sum of some would be none.
+const MOST_MATCHES: u64 = 10_000_000;
+
 /// A page of search results, cut into records without building a tree.
 #[derive(Debug, Default)]
 pub struct SearchPage {
@@ -53,6 +56,7 @@ impl SearchPage {
                 "link" => page.next = next_link(walk.value()).or(page.next),
                 "total" => {
                     let total = walk.value().whole_number();
+                    let total = total.filter(|total| *total <= MOST_MATCHES);
                     page.total = total.and_then(|total| total.try_into().ok());
                 }
                 "entry" if walk.enter(b'[') => {

@@ -76,7 +76,9 @@ fn of_number(text: &str) -> u128 {
             b'-' if is_exponent => sign = -1,
             b'.' => is_behind_point = true,
             b'0'..=b'9' if is_exponent => {
-                exponent = exponent.saturating_mul(10) + i64::from(byte - b'0');
+                exponent = exponent
+                    .saturating_mul(10)
+                    .saturating_add(i64::from(byte - b'0'));
             }
             b'0'..=b'9' => {
                 let counts = digits < DIGITS / 10;

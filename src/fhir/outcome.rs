@@ -87,15 +87,22 @@ impl Issue {
         };
         let diagnostics = issue.get_string("diagnostics");
         let text = diagnostics
-            .map(|text| unwrapped(&text).into())
-            .or_else(|| issue.get("details")?.get_string("text"))
-            .or_else(|| issue.get_string("code"));
+            .map(|text| shortened(unwrapped(&text)))
+            .or_else(|| Some(shortened(&issue.get("details")?.get_string("text")?)))
+            .or_else(|| Some(shortened(&issue.get_string("code")?)));
         Issue {
             severity,
             is_required: issue.get_string("code").as_deref() == Some("required"),
             text: text.unwrap_or_default(),
         }
     }
+}
+
+/// Texts are cut at so many characters.
+const TEXT: usize = 1_000;
+
+fn shortened(text: &str) -> String {
+    text.chars().take(TEXT).collect()
 }
 
 /// The sentence inside the wrapper that JHE's validation puts around it:
@@ -141,6 +148,27 @@ mod tests {
                 outcome.text(),
                 "Invalid FHIR Observation: 1 validation error for Observation\\nid\\n  too long"
             );
+        }
+    }
+
+    #[test]
+    fn a_server_that_says_a_megabyte_is_quoted_with_its_beginning() {
+        let long = "é".repeat(1_000_000);
+        let wrapped = ["[ErrorDetail(string='Invalid FHIR ", &long, "', code='x')]"].concat();
+        for issue in [
+            [r#"{"diagnostics":""#, &long, r#""}"#],
+            [r#"{"diagnostics":""#, &wrapped, r#""}"#],
+            [r#"{"details":{"text":""#, &long, r#""}}"#],
+            [r#"{"code":""#, &long, r#""}"#],
+        ] {
+            let body = [
+                r#"{"resourceType":"OperationOutcome","issue":["#,
+                &issue.concat(),
+                "]}",
+            ]
+            .concat();
+            let outcome = OperationOutcome::from_response(&json(400, &body)).unwrap();
+            assert_eq!(outcome.text().chars().count(), TEXT);
         }
     }
 

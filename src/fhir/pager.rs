@@ -136,6 +136,7 @@ impl Pager {
     fn read(&mut self, answer: Answer) -> Result<SearchPage, PageError> {
         let response = answer.map_err(|error| match error {
             TransportError::CutOff => PageError::CutOff,
+            TransportError::TooLong => PageError::TooLong,
             other => PageError::Transport(other),
         })?;
         if !response.is_success() {
@@ -180,6 +181,8 @@ pub enum PageError {
     NotFhir(String),
     /// The page broke off.
     CutOff,
+    /// The page is longer than any that is read: it would fill the device's memory.
+    TooLong,
     /// The next link leads out of the FHIR base: the token does not go there.
     NextRefused(String),
     /// The next link leads to a page that was read already.
@@ -200,6 +203,7 @@ impl PageError {
             PageError::ServerError(_) => "pull.server_error",
             PageError::NotFhir(_) => "pull.not_fhir",
             PageError::CutOff => "pull.cut_off",
+            PageError::TooLong => "pull.too_long",
             PageError::NextRefused(_) => "pull.next_refused",
             PageError::NextLoop => "pull.next_loop",
             PageError::Transport(_) => "pull.unreachable",

@@ -100,8 +100,11 @@ fn name(patient: Json<'_>) -> Option<String> {
             best = Some((rank, name));
         }
     }
-    best.map(|(_, name)| name)
+    best.map(|(_, name)| name.chars().take(NAME).collect())
 }
+
+/// Names are cut at so many characters: beyond that it is no name.
+const NAME: usize = 200;
 
 /// HumanName: the text as a whole, or else its parts.
 fn full_name(name: Json<'_>) -> Option<String> {

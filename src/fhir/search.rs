@@ -40,7 +40,8 @@ impl Search<'_> {
         let mut pairs = alloc::vec![("patient", patient)];
         pairs.extend_from_slice(self.parameters);
         let url = base.below(self.resource_type)?.with_parameters(&pairs);
-        Url::parse(&url)
+        // The token goes along: a type such as `..` is none.
+        base.confine(&url, base)
     }
 }
 

@@ -113,6 +113,8 @@ pub(super) struct Pull {
     counted: Range<u32>,
     /// The page up to which the last pass through the search came, if there was one.
     pub(super) restarted_at: Option<u32>,
+    /// How often it was begun anew.
+    pub(super) restarts: u32,
     /// How many entries there are.
     pub(super) total: Total,
     /// How it ended.
@@ -170,6 +172,7 @@ impl Pull {
             counted: pager.pages()..pager.pages(),
             pager,
             restarted_at: None,
+            restarts: 0,
             total: Total::Unsaid,
             standing,
             error: None,

@@ -7,6 +7,8 @@ use super::*;
 const SIDE_BY_SIDE: usize = 3;
 /// After so many pages a search lets the others go first, so that a long one never keeps them waiting.
 const TURN: u32 = 8;
+/// So often a search is begun anew: a server that lets each pass come one page farther could go on with it for days.
+const RESTARTS: u32 = 50;
 
 impl ImportRun {
     pub(super) fn read(&mut self, now: u64) -> Option<(TaskId, HttpRequest)> {
@@ -221,7 +223,8 @@ impl ImportRun {
     }
 
     fn fail_read(&mut self, index: usize, reason: PageError, now: u64) {
-        if matches!(reason, PageError::TooWide(_)) && self.divide(index) {
+        // Parts of a search have shorter pages, too.
+        if matches!(reason, PageError::TooWide(_) | PageError::TooLong) && self.divide(index) {
             return;
         }
         let Some(pull) = self.pulls.get_mut(index) else {
@@ -242,7 +245,9 @@ impl ImportRun {
             // A link that holds for a session only (Epic's do) is over: the search begins anew, as long as each pass
             // comes farther than the one before.
             PageError::Refused(_) | PageError::TooWide(_)
-                if before > 0 && pull.restarted_at.is_none_or(|pages| before > pages) =>
+                if before > 0
+                    && pull.restarts < RESTARTS
+                    && pull.restarted_at.is_none_or(|pages| before > pages) =>
             {
                 return self.restart(index, before);
             }
@@ -263,6 +268,7 @@ impl ImportRun {
             return;
         };
         pull.restarted_at = Some(pages_read);
+        pull.restarts += 1;
         pull.total = Total::Unknown;
         pull.pager = pull::pager(
             &self.plan,

@@ -881,6 +881,108 @@ fn a_session_link_that_is_over_begins_the_search_anew_and_counts_nothing_twice()
 }
 
 #[test]
+fn a_search_whose_every_pass_comes_one_page_farther_is_not_begun_anew_without_end() {
+    let mut run = run();
+    let (mut asked, mut most, mut at) = (0, 0, 0);
+    perform(
+        &mut run,
+        |request| {
+            asked += 1;
+            at = match request.url.query().strip_prefix("?page=") {
+                Some(page) => page.parse().unwrap(),
+                None => 0,
+            };
+            if at > most {
+                most = at;
+                return Ok(json(400, "{}"));
+            }
+            let next = format!("?page={}", at + 1);
+            Ok(json(200, &page(&["a"], Some(&next))))
+        },
+        stored,
+    );
+    // Fifty passes and the first one, each a page longer.
+    assert_eq!((most, asked), (51, 51 * 52 / 2 + 51));
+    assert_eq!(run.tally().stored, 1);
+    let ending = run.ending();
+    let error = &ending.pull_error().unwrap().reason;
+    assert!(matches!(error, PageError::Refused(_)), "{error:?}");
+}
+
+#[test]
+fn a_page_that_is_too_long_is_asked_for_in_parts_and_once() {
+    let mut run = run();
+    let mut asked = Vec::new();
+    perform(
+        &mut run,
+        |request| {
+            asked.push(request.url.query().to_owned());
+            match asked.len() {
+                1 => Ok(json(200, &page(&["a"], Some("?page=2")))),
+                _ => Err(TransportError::TooLong),
+            }
+        },
+        stored,
+    );
+    assert_eq!(asked, ["?patient=e1&category=laboratory", "?page=2"]);
+    assert_eq!(
+        run.ending().pull_error().unwrap().reason,
+        PageError::TooLong
+    );
+    assert_eq!(run.tally().stored, 1);
+
+    let start = Start {
+        plan: Plan::of(&PATIENT_ACCESS).keep(&|_, row| row.label == "Conditions"),
+        ehr: access(
+            r#"{"access_token":"E","token_type":"Bearer","patient":"e1","expires_in":3600000,"scope":"patient/*.read"}"#,
+        ),
+        deployment: &PATIENT_ACCESS,
+        ..start()
+    };
+    let mut run = ImportRun::new(start, NOW);
+    let mut asked = Vec::new();
+    perform(
+        &mut run,
+        |request| {
+            asked.push(request.url.query().to_owned());
+            match asked.len() {
+                1 => Err(TransportError::TooLong),
+                _ => Ok(json(200, &page(&[], None))),
+            }
+        },
+        stored,
+    );
+    assert!(asked.len() > 2, "{asked:?}");
+    assert_eq!(run.ending().verdict(), Verdict::Complete);
+}
+
+#[test]
+fn totals_beyond_any_chart_say_nothing() {
+    let mut run = ImportRun::new(
+        Start {
+            plan: Plan::of(&PATIENT_ACCESS),
+            ehr: access(
+                r#"{"access_token":"E","token_type":"Bearer","patient":"e1","expires_in":3600000,"scope":"patient/*.read"}"#,
+            ),
+            ..start()
+        },
+        NOW,
+    );
+    let mut is_known = false;
+    for _ in 0..20 {
+        let Action::Perform(task, request) = run.next_action(NOW) else {
+            break;
+        };
+        if request.url.host() == "ehr.example" {
+            let body = r#"{"resourceType":"Bundle","total":4294967295,"link":[{"relation":"next","url":"?p=2"}]}"#;
+            run.finish(task, Ok(json(200, body)), NOW);
+            is_known |= run.progress().whole.is_some_and(|(_, all)| all > 0);
+        }
+    }
+    assert!(!is_known);
+}
+
+#[test]
 fn records_go_out_in_batches_where_jhe_takes_them() {
     let mut run = batch_run();
     let ids: Vec<String> = (0..250).map(|n| format!("r{n}")).collect();

@@ -88,7 +88,7 @@ impl AuthorizationResponse {
     /// they are written.
     pub fn scrubbed(query: &str) -> String {
         let mut rest = String::new();
-        for pair in query.trim_start_matches('?').split('&') {
+        for pair in query.strip_prefix('?').unwrap_or(query).split('&') {
             let name = percent_decode(pair.split('=').next().unwrap_or_default());
             let is_answer = matches!(
                 name.as_str(),

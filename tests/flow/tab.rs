@@ -212,6 +212,8 @@ impl Tab {
             // The sandbox writes seconds.
             retry_after_ms: field(RETRY_AFTER).parse().ok().map(|s: u64| s * 1000),
             body: body
+                .with_config()
+                .limit(limit_octets.into())
                 .read_to_vec()
                 .map_err(|error| failure(&error, TransportError::CutOff))?,
         })
@@ -364,6 +366,7 @@ pub(crate) fn network() -> Agent {
 fn failure(error: &ureq::Error, otherwise: TransportError) -> TransportError {
     match error {
         ureq::Error::Timeout(_) => TransportError::TimedOut,
+        ureq::Error::BodyExceedsLimit(_) => TransportError::TooLong,
         _ => otherwise,
     }
 }

@@ -246,6 +246,16 @@ fn replacement(fault: &Fault) -> Option<Response> {
             }
             Some(response)
         }
+        Fault::Long {
+            content_type,
+            start,
+            repeated,
+            times,
+            end,
+        } => {
+            let body = Body::new(Long::new(start, repeated, *times, end));
+            Some(content(StatusCode::OK, content_type, body))
+        }
         Fault::Redirect { location } => {
             let mut response = empty(StatusCode::FOUND);
             set(&mut response, LOCATION, location);
@@ -279,6 +289,52 @@ async fn cut_off(response: Response) -> Response {
             flushed: false,
         }),
     )
+}
+
+/// A body that is made while it is sent: nobody has it as a whole.
+struct Long {
+    start: Option<Bytes>,
+    /// As many of what is repeated as make up a piece,
+    piece: Bytes,
+    /// and so many pieces.
+    pieces: u64,
+    rest: Option<Bytes>,
+}
+
+impl Long {
+    const PIECE: usize = 64 * 1024;
+
+    fn new(start: &str, repeated: &str, times: u64, end: &str) -> Self {
+        let in_a_piece = (Self::PIECE / repeated.len().max(1)).max(1);
+        let (pieces, left) = (times / in_a_piece as u64, times % in_a_piece as u64);
+        let rest = repeated.repeat(usize::try_from(left).unwrap_or_default()) + end;
+        Self {
+            start: Some(start.to_owned().into()),
+            piece: repeated.repeat(in_a_piece).into(),
+            pieces,
+            rest: Some(rest.into()),
+        }
+    }
+}
+
+impl HttpBody for Long {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let next = if let Some(start) = self.start.take() {
+            Some(start)
+        } else if self.pieces > 0 {
+            self.pieces -= 1;
+            Some(self.piece.clone())
+        } else {
+            self.rest.take()
+        };
+        Poll::Ready(next.map(|data| Ok(Frame::data(data))))
+    }
 }
 
 /// A body that breaks after its data.

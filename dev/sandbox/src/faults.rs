@@ -103,6 +103,20 @@ pub enum Fault {
         #[serde(default)]
         headers: BTreeMap<String, String>,
     },
+    /// A success as long as anybody wants, sent piece by piece and without its length. The request is not processed.
+    Long {
+        /// `Content-Type` of the body.
+        #[serde(default = "plain_text")]
+        content_type: String,
+        /// How it begins.
+        start: String,
+        /// What follows, again and again.
+        repeated: String,
+        /// So often.
+        times: u64,
+        /// How it ends.
+        end: String,
+    },
     /// A `302` to this address. The request is not processed.
     Redirect {
         /// The `Location`.
@@ -153,6 +167,17 @@ impl Fault {
             content_type: content_type.to_owned(),
             body: body.to_owned(),
             headers: BTreeMap::new(),
+        }
+    }
+
+    /// A Bundle, or anything else of FHIR, in which `repeated` stands so often between its start and its end.
+    pub fn long(start: &str, repeated: &str, times: u64, end: &str) -> Self {
+        Self::Long {
+            content_type: "application/fhir+json".to_owned(),
+            start: start.to_owned(),
+            repeated: repeated.to_owned(),
+            times,
+            end: end.to_owned(),
         }
     }
 

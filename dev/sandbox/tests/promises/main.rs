@@ -1093,6 +1093,21 @@ async fn a_cut_off_answer_arrives_by_half() -> Outcome {
 }
 
 #[tokio::test]
+async fn a_long_answer_says_nothing_of_its_length_and_is_whole() -> Outcome {
+    let sandbox = start().await?;
+    let url = format!("{}/.well-known/smart-configuration", sandbox.iss());
+    for times in [0, 7, 100_000] {
+        let long = Fault::long("[", "1,", times, "0]");
+        sandbox.world().fail(Match::on(Server::Ehr).once(), long);
+        let reply = send("GET", &url, &[], "").await?;
+        assert!(reply.header("content-length").is_none());
+        let expected = format!("[{}0]", "1,".repeat(usize::try_from(times)?));
+        assert!(reply.text() == expected);
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_lost_answer_has_done_its_work() -> Outcome {
     let sandbox = start().await?;
     let bearer = format!(
@@ -1594,6 +1609,7 @@ async fn the_control_api_does_over_http_what_the_library_does() -> Outcome {
     for fault in [
         json!({"kind": "late-commit", "millis": 5}),
         json!({"kind": "partial-batch", "entries": 1}),
+        json!({"kind": "long", "start": "[", "repeated": "1,", "times": 3, "end": "]"}),
         json!({"kind": "status", "status": 429, "headers": {"retry-after": "7"}}),
     ] {
         let fault = json!({"match": {"path": "no such place"}, "fault": fault});
