@@ -8,6 +8,7 @@ use std::time::Instant;
 use crate::counts::Counts;
 use crate::dist;
 use crate::documents;
+use crate::fuzz;
 use crate::package;
 use crate::setup::{self, Need};
 use crate::size;
@@ -44,6 +45,12 @@ const PARTS: &[Part] = &[
         about: "tests of the stand-in servers, with the contract test",
         needs: &[],
         check: sandbox,
+    },
+    Part {
+        name: "fuzz",
+        about: "hostile input: all that is known, and a few seconds of looking for more",
+        needs: &[Need::Fuzzer],
+        check: hostile_input,
     },
     Part {
         name: "browser",
@@ -252,6 +259,27 @@ fn native(workspace: &Workspace) -> Result<Counts> {
 
 fn sandbox(workspace: &Workspace) -> Result<Counts> {
     cargo_test(workspace, "sandbox")
+}
+
+/// Seconds for each target: about half a minute in all.
+const LOOKING: u32 = 4;
+
+/// Each target that found nothing counts.
+fn hostile_input(workspace: &Workspace) -> Result<Counts> {
+    let mut counts = cargo_test(workspace, "fuzz")?;
+    if setup::has_nightly(workspace) {
+        let (targets, fuzz::Findings(found)) = fuzz::look_shortly(workspace, LOOKING)?;
+        counts += Counts {
+            passed: targets - found,
+            failed: found,
+            ignored: 0,
+        };
+    } else {
+        eprintln!(
+            "There is no nightly compiler here: what is known was replayed, and nothing else tried."
+        );
+    }
+    Ok(counts)
 }
 
 fn journeys(workspace: &Workspace) -> Result<Counts> {

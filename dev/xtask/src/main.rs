@@ -18,6 +18,7 @@ mod doctor;
 mod documents;
 mod drop_ins;
 mod epic;
+mod fuzz;
 mod languages;
 mod markdown;
 mod package;
@@ -48,6 +49,7 @@ cargo xtask <command>
   package --check   the same, and again from a copy of the sources: both must have the same bytes
   documents         write the tables that the documents have from the sources; check commands and links in all
   bench [OPTIONS]   the same import by jhe-connect and by the library it replaces, measured: docs/benchmarks.md
+  fuzz [OPTIONS]    ten minutes of hostile input for each reader, with a nightly compiler: dev/fuzz/README.md
   screenshots       pictures of every screen, in target/screens; those for the documents also in docs/screens
   screenshots NAME… those of some scenes, in target/screens only
   setup             install the tools that the other commands need (they also do so themselves)
@@ -115,6 +117,7 @@ fn task<'a>(arguments: &'a [&'a str]) -> Option<Task<'a>> {
         ["test"] => with_code(checks::run_all),
         ["test", "--part", name] => with_code(|workspace| checks::run_one(workspace, name)),
         ["screenshots", scenes @ ..] => with_code(|workspace| screenshots::take(workspace, scenes)),
+        ["fuzz", arguments @ ..] => with_code(|workspace| fuzz::task(workspace, arguments)),
         ["bench", options @ ..] => with_code(|workspace| bench::run_all(workspace, options)),
         ["demo"] => with_code(|workspace| demo::serve(workspace, demo::PATIENT_ACCESS)),
         ["demo", "--mychart"] => with_code(|workspace| demo::serve(workspace, demo::MYCHART)),

@@ -8,6 +8,7 @@ use crate::workspace::{Result, Workspace, output_of, run};
 
 /// The first version that is known to work. Newer ones are taken if they are installed already.
 const WASM_PACK: Version = Version(0, 15, 1);
+const CARGO_FUZZ: Version = Version(0, 13, 2);
 /// 0.22 wants a newer Rust than this project.
 const TRUNK: Version = Version(0, 21, 14);
 const NODE: Version = Version(20, 18, 0);
@@ -25,6 +26,8 @@ pub(crate) enum Need {
     WasmPack,
     /// The hospital's servers that others wrote, and a judge of records: in Node and in Python.
     Interop,
+    /// cargo-fuzz, where there is a nightly compiler for it.
+    Fuzzer,
     /// The library that the benchmark compares with. In no test: only `bench` asks for it.
     Peer,
 }
@@ -40,6 +43,7 @@ impl Need {
         Need::Browser,
         Need::WasmPack,
         Need::Interop,
+        Need::Fuzzer,
     ];
 }
 
@@ -54,6 +58,7 @@ pub(crate) fn install_missing(workspace: &Workspace, needs: &[Need]) -> Result {
             Need::Browser => browser(workspace)?,
             Need::WasmPack => wasm_pack(workspace)?,
             Need::Interop => interop(workspace)?,
+            Need::Fuzzer => cargo_fuzz(workspace)?,
             Need::Peer => peer(workspace)?,
         }
     }
@@ -114,6 +119,42 @@ fn wasm_pack(workspace: &Workspace) -> Result {
         &["--force"],
         "about 2 minutes of compiling on two cores",
     )
+}
+
+/// Only a nightly compiler can build what it runs: where there is none, the known inputs are replayed, and no others tried.
+fn cargo_fuzz(workspace: &Workspace) -> Result {
+    if !has_nightly(workspace) {
+        present(
+            "no nightly compiler, hence no cargo-fuzz: known hostile inputs are replayed, no others tried",
+        );
+        return Ok(());
+    }
+    if let Some(found) = installed_version(workspace, "cargo-fuzz").filter(|it| *it >= CARGO_FUZZ) {
+        present(&format!("cargo-fuzz {found}"));
+        return Ok(());
+    }
+    cargo_install(
+        workspace,
+        "cargo-fuzz",
+        CARGO_FUZZ,
+        &["--force", "--locked"],
+        "about 2 minutes of compiling on two cores",
+    )
+}
+
+/// Is there a nightly compiler?
+pub(crate) fn has_nightly(workspace: &Workspace) -> bool {
+    let version = ["run", "nightly", "rustc", "--version"];
+    output_of(&mut workspace.command("rustup", &version)).is_some()
+}
+
+/// The machine's target triple, as a nightly compiler says it.
+pub(crate) fn host(workspace: &Workspace) -> Result<String> {
+    let version = ["run", "nightly", "rustc", "--version", "--verbose"];
+    let said = output_of(&mut workspace.command("rustup", &version));
+    let said = said.ok_or("there is no nightly compiler")?;
+    let host = said.lines().find_map(|line| line.strip_prefix("host: "));
+    Ok(host.ok_or("the compiler does not say its host")?.to_owned())
 }
 
 fn trunk(workspace: &Workspace) -> Result {
