@@ -17,10 +17,13 @@ use web_sys::{
     ReferrerPolicy, RequestCache, RequestCredentials, RequestInit, RequestRedirect,
 };
 
-use crate::browser::platform::{Timer, is_offline, now};
+#[cfg(feature = "import")]
+use crate::browser::platform::now;
+use crate::browser::platform::{Timer, is_offline};
 #[cfg(any(feature = "connect", feature = "import"))]
 use crate::http::Conversation;
 use crate::http::{Answer, HttpRequest, HttpResponse, TransportError};
+#[cfg(feature = "import")]
 use crate::text::whole_number;
 
 /// Sends a request and reads the whole answer, or its head, where no more is wanted.
@@ -52,6 +55,10 @@ async fn carry(request: HttpRequest) -> Answer {
     Ok(HttpResponse {
         status: response.status(),
         content_type: headers.get("Content-Type").unwrap_or_default(),
+        // Where nothing is asked for again, nobody reads it.
+        #[cfg(not(feature = "import"))]
+        retry_after_ms: None,
+        #[cfg(feature = "import")]
         retry_after_ms: headers
             .get("Retry-After")
             .and_then(|field| retry_after_ms(&field)),
@@ -91,6 +98,7 @@ pub(crate) async fn read(
 }
 
 /// Seconds, or a date: the browser knows the forms of HTTP's dates.
+#[cfg(feature = "import")]
 fn retry_after_ms(field: &str) -> Option<u64> {
     match whole_number(field.trim_ascii()) {
         Some(seconds) => Some(seconds.saturating_mul(1000)),

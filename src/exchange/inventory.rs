@@ -65,10 +65,7 @@ pub struct Inventory {
     /// Which of them is read.
     at: usize,
     system: String,
-    /// The source that is written to.
-    source: Option<SourceId>,
-    /// All of them.
-    sources: Texts,
+    sources: Vec<SourceId>,
     held: Held,
     /// Rows of this type that were read.
     rows: u32,
@@ -93,18 +90,13 @@ impl Inventory {
         system: String,
         sources: Vec<SourceId>,
     ) -> Self {
-        let mut known = Texts::default();
-        for source in &sources {
-            known.insert(&source.header_value());
-        }
         Inventory {
             jhe,
             unit,
             types,
             at: 0,
             system,
-            source: sources.first().copied(),
-            sources: known,
+            sources,
             held: Held::default(),
             rows: 0,
             page: 1,
@@ -129,7 +121,7 @@ impl Inventory {
     }
 
     fn path(&self) -> String {
-        let (first, second) = match (self.unit, self.source) {
+        let (first, second) = match (self.unit, self.sources.first()) {
             (Unit::Batch, Some(source)) => (
                 [SOURCE_PREFIX, &source.header_value()].concat(),
                 "&_summary=count".into(),
@@ -203,7 +195,7 @@ impl Inventory {
         let is_ours = row.list("extension").any(|extension| {
             let source = extension.get("valueInteger").and_then(SourceId::read);
             extension.get_string("url").as_deref() == Some(SOURCE_EXTENSION)
-                && source.is_some_and(|source| self.sources.contains(&source.header_value()))
+                && source.is_some_and(|source| self.sources.contains(&source))
         });
         if !is_ours {
             return;

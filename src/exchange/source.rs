@@ -16,6 +16,8 @@ const PATH: &str = "api/v1/fhir_sources";
 const DASH: &str = " — ";
 /// JHE lists 1000 sources a page; a patient has a handful.
 const LIST_PAGES: u32 = 20;
+/// A patient has a handful for a hospital, or one for each visit of JHE's old page. Each row is compared with all of them.
+const SOURCES: usize = 1_000;
 /// Nobody is a patient of more hospitals than these, and nobody looks through more.
 const HOSPITALS: usize = 100;
 
@@ -182,7 +184,9 @@ impl<'a> SourceRegistration<'a> {
             let Some(id) = source_id(source) else {
                 continue;
             };
-            self.same_place.push(id);
+            if self.same_place.len() < SOURCES {
+                self.same_place.push(id);
+            }
             if self.fits(source) && self.lowest.is_none_or(|lowest| id < lowest) {
                 self.lowest = Some(id);
             }

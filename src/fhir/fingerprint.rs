@@ -169,6 +169,7 @@ mod tests {
             ["-0.0", "0"],
             ["120", "120.0"],
             ["0.1000000000000000055", "0.1"],
+            ["1e99999999999999999999", "1e9999999999999999999999"],
         ] {
             assert_eq!(of_number(equal[0]), of_number(equal[1]), "{equal:?}");
             assert_ne!(of_number(equal[0]), of_number("7"));

@@ -87,23 +87,19 @@ impl Issue {
         };
         let diagnostics = issue.get_string("diagnostics");
         let text = diagnostics
-            .map(|text| shortened(unwrapped(&text)))
-            .or_else(|| Some(shortened(&issue.get("details")?.get_string("text")?)))
-            .or_else(|| Some(shortened(&issue.get_string("code")?)));
+            .map(|text| unwrapped(&text).into())
+            .or_else(|| issue.get("details")?.get_string("text"))
+            .or_else(|| issue.get_string("code"));
         Issue {
             severity,
             is_required: issue.get_string("code").as_deref() == Some("required"),
-            text: text.unwrap_or_default(),
+            text: text.unwrap_or_default().chars().take(TEXT).collect(),
         }
     }
 }
 
 /// Texts are cut at so many characters.
 const TEXT: usize = 1_000;
-
-fn shortened(text: &str) -> String {
-    text.chars().take(TEXT).collect()
-}
 
 /// The sentence inside the wrapper that JHE's validation puts around it:
 /// `[ErrorDetail(string='Invalid FHIR Observation: …', code='invalid')]`, with either kind of quotes.

@@ -78,6 +78,18 @@ mod tests {
     }
 
     #[test]
+    fn a_type_that_leads_out_of_the_base_is_not_searched() {
+        let base = Url::parse("https://ehr.example/R4").unwrap();
+        for resource_type in ["..", "../R5/Observation", "..\\x", "%2e%2e/x"] {
+            let search = Search {
+                resource_type,
+                parameters: &[],
+            };
+            assert_eq!(search.first_page(&base, "e1"), Err(UrlError::Elsewhere));
+        }
+    }
+
+    #[test]
     fn the_patient_is_read_by_id() {
         let base = Url::parse("https://ehr.example/R4").unwrap();
         let read = |id| {

@@ -268,6 +268,9 @@ mod tests {
         );
         assert_eq!(scrubbed(""), "");
         assert_eq!(scrubbed("?&code"), "");
+        // The form takes one `?` away, and what is left reads the same again.
+        assert_eq!(scrubbed("???code=1"), "???code=1");
+        assert_eq!(scrubbed(&scrubbed("??a=1&code=2")), "??a=1");
     }
 
     #[test]

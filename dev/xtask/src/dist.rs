@@ -14,6 +14,7 @@ use crate::languages;
 use crate::renaming::StartedBy;
 use crate::setup::Need;
 use crate::shrinking;
+use crate::size;
 use crate::workspace::{Result, Workspace, cargo_home, run, write};
 
 pub(crate) const NEEDS: &[Need] = &[
@@ -589,7 +590,7 @@ impl Shrunk {
                     .into(),
             );
         }
-        let shrinking::Module { wasm, glue } = shrinking::module(
+        let shrinking::Module { wasm, glue, panics } = shrinking::module(
             workspace,
             &folder.join(module.wasm()),
             &read_text(&folder.join(module.glue()))?,
@@ -598,6 +599,7 @@ impl Shrunk {
         )?;
         let types =
             bundle::public_types(&read_text(&folder.join(module.types()))?, module.started_by)?;
+        size::expect_no_more_panics(workspace, module.name, &panics)?;
         Ok(Shrunk {
             module,
             wasm,

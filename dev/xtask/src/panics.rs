@@ -4,11 +4,13 @@
 //! Rust formats it all the same, and only a nightly compiler can be told not to. So the functions that begin a panic, of
 //! which none returns, trap here without a word; wasm-opt then drops what nobody calls any more.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use wasm_encoder::{CodeSection, Function, Instruction, Module, RawSection};
-use wasmparser::{DataKind, KnownCustom, Name, Operator, Parser, Payload};
+use wasmparser::{
+    DataKind, ElementItems, ExternalKind, KnownCustom, Name, Operator, Parser, Payload,
+};
 
 use crate::workspace::Result;
 
@@ -91,6 +93,168 @@ pub(crate) fn without_texts(wasm: &[u8]) -> Result<Vec<u8>> {
         clear_texts(&mut silent)?;
     }
     Ok(silent)
+}
+
+/// Why a function that never returns would be called, and how to know those functions: what their path holds. The first that
+/// fits counts.
+const KINDS: [(&str, &[&str]); 8] = [
+    (
+        "a place outside of a list or text",
+        &["bounds_check", "slice_index", "slice_error", "len_mismatch"],
+    ),
+    (
+        "a value that is not there",
+        &["unwrap_failed", "expect_failed"],
+    ),
+    (
+        "a cell that is borrowed",
+        &["already_borrowed", "already_mutably_borrowed"],
+    ),
+    (
+        "no memory left",
+        &[
+            "capacity_overflow",
+            "handle_error",
+            "handle_alloc_error",
+            "rust_oom",
+            "alloc_error",
+        ],
+    ),
+    (
+        "a future that has ended",
+        &["async_fn_resumed", "async_gen_fn"],
+    ),
+    (
+        "a number that can't be",
+        &["panic_const_div", "panic_const_rem", "overflow"],
+    ),
+    (
+        "what JavaScript threw",
+        &[
+            "throw_str",
+            "throw_val",
+            "wbindgen_throw",
+            "wbindgen_rethrow",
+        ],
+    ),
+    (
+        "an assertion",
+        &[
+            "core::panicking::",
+            "std::panicking::",
+            "rust_panic",
+            "begin_panic",
+        ],
+    ),
+];
+
+/// The calls that begin a panic, as far as they are left in a module that has its names: by whom, and of what kind.
+pub(crate) struct Paths(Vec<(String, &'static str)>);
+
+impl Paths {
+    /// How many there are.
+    pub(crate) fn count(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    /// How many there are of each kind.
+    pub(crate) fn kinds(&self) -> String {
+        let count = |kind: &str| self.0.iter().filter(|(_, of)| *of == kind).count();
+        let kinds = KINDS.iter().map(|(kind, _)| (count(kind), kind));
+        let said: Vec<String> = kinds
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, kind)| format!("{count} × {kind}"))
+            .collect();
+        said.join(", ")
+    }
+
+    /// Each of them, for who wants to know whether it can be reached.
+    pub(crate) fn list(&self) -> String {
+        let mut lines: Vec<String> = self
+            .0
+            .iter()
+            .map(|(by, kind)| format!("{kind}: {by}\n"))
+            .collect();
+        lines.sort();
+        lines.concat()
+    }
+}
+
+/// Finds the calls that begin a panic, in functions that anybody calls: from outside, by way of a table, or each other.
+pub(crate) fn paths(wasm: &[u8]) -> Result<Paths> {
+    let names: BTreeMap<u32, String> = names(wasm)?.into_iter().collect();
+    let kind_of = |index: u32| {
+        let path = names.get(&index)?;
+        let is = |parts: &[&str]| parts.iter().any(|part| path.contains(part));
+        let kind = KINDS.iter().find(|(_, parts)| is(parts));
+        kind.map(|(kind, _)| *kind)
+    };
+    let mut waiting = roots(wasm)?;
+    let calls = calls(wasm)?;
+    let (mut reached, mut found) = (BTreeSet::new(), Vec::new());
+    while let Some(function) = waiting.pop() {
+        // What begins a panic is where it has begun.
+        if kind_of(function).is_some() || !reached.insert(function) {
+            continue;
+        }
+        for called in calls.get(&function).into_iter().flatten() {
+            match kind_of(*called) {
+                Some(kind) => {
+                    let by = names.get(&function).map_or("?", String::as_str);
+                    found.push((by.to_owned(), kind));
+                }
+                None => waiting.push(*called),
+            }
+        }
+    }
+    Ok(Paths(found))
+}
+
+/// The functions that are called from outside, or by way of a table.
+fn roots(wasm: &[u8]) -> Result<Vec<u32>> {
+    let mut roots = Vec::new();
+    for payload in Parser::new(0).parse_all(wasm) {
+        match payload? {
+            Payload::ExportSection(exports) => {
+                for export in exports {
+                    let export = export?;
+                    roots.extend((export.kind == ExternalKind::Func).then_some(export.index));
+                }
+            }
+            Payload::ElementSection(elements) => {
+                for element in elements {
+                    if let ElementItems::Functions(functions) = element?.items {
+                        for function in functions {
+                            roots.push(function?);
+                        }
+                    }
+                }
+            }
+            Payload::StartSection { func, .. } => roots.push(func),
+            _ => {}
+        }
+    }
+    Ok(roots)
+}
+
+/// Whom each function calls, once for each place where it does.
+fn calls(wasm: &[u8]) -> Result<BTreeMap<u32, Vec<u32>>> {
+    let mut calls = BTreeMap::new();
+    let mut index = imported_functions(wasm)?;
+    for payload in Parser::new(0).parse_all(wasm) {
+        let Payload::CodeSectionEntry(body) = payload? else {
+            continue;
+        };
+        let mut called = Vec::new();
+        for operator in body.get_operators_reader()? {
+            if let Operator::Call { function_index } = operator? {
+                called.push(function_index);
+            }
+        }
+        calls.insert(index, called);
+        index += 1;
+    }
+    Ok(calls)
 }
 
 /// Clears what says where a panic began: paths of source files, and the records of path, length, line and column. Only
@@ -302,8 +466,8 @@ fn without_hashes(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use wasm_encoder::{
-        ConstExpr, DataSection, EntityType, FunctionSection, ImportSection, MemorySection,
-        MemoryType, NameMap, NameSection, TypeSection,
+        ConstExpr, DataSection, EntityType, ExportKind, ExportSection, FunctionSection,
+        ImportSection, MemorySection, MemoryType, NameMap, NameSection, TypeSection,
     };
 
     use super::*;
@@ -378,6 +542,43 @@ mod tests {
             [vec![0, 0, 0x0b], bodies(&before)[1].clone()]
         );
         wasmparser::validate(&after).unwrap();
+    }
+
+    #[test]
+    fn calls_that_begin_a_panic_are_counted_where_they_can_be_reached() {
+        let names = ["core::option::unwrap_failed", "ours::called", "ours::left"];
+        // Both call the first, and only one of them is called.
+        let mut module = Module::new();
+        let mut types = TypeSection::new();
+        types.ty().function([], []);
+        let (mut functions, mut code) = (FunctionSection::new(), CodeSection::new());
+        for calls in [0, 2, 2] {
+            functions.function(0);
+            let mut body = Function::new([]);
+            for _ in 0..calls {
+                body.instruction(&Instruction::Call(0));
+            }
+            body.instruction(&Instruction::End);
+            code.function(&body);
+        }
+        let mut exports = ExportSection::new();
+        exports.export("called", ExportKind::Func, 1);
+        let mut map = NameMap::new();
+        for (index, name) in names.iter().enumerate() {
+            map.append(index as u32, name);
+        }
+        let mut section = NameSection::new();
+        section.functions(&map);
+        module.section(&types).section(&functions).section(&exports);
+        module.section(&code).section(&section);
+
+        let paths = paths(&module.finish()).unwrap();
+        assert_eq!(paths.count(), 2);
+        assert_eq!(paths.kinds(), "2 × a value that is not there");
+        assert_eq!(
+            paths.list(),
+            "a value that is not there: ours::called\n".repeat(2)
+        );
     }
 
     #[test]

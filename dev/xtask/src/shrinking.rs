@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use crate::panics;
+use crate::panics::{self, Paths};
 use crate::renaming::{Renaming, StartedBy};
 use crate::workspace::{Result, Workspace, output_given, write};
 
@@ -52,6 +52,8 @@ const GLUE_LANGUAGE: &str = "--target=es2020";
 pub(crate) struct Module {
     pub(crate) wasm: Vec<u8>,
     pub(crate) glue: String,
+    /// The panics that are left in it.
+    pub(crate) panics: Paths,
 }
 
 /// Optimises what wasm-bindgen made, with `scratch` as the folder for what stands between. Trunk's own run of wasm-opt
@@ -66,7 +68,9 @@ pub(crate) fn module(
     let optimised = scratch.join("module.wasm");
     std::fs::create_dir_all(scratch)?;
     let silent = scratch.join("silent.wasm");
-    write(&silent, &panics::without_texts(&std::fs::read(wasm)?)?)?;
+    let without_texts = panics::without_texts(&std::fs::read(wasm)?)?;
+    let panics = panics::paths(&without_texts)?;
+    write(&silent, &without_texts)?;
     let (from, to) = (
         silent.display().to_string(),
         optimised.display().to_string(),
@@ -93,6 +97,7 @@ pub(crate) fn module(
     Ok(Module {
         wasm: std::fs::read(&optimised)?,
         glue,
+        panics,
     })
 }
 

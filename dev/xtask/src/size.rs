@@ -1,12 +1,14 @@
 //! What a patient's phone downloads, against the budget in `dev/size-budget.json`.
 
+use std::cmp::Ordering;
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::compression::with_suffix;
 use crate::dist;
-use crate::workspace::{Result, Workspace};
+use crate::panics::Paths;
+use crate::workspace::{Result, Workspace, write};
 
 /// A file's sizes in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +57,35 @@ pub(crate) fn check(workspace: &Workspace) -> Result {
             over.join("; ")
         )
         .into())
+    }
+}
+
+/// Prints how many calls that begin a panic are left in a module, and fails where there are more than were written down: the
+/// number only ever becomes smaller. Where they are stands in `target/panics/`.
+pub(crate) fn expect_no_more_panics(workspace: &Workspace, module: &str, panics: &Paths) -> Result {
+    write(
+        &workspace
+            .path("target/panics")
+            .join(format!("{module}.txt")),
+        panics.list(),
+    )?;
+    let budgets = workspace.read("dev/size-budget.json")?;
+    let known = budget_named(&format!("panics_{module}"), &budgets)?;
+    let count = panics.count();
+    println!(
+        "{module}: {count} calls that begin a panic ({})",
+        panics.kinds()
+    );
+    match count.cmp(&known) {
+        Ordering::Equal => Ok(()),
+        Ordering::Less => {
+            println!("  They were {known}: write {count} into dev/size-budget.json.");
+            Ok(())
+        }
+        Ordering::Greater => Err(format!(
+            "{module} has {count} calls that begin a panic, and had {known}: target/panics/{module}.txt says where"
+        )
+        .into()),
     }
 }
 

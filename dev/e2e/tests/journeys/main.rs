@@ -16,6 +16,7 @@ mod ending;
 mod going_on;
 mod grants;
 mod hospitals;
+mod hostile;
 mod invitation;
 mod jhe_side;
 mod main_job;

@@ -8,6 +8,7 @@ pub(super) fn json_error(text: &str) -> String {
     let mut scanner = Scanner {
         characters: &characters,
         at: 0,
+        depth: 0,
     };
     let (message, at) = match scanner.document() {
         Err(found) => found,
@@ -34,7 +35,11 @@ type Found = (&'static str, usize);
 struct Scanner<'a> {
     characters: &'a [char],
     at: usize,
+    depth: usize,
 }
+
+/// So deep Python's decoder goes, about. What JHE answers then is not known: here it is what it says of other texts.
+const DEEPEST: usize = 900;
 
 impl Scanner<'_> {
     fn document(&mut self) -> Result<(), Found> {
@@ -58,12 +63,18 @@ impl Scanner<'_> {
     }
 
     fn value(&mut self) -> Result<(), Found> {
-        match self.peek() {
+        if self.depth == DEEPEST {
+            return Err(("Expecting value", self.at));
+        }
+        self.depth += 1;
+        let found = match self.peek() {
             Some('{') => self.object(),
             Some('[') => self.array(),
             Some('"') => self.string(),
             _ => self.word(),
-        }
+        };
+        self.depth -= 1;
+        found
     }
 
     /// A number or a constant; both are checked only as far as Python's scanner looks.
@@ -258,6 +269,11 @@ mod tests {
         ] {
             assert_eq!(json_error(text), error, "{text}");
         }
+    }
+
+    #[test]
+    fn a_text_that_is_nested_without_measure_is_reported_like_any_other() {
+        assert!(json_error(&"[".repeat(1_000_000)).starts_with("Expecting value: line 1"));
     }
 
     #[test]
