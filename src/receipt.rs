@@ -108,7 +108,11 @@ impl Account {
         let json = Json::parse(text.as_bytes())?;
         let new_rows = json.get("new_rows").map(count);
         Some(Account {
-            rows: json.list("rows").map(row).collect::<Option<_>>()?,
+            rows: json
+                .list("rows")
+                .take(ROWS)
+                .map(row)
+                .collect::<Option<_>>()?,
             new_rows: match new_rows {
                 Some(new_rows) => Some(new_rows?),
                 None => None,
@@ -156,7 +160,11 @@ impl Share {
         Some(Share {
             portal: json.get_string("portal"),
             ehr: json.get_string("ehr")?,
-            rows: json.list("rows").map(row).collect::<Option<_>>()?,
+            rows: json
+                .list("rows")
+                .take(ROWS)
+                .map(row)
+                .collect::<Option<_>>()?,
             new_rows: json.get("new_rows").and_then(count),
         })
     }
@@ -215,8 +223,13 @@ fn row(row: Json<'_>) -> Option<RowTally> {
     })
 }
 
+/// No run counts more of anything: so sums are numbers still, whoever told the account.
+const MOST: u64 = 4_000_000;
+const ROWS: usize = 1_000;
+
 fn count(json: Json<'_>) -> Option<u32> {
-    json.whole_number()?.try_into().ok()
+    let known = json.whole_number().filter(|known| *known <= MOST);
+    known?.try_into().ok()
 }
 
 fn push_list(text: &mut String, items: &mut dyn Iterator<Item = String>) {
@@ -1108,9 +1121,11 @@ mod tests {
         }
     }
 
+    const MANY: core::ops::RangeInclusive<u32> = 0..=MOST as u32;
+
     fn any_tally() -> impl Strategy<Value = Tally> {
-        let reasons = || prop::collection::vec((any::<String>(), any::<u32>()), 0..3);
-        let counts = prop::array::uniform14(any::<u32>());
+        let reasons = || prop::collection::vec((any::<String>(), MANY), 0..3);
+        let counts = prop::array::uniform14(MANY);
         (counts, [reasons(), reasons(), reasons(), reasons()]).prop_map(|(counts, lists)| {
             let mut tally = Tally::default();
             for (place, count) in tally.counts().into_iter().zip(counts) {
@@ -1138,9 +1153,12 @@ mod tests {
 
     fn any_findings() -> impl Strategy<Value = RowFindings> {
         let day = || (0_u32..99_999_999).prop_map(Day::from_number);
-        let name = (any::<String>(), any::<u32>(), day());
-        let lists = (any::<Vec<(u32, u32)>>(), prop::collection::vec(name, 0..3));
-        let numbers = any::<(u16, u32, u32)>();
+        let name = (any::<String>(), MANY, day());
+        let lists = (
+            prop::collection::vec((any::<u32>(), MANY), 0..9),
+            prop::collection::vec(name, 0..3),
+        );
+        let numbers = (any::<u16>(), MANY, MANY);
         (any::<String>(), lists, numbers, (day(), day())).prop_map(
             |(label, (years, names), (row, undated, other), (first, last))| RowFindings {
                 row: row.into(),
@@ -1168,7 +1186,7 @@ mod tests {
         let rest = (
             any::<Option<String>>(),
             any::<String>(),
-            any::<Option<u32>>(),
+            prop::option::of(MANY),
         );
         (rows, rest).prop_map(|(rows, (portal, ehr, new_rows))| Share {
             portal,
@@ -1183,7 +1201,7 @@ mod tests {
         let unit = prop_oneof![Just(Unit::Record), Just(Unit::Batch)];
         let names = any::<[Option<String>; 3]>();
         let texts = (any::<Vec<String>>(), any::<String>(), any::<String>());
-        let rest = (any::<Option<u32>>(), any::<u64>(), any::<bool>());
+        let rest = (prop::option::of(MANY), any::<u64>(), any::<bool>());
         let findings = prop::collection::vec(any_findings(), 0..3);
         let rest = (rest, findings, prop::collection::vec(any_share(), 0..3));
         (rows, unit, names, texts, rest).prop_map(|(rows, unit, names, texts, rest)| {

@@ -283,10 +283,14 @@ pub fn run(store: &impl SessionStore) -> Result<Option<RunRecord>, StoreError> {
     read(store, RUN, stored_run)
 }
 
+/// No run counts more of anything, and none has more searches: so their sum is a number still, whatever the storage holds.
+const MOST: u32 = 4_000_000;
+const PULLS: usize = 1_000;
+
 fn stored_run(stored: Json<'_>) -> Option<RunRecord> {
     let count = |name| stored.get(name)?.whole_number()?.try_into().ok();
     let mut pulls = Vec::new();
-    for pull in stored.list("pulls") {
+    for pull in stored.list("pulls").take(PULLS) {
         pulls.push(pull_point(pull)?);
     }
     let mut unticked = Vec::new();
@@ -435,7 +439,8 @@ fn pull_point(pull: Json<'_>) -> Option<PullPoint> {
     let page = values.next()?.string();
     let mut tally = Tally::default();
     for count in tally.counts() {
-        *count = values.next()?.whole_number()? as u32;
+        let known = values.next()?.whole_number()?;
+        *count = u32::try_from(known).ok().filter(|it| *it <= MOST)?;
     }
     Some(PullPoint {
         row,

@@ -180,21 +180,23 @@ impl RowFindings {
         let mut found = RowFindings {
             row: values.next()?.whole_number()? as usize,
             label: values.next()?.string()?,
-            undated: count(values.next()?)?,
-            other: count(values.next()?)?,
+            undated: records(values.next()?)?,
+            other: records(values.next()?)?,
             first: Day::from_number(count(values.next()?)?),
             last: Day::from_number(count(values.next()?)?),
             ..RowFindings::default()
         };
         let mut years = values.next()?.elements();
-        while let Some(year) = years.next() {
-            found.years.push((count(year)?, count(years.next()?)?));
+        while let Some(year) = years.next()
+            && found.years.len() < 1_000
+        {
+            found.years.push((count(year)?, records(years.next()?)?));
         }
         let mut names = values.next()?.elements();
         while let Some(name) = names.next() {
             found.names.push(NameFindings {
                 name: name.string()?,
-                count: count(names.next()?)?,
+                count: records(names.next()?)?,
                 latest: Day::from_number(count(names.next()?)?),
             });
         }
@@ -217,6 +219,11 @@ fn end_list(text: &mut String) {
         text.pop();
     }
     text.push(']');
+}
+
+/// A number of records: none that a sum of some could not hold.
+fn records(json: Json<'_>) -> Option<u32> {
+    count(json).filter(|records| *records <= 4_000_000)
 }
 
 fn count(json: Json<'_>) -> Option<u32> {

@@ -171,15 +171,17 @@ fn day() -> impl Strategy<Value = Option<Day>> {
         .prop_map(|it| it.and_then(|it| Day::read(&it)))
 }
 
+const MANY: core::ops::RangeInclusive<u32> = 0..=4_000_000;
+
 fn row() -> impl Strategy<Value = RowFindings> {
-    let name = (any::<String>(), any::<u32>(), day());
+    let name = (any::<String>(), MANY, day());
     let names = prop::collection::vec(name, 0..5);
-    let years = prop::collection::vec(any::<(u32, u32)>(), 0..5);
+    let years = prop::collection::vec((any::<u32>(), MANY), 0..5);
     (
         0..99_usize,
         any::<String>(),
         years,
-        any::<(u32, u32)>(),
+        (MANY, MANY),
         (day(), day()),
         names,
     )
