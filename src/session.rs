@@ -283,8 +283,9 @@ pub fn run(store: &impl SessionStore) -> Result<Option<RunRecord>, StoreError> {
     read(store, RUN, stored_run)
 }
 
-/// No run counts more of anything, and none has more searches: so their sum is a number still, whatever the storage holds.
-const MOST: u32 = 4_000_000;
+/// No run counts more of anything (four millions), and none has more searches: so their sum is a number still, whatever the
+/// storage holds.
+const MOST: u32 = (1 << 22) - 1;
 const PULLS: usize = 1_000;
 
 fn stored_run(stored: Json<'_>) -> Option<RunRecord> {
@@ -439,8 +440,7 @@ fn pull_point(pull: Json<'_>) -> Option<PullPoint> {
     let page = values.next()?.string();
     let mut tally = Tally::default();
     for count in tally.counts() {
-        let known = values.next()?.whole_number()?;
-        *count = u32::try_from(known).ok().filter(|it| *it <= MOST)?;
+        *count = values.next()?.whole_number()? as u32 & MOST;
     }
     Some(PullPoint {
         row,

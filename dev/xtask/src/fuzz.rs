@@ -15,8 +15,9 @@ const USAGE: &str = "cargo xtask fuzz [--seconds N] [--minimise] [TARGET…]";
 /// Where programs, logs, what is tried and what is found lie.
 const FOLDER: &str = "target/fuzz";
 const CORPUS: &str = "dev/fuzz/corpus";
-/// So much of a corpus is kept in the repository, and of one input.
+/// So much of a corpus is kept in the repository, so many inputs, and so much of one.
 const KEPT_OCTETS: u64 = 55_000;
+const KEPT_INPUTS: usize = 100;
 const LONGEST_INPUT: u64 = 8_192;
 /// A program takes one core.
 const SIDE_BY_SIDE: usize = 2;
@@ -236,13 +237,14 @@ fn minimise(workspace: &Workspace, named: &[&str]) -> Result {
         inputs.sort();
         fs::remove_dir_all(&corpus)?;
         fs::create_dir_all(&corpus)?;
+        // Of all lengths some: the short ones alone say little.
+        let step = inputs.len().div_ceil(KEPT_INPUTS).max(1);
         let mut octets = 0;
-        for (length, name, path) in inputs {
+        for (length, name, path) in inputs.into_iter().rev().step_by(step) {
             octets += length;
-            if octets > KEPT_OCTETS {
-                break;
+            if octets <= KEPT_OCTETS {
+                fs::copy(path, corpus.join(name))?;
             }
-            fs::copy(path, corpus.join(name))?;
         }
     }
     Ok(())
