@@ -35,14 +35,17 @@ use tokio::task::JoinHandle;
 
 pub use clock::Timestamp;
 pub use ehr::cors::ALLOWED_HEADERS as EHR_ALLOWED_HEADERS;
-pub use ehr::{ATHENA_PRACTICE, EhrPatient, EhrState, FHIR_BASE, Guardian, PULLED_TYPES, Vendor};
+pub use ehr::{
+    ATHENA_PRACTICE, EhrPatient, EhrState, FHIR_BASE, Guardian, IdentityFault, PULLED_TYPES,
+    Signing, Vendor, verifies,
+};
 pub use faults::{Fault, Match, Server};
 pub use jhe::{Brand, FhirSource, Identifier, Invitation, JhePatient, JheState, Row, Rows, User};
 pub use sample::{Binary, NoteKind, Packing, Peculiarity, lab, peculiar_lab};
 pub use settings::{
     AuthorizeError, Broken, Cors, Discovery, Document, EHR_CLIENT_ID, EhrClient, EhrSettings,
-    JheSettings, JheVersion, NextLink, PATIENT_ACCESS_SCOPES, PageConfig, RefreshTokens,
-    SEED_SCOPES, Settings, Total,
+    IdentitySettings, JheSettings, JheVersion, NextLink, PATIENT_ACCESS_SCOPES, PageConfig,
+    RefreshTokens, SEED_SCOPES, Settings, Total,
 };
 pub use world::{
     FIRST_PATIENT, Layout, LoggedRequest, Origins, PATIENT_WITHOUT_LOGIN, SECOND_PATIENT, World,

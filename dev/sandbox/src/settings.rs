@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::ehr::Vendor;
+use crate::ehr::{IdentityFault, Signing, Vendor};
 use crate::world::{Layout, Origins};
 
 /// Scopes of JHE's seed data for this client.
@@ -185,8 +185,10 @@ pub struct EhrSettings {
     /// Leaves `patient` out of the token response.
     pub omit_patient: bool,
     /// An `id_token` to hand out when `openid` was granted. By default there is one only if `fhirUser` was
-    /// granted, too, and its signature is random: the sandbox has no signing key.
+    /// granted, too, and it is signed.
     pub id_token: Option<String>,
+    /// How it is signed.
+    pub identity: IdentitySettings,
     /// Members to put into the token response; `null` takes one out.
     pub token_response: Map<String, Value>,
     /// Discovery's variants.
@@ -198,6 +200,16 @@ pub struct EhrSettings {
     /// Whether good searches carry informational OperationOutcome entries (59204 on the first
     /// page, 4119 on the last).
     pub outcome_entries: bool,
+}
+
+/// How identity tokens are made.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IdentitySettings {
+    /// The algorithm.
+    pub signing: Signing,
+    /// What is wrong with them, if anything.
+    pub fault: Option<IdentityFault>,
 }
 
 /// What `Bundle.total` counts.
@@ -314,6 +326,8 @@ pub struct Cors {
     pub token: bool,
     /// The FHIR resources.
     pub fhir: bool,
+    /// The key set. SMART does not ask for it.
+    pub keys: bool,
 }
 
 /// Where the `next` link of a page leads.
@@ -447,6 +461,10 @@ impl Settings {
                 granted_scopes: None,
                 omit_patient: false,
                 id_token: None,
+                identity: IdentitySettings {
+                    signing: Signing::Rs256,
+                    fault: None,
+                },
                 token_response: Map::new(),
                 discovery: Discovery {
                     smart_configuration: Document::Served,
@@ -458,6 +476,7 @@ impl Settings {
                     metadata: true,
                     token: true,
                     fhir: true,
+                    keys: true,
                 },
                 next_link: NextLink::NextPage,
                 outcome_entries: true,

@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
 
-use super::Vendor;
+use super::{KEYS, Vendor};
 use crate::exchange::{Incoming, empty, set};
 use crate::settings::{Cors, EhrSettings};
 
@@ -76,6 +76,8 @@ fn is_open(works: Cors, path: &str) -> bool {
         works.discovery && works.metadata
     } else if Vendor::ALL.iter().any(is_for_tokens) {
         works.token
+    } else if path == KEYS {
+        works.keys
     } else {
         // Every FHIR base of a server, not just the one that patients authorize for.
         let mut bases = Vendor::ALL

@@ -8,6 +8,7 @@ mod bundle;
 pub(crate) mod cors;
 mod discovery;
 mod html;
+mod identity;
 mod outcome;
 mod patient;
 mod read;
@@ -33,11 +34,13 @@ use crate::world::Origins;
 use bundle::Page;
 use vendors::AuthorizationServer;
 
+pub use identity::{IdentityFault, Signing, verifies};
 pub use patient::{EhrPatient, PULLED_TYPES};
 pub use vendors::{ATHENA_PRACTICE, Vendor};
 
 /// The path of Epic's FHIR base.
 pub const FHIR_BASE: &str = "/interconnect/api/FHIR/R4";
+/// Where the keys are, for all hospitals.
 const KEYS: &str = "/interconnect/api/epic/PublicKeys/OIDC";
 
 /// The routes of the EHR's origin.
@@ -266,9 +269,10 @@ impl EhrState {
     }
 }
 
-/// The sandbox signs nothing, so it has no keys.
-async fn keys(State(_): State<Shared>) -> Response {
-    exchange::content(StatusCode::OK, "application/json", r#"{"keys":[]}"#)
+/// What its identity tokens can be checked with.
+async fn keys(State(shared): State<Shared>) -> Response {
+    let keys = identity::keys(&shared.world());
+    exchange::content(StatusCode::OK, "application/json", keys.to_string())
 }
 
 /// At Epic an unknown type is the web server's own 404 page.

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::discovery;
+use super::identity;
 use super::vendors::TENANT;
 use super::{ATHENA_PRACTICE, AccessToken, Grant, RefreshState, RefreshToken, SignedIn, Vendor};
 use crate::Shared;
@@ -161,7 +162,7 @@ fn exchange_code(
     let tells_who = has(&scope, "openid") && has(&scope, "fhirUser");
     if tells_who && body.get("id_token").is_none() {
         let of_grant = Grant { scope, ..grant };
-        body["id_token"] = json!(id_token(world, &of_grant));
+        body["id_token"] = json!(identity::id_token(world, &of_grant));
     }
     replace_members(world, &mut body);
     Ok(body)
@@ -207,31 +208,6 @@ fn refresh(world: &mut World, vendor: Vendor, form: &Parameters) -> Result<Value
     let mut body = issue(world, vendor, (&signed_in, &family), &scope, Some(new));
     replace_members(world, &mut body);
     Ok(body)
-}
-
-/// A JWT with Epic's header and claims. Its signature is random: the sandbox has no key.
-fn id_token(world: &World, grant: &Grant) -> String {
-    let now = world.now().unix_seconds();
-    let user = &grant.signed_in.user;
-    let header = json!({"alg": "RS256", "kid": "c2FuZGJveA==", "typ": "JWT"});
-    let mut claims = json!({
-        "iss": discovery::issuer(world, grant.vendor),
-        "sub": user.rsplit('/').next(),
-        "aud": grant.client_id,
-        "iat": now,
-        "exp": now + 300,
-        "fhirUser": format!("{}/{user}", world.origins.iss_of(grant.vendor)),
-    });
-    if let Some(nonce) = &grant.nonce {
-        claims["nonce"] = json!(nonce);
-    }
-    let part = |value: &Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
-    format!(
-        "{}.{}.{}",
-        part(&header),
-        part(&claims),
-        random::alphanumeric(342)
-    )
 }
 
 /// The members that a test wants to be different.

@@ -2,7 +2,10 @@
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use sandbox::{EHR_CLIENT_ID, FIRST_PATIENT, Layout, Sandbox};
+use sandbox::{
+    EHR_CLIENT_ID, FIRST_PATIENT, IdentityFault, IdentitySettings, Layout, Sandbox, Signing,
+    verifies,
+};
 use serde_json::{Value, json};
 
 use crate::common::{Failure, send};
@@ -120,6 +123,89 @@ async fn an_id_token_tells_who_has_signed_in_if_that_was_granted() -> Outcome {
     for narrow in ["openid launch/patient", "fhirUser launch/patient"] {
         let tokens = tokens_of(&sandbox, "fhircamila", narrow, None).await?;
         assert_eq!(tokens.get("id_token"), None, "{narrow}");
+    }
+    Ok(())
+}
+
+/// Is the token good, by the key of the set that its header names? `None` where there is no such key, or the algorithm is none
+/// that the hospital has keys for.
+async fn is_good(sandbox: &Sandbox, tokens: &Value) -> Result<Option<bool>, Failure> {
+    let token = tokens["id_token"].as_str().ok_or("no id_token")?;
+    let (signed, signature) = token.rsplit_once('.').ok_or("no signature")?;
+    let decoded = |part: &str| {
+        let part = BASE64_URL_SAFE_NO_PAD.decode(part);
+        part.map_err(|it| it.to_string())
+    };
+    let header = decoded(signed.split('.').next().unwrap_or_default())?;
+    let header: Value = serde_json::from_slice(&header).map_err(|it| it.to_string())?;
+    let url = format!("{}/.well-known/smart-configuration", sandbox.iss());
+    let configuration = send("GET", &url, &[], "").await?.json();
+    let url = configuration["jwks_uri"].as_str().ok_or("no jwks_uri")?;
+    let keys = send("GET", url, &[], "").await?.json();
+    let mut keys = keys["keys"].as_array().into_iter().flatten();
+    let key = keys.find(|key| key["kid"] == header["kid"] && key["alg"] == header["alg"]);
+    let alg = header["alg"].as_str().unwrap_or_default();
+    let signature = decoded(signature)?;
+    Ok(key.and_then(|key| verifies(alg, &key.to_string(), signed.as_bytes(), &signature)))
+}
+
+#[tokio::test]
+async fn an_id_token_is_signed_with_a_key_of_the_set() -> Outcome {
+    let sandbox = start().await?;
+    for signing in [Signing::Rs256, Signing::Es256, Signing::Es384] {
+        sandbox.world().settings.ehr.identity.signing = signing;
+        let tokens = tokens_of(&sandbox, "fhircamila", WHO, None).await?;
+        assert_eq!(is_good(&sandbox, &tokens).await?, Some(true), "{signing:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_id_token_has_the_fault_that_is_set_and_no_other() -> Outcome {
+    let sandbox = start().await?;
+    use IdentityFault as Fault;
+    for (fault, good, claim) in [
+        (Fault::AlgNone, None, ""),
+        (Fault::Hs256, None, ""),
+        (Fault::OtherIssuer, Some(true), "iss"),
+        (Fault::OtherAudience, Some(true), "aud"),
+        (Fault::OtherParty, Some(true), "azp"),
+        (Fault::OtherNonce, Some(true), "nonce"),
+        (Fault::NoNonce, Some(true), "nonce"),
+        (Fault::Expired, Some(true), "exp"),
+        (Fault::OtherKey, Some(false), ""),
+        (Fault::NoKid, None, ""),
+        (Fault::UnknownKid, None, ""),
+        (Fault::KeyRotated, None, ""),
+    ] {
+        for signing in [Signing::Rs256, Signing::Es256, Signing::Es384] {
+            let identity = IdentitySettings {
+                signing,
+                fault: Some(fault),
+            };
+            sandbox.world().settings.ehr.identity = identity;
+            let tokens = tokens_of(&sandbox, "fhircamila", WHO, None).await?;
+            assert_eq!(is_good(&sandbox, &tokens).await?, good, "{identity:?}");
+            let claims = claims(&tokens)?;
+            let is_right = [
+                (
+                    "iss",
+                    claims["iss"] == format!("{}/interconnect/oauth2", sandbox.ehr()),
+                ),
+                ("aud", claims["aud"] == EHR_CLIENT_ID),
+                ("azp", claims.get("azp").is_none()),
+                ("nonce", claims["nonce"] == "n-1"),
+                (
+                    "exp",
+                    claims["exp"].as_i64() > Some(sandbox.world().now().unix_seconds()),
+                ),
+            ];
+            for (name, is_right) in is_right {
+                // A second app is in both.
+                let is_wanted = name == claim || (name, claim) == ("aud", "azp");
+                assert_eq!(is_right, !is_wanted, "{identity:?}: {name}");
+            }
+        }
     }
     Ok(())
 }
