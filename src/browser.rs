@@ -16,6 +16,7 @@ mod driver;
     feature = "connect",
     feature = "callback",
     feature = "import",
+    feature = "identity",
     feature = "receipt"
 ))]
 pub mod facade;
@@ -23,6 +24,7 @@ pub mod facade;
     feature = "connect",
     feature = "callback",
     feature = "import",
+    feature = "identity",
     feature = "client",
     feature = "doctor"
 ))]
@@ -44,6 +46,8 @@ mod fetch;
     feature = "demo"
 ))]
 mod formats;
+#[cfg(feature = "identity")]
+mod identity;
 #[cfg(feature = "import")]
 mod import;
 #[cfg_attr(

@@ -56,8 +56,8 @@ pub fn concerns(
         profile.is_some_and(|profile| is_another_than_before(ehr, profile)),
         Concern::OtherPatientThanBefore,
     );
-    // Nothing is granted or denied by it: see [`FhirUser`](crate::smart::user::FhirUser).
-    let user = ehr.fhir_user.as_ref();
+    // Of an identity token that was verified, or not known. Nothing is granted or denied by it.
+    let user = ehr.fhir_user();
     add(
         user.is_some_and(|user| user.is_other_than(&ehr.patient)),
         Concern::ProxyAccess,
@@ -95,8 +95,8 @@ mod tests {
     use crate::http::testing::json;
     use crate::oauth::token::TokenResponse;
     use crate::smart::discovery::Issuer;
+    use crate::smart::identity::{ExpectedIdentity, Verdict};
     use crate::smart::launch::Launched;
-    use crate::smart::user::testing::id_token;
     use crate::url::Url;
 
     fn signed_in(scope: &str, user: &str) -> LaunchContext {
@@ -107,16 +107,15 @@ mod tests {
             token_endpoint: Url::parse("https://ehr.example/token").unwrap(),
             revocation_endpoint: None,
             client_id: "client".into(),
+            identity: ExpectedIdentity::default(),
         };
-        let claims = [r#"{"fhirUser":""#, user, r#""}"#].concat();
-        let body = [
-            r#"{"access_token":"T","token_type":"Bearer","patient":"e1","ah_practice":"a-1","id_token":""#,
-            &id_token(&claims),
-            r#""}"#,
-        ]
-        .concat();
-        let response = TokenResponse::from_response(&json(200, &body)).unwrap();
-        LaunchContext::new(launched, response, 0).unwrap()
+        let body =
+            r#"{"access_token":"T","token_type":"Bearer","patient":"e1","ah_practice":"a-1"}"#;
+        let response = TokenResponse::from_response(&json(200, body)).unwrap();
+        let mut ehr = LaunchContext::new(launched, response, 0).unwrap();
+        let verdict = Verdict::parse(&["verified ", user].concat(), &ehr.issuer);
+        assert_eq!(ehr.identify(verdict), Ok(None));
+        ehr
     }
 
     fn person(birth_date: &str) -> Person {

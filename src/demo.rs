@@ -30,14 +30,14 @@ pub use self::invitation::{INVITATIONS, TestInvitation};
 pub use self::portal::SignIn;
 
 use self::chart::Place;
-use self::hospital::{FHIR, Habit, REVOKE, TOKEN};
+use self::hospital::{FHIR, Habit, KEYS, REVOKE, TOKEN};
 use self::state::{Access, State};
 use crate::exchange::deployment::PATIENT_ACCESS;
 use crate::http::{Answer, HttpRequest, HttpResponse, TransportError};
 use crate::json::{object, quoted};
 use crate::oauth::pkce::CodeVerifier;
 use crate::smart::context::{Right, grants};
-use crate::text::{form_decode, number, whole_number};
+use crate::text::{find, form_decode, number, whole_number};
 use crate::url::Url;
 
 /// Where the pretended JHE is, from the pages of the test mode.
@@ -103,7 +103,32 @@ pub struct Reply {
     pub delay_ms: u32,
     /// The answer, or why there is none.
     pub answer: Answer,
+    /// What in the answer is still to be signed with [`SIGNING_KEY`], by ECDSA with P-256 and SHA-256.
+    pub unsigned: Option<String>,
 }
+
+impl Reply {
+    /// Puts the signature behind what was to be signed.
+    pub fn sign(&mut self, signature: &[u8]) {
+        let Some(unsigned) = self.unsigned.take() else {
+            return;
+        };
+        let Ok(answer) = &mut self.answer else {
+            return;
+        };
+        let body = core::str::from_utf8(&answer.body).unwrap_or_default();
+        let end = find(body, &unsigned).map(|place| place + unsigned.len());
+        if let Some((before, after)) = end.and_then(|end| body.split_at_checked(end)) {
+            let signature = URL_SAFE_NO_PAD.encode(signature);
+            answer.body = [before, ".", &signature, after].concat().into_bytes();
+        }
+    }
+}
+
+/// The pretended hospitals' key, as JWK. Everybody has it: it signs for nobody else.
+pub const SIGNING_KEY: &str = r#"{"kty":"EC","crv":"P-256","x":"a8f5__qDuALMLmX2EOZ9vEyGhIXPstXqcmTAuY6mdlI","y":"q8kqg61YlEouQHEdgacgHX6kUHJG0azlZh8lWCVjkSU","d":"y3uTGPC2oJjjzW7qD_6V6tFT3OhLkxU2Jed6qzg_kyk"}"#;
+/// Its public half, as they publish it.
+const PUBLISHED_KEYS: &str = r#"{"keys":[{"kty":"EC","use":"sig","alg":"ES256","kid":"test-mode","crv":"P-256","x":"a8f5__qDuALMLmX2EOZ9vEyGhIXPstXqcmTAuY6mdlI","y":"q8kqg61YlEouQHEdgacgHX6kUHJG0azlZh8lWCVjkSU"}]}"#;
 
 fn reply(delay_ms: u32, status: u16, content_type: &str, body: String) -> Reply {
     Reply {
@@ -114,6 +139,7 @@ fn reply(delay_ms: u32, status: u16, content_type: &str, body: String) -> Reply 
             retry_after_ms: None,
             body: body.into_bytes(),
         }),
+        unsigned: None,
     }
 }
 
@@ -207,6 +233,7 @@ impl World {
                 None => Reply {
                     delay_ms: QUICK,
                     answer: Err(TransportError::Unreachable),
+                    unsigned: None,
                 },
             },
         }
@@ -233,6 +260,7 @@ impl World {
                 return Reply {
                     delay_ms: QUICK,
                     answer: Err(TransportError::Unreachable),
+                    unsigned: None,
                 };
             }
             Habit::Slow => SLOW,
@@ -240,6 +268,7 @@ impl World {
         };
         match (call.method.as_str(), path) {
             ("POST", TOKEN) => return self.exchange(hospital, call, now),
+            ("GET", KEYS) => return json(200, PUBLISHED_KEYS),
             ("POST", REVOKE) => {
                 let form = call.form();
                 let token = value(&form, "token");
@@ -268,6 +297,8 @@ impl World {
             ("authorization_endpoint", &sign_in.unwrap_or_default()),
             ("token_endpoint", &hospital.at(TOKEN)),
             ("revocation_endpoint", &hospital.at(REVOKE)),
+            ("issuer", &hospital.at("")),
+            ("jwks_uri", &hospital.at(KEYS)),
         ]);
         let members = members.trim_end_matches('}');
         [
@@ -308,12 +339,20 @@ impl World {
             true => ["/RelatedPerson/", persona.name, "-parent"].concat(),
             false => ["/Patient/", &patient].concat(),
         };
-        let claims = object(&[("fhirUser", &hospital.at(&[FHIR, &user].concat()))]);
+        let (issued, expires) = (number(now / 1000), number(now / 1000 + 300));
+        let claims = object(&[
+            ("iss", &hospital.at("")),
+            ("sub", &user),
+            ("aud", value(&form, "client_id")),
+            ("nonce", &code.nonce),
+            ("fhirUser", &hospital.at(&[FHIR, &user].concat())),
+        ]);
+        let claims = claims.trim_end_matches('}');
+        let claims = [claims, ",\"iat\":", &issued, ",\"exp\":", &expires, "}"].concat();
         let id_token = [
-            &URL_SAFE_NO_PAD.encode(r#"{"alg":"RS256"}"#),
+            &URL_SAFE_NO_PAD.encode(r#"{"alg":"ES256","kid":"test-mode"}"#),
             ".",
             &URL_SAFE_NO_PAD.encode(&claims),
-            ".c2ln",
         ]
         .concat();
         let mut members = alloc::vec![
@@ -323,7 +362,8 @@ impl World {
             ("scope", &code.scope),
             ("patient", &patient),
         ];
-        if code.scope.split(' ').any(|item| item == "openid") {
+        let tells_who = code.scope.split(' ').any(|item| item == "openid");
+        if tells_who {
             members.push(("id_token", &id_token));
         }
         let body = object(&members);
@@ -334,7 +374,10 @@ impl World {
             scope: code.scope,
             left: ends.then_some(EXPIRING_SEARCHES),
         });
-        json(200, body)
+        Reply {
+            unsigned: tells_who.then_some(id_token),
+            ..json(200, body)
+        }
     }
 
     /// A record, a document, or a page of a search.

@@ -140,7 +140,7 @@ pub struct Surroundings {
     /// What the bundle is that the doctor came with.
     pub bundle: Bundle,
     /// Randomness, for the link to the sign-in.
-    pub entropy: [u8; 96],
+    pub entropy: [[u8; 32]; 2],
     /// Milliseconds since the Unix epoch.
     pub now: u64,
 }

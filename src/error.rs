@@ -24,7 +24,7 @@ use crate::oauth::authorization::{ResponseError, ServerError};
 use crate::oauth::token::TokenError;
 use crate::remedy::{self, Remedy};
 use crate::session::StoreError;
-use crate::smart::context::ContextError;
+use crate::smart::context::{ContextError, ForgedIdentity};
 use crate::smart::discovery::DiscoveryError;
 use crate::smart::launch::LaunchError;
 use crate::text::{contains, listed, number};
@@ -403,6 +403,24 @@ impl PhaseError for ContextError {
 
     fn remedy(&self) -> Remedy {
         remedy::of_context(self).into()
+    }
+
+    fn transport(&self) -> Option<TransportError> {
+        None
+    }
+}
+
+impl PhaseError for ForgedIdentity {
+    fn code(&self) -> &'static str {
+        "sign_in.forged_identity"
+    }
+
+    fn detail(&self) -> String {
+        ["the id_token is not of this sign-in: ", &self.0].concat()
+    }
+
+    fn remedy(&self) -> Remedy {
+        Text::IdentityForged.into()
     }
 
     fn transport(&self) -> Option<TransportError> {
@@ -874,6 +892,7 @@ phases! {
     OtherTab,
     SignInError,
     ContextError,
+    ForgedIdentity,
     IdentifierError,
     SourceError,
     InventoryError,

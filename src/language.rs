@@ -86,7 +86,7 @@ texts! {
     }
     callback_remedies {
         LabResultsNotShared NoPatient Denied ScopeNotEnabled AuthorizationRefused UnknownState Untrusted Expired
-        NothingPending OtherPatient NoJheSession SignInRefused SignInUnreachable
+        NothingPending OtherPatient NoJheSession SignInRefused SignInUnreachable IdentityForged
     }
     import_remedies {
         OtherTab IdentifierConflict IdentifierRefused NotAPatient SourceNotSetUp SourceRefused NotChecked

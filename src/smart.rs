@@ -4,6 +4,7 @@
 
 pub mod context;
 pub mod discovery;
+pub mod identity;
 pub mod launch;
 pub mod preflight;
 pub mod user;

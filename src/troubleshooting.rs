@@ -23,7 +23,7 @@ use crate::oauth::authorization::{ResponseError, ServerError};
 use crate::oauth::token::TokenError;
 use crate::remedy::Remedy;
 use crate::screens;
-use crate::smart::context::ContextError;
+use crate::smart::context::{ContextError, ForgedIdentity};
 use crate::smart::discovery::DiscoveryError;
 use crate::smart::launch::LaunchError;
 
@@ -474,6 +474,15 @@ fn way_back(none: TransportError) -> Vec<Advice> {
             "The hospital's token endpoint gave the page no readable answer. A code is never sent twice.",
             "Its CORS may lack the page's origin; `connect-src` of your policy must name its origin, which may be another one \
              than the FHIR base's.",
+        ),
+        row(
+            ForgedIdentity("its iss is not the hospital's issuer".into()),
+            "The hospital's `id_token` says something else than what is known of this sign-in: signed with another key than the hospital's, \
+             issued by or for somebody else, of another sign-in (`nonce`), or not signed at all. The details say which. OpenID Connect wants such a \
+             sign-in refused, and so nothing of it is used.",
+            "Once: nothing, the patient signs in again. Each time at one hospital: show it the details. `iss` in the token must be `issuer` in its \
+             `.well-known/smart-configuration`, letter by letter, and its signature that of a key at `jwks_uri`. Until it is mended, patients can go on \
+             with a scope without `openid` and `fhirUser`: the hospital then sends no such token, and nobody is told when they signed in for somebody else.",
         ),
         row(
             ContextError::NoPatient,

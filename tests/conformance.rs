@@ -46,15 +46,13 @@ fn discovered(content_type: &str, further: &str) -> SmartConfiguration {
 }
 
 fn begun(configuration: &SmartConfiguration, scope: &str) -> (String, PendingLaunch) {
-    let mut entropy = [7; 96];
-    entropy[..32].fill(1);
     LaunchRequest {
         issuer: &issuer(),
         configuration,
         client_id: "01234567-89ab-cdef-0123-456789abcdef",
         scope,
         redirect_uri: "https://jhe.example/clients/patient-access/callback",
-        entropy: &entropy,
+        entropy: &[[1; 32], [7; 32]],
         now: 0,
     }
     .begin()

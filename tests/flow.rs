@@ -37,8 +37,8 @@ use jhe_connect::receipt::Account;
 use jhe_connect::session;
 use jhe_connect::smart::launch::PENDING_LIMIT_MS;
 use sandbox::{
-    AuthorizeError, Document, FHIR_BASE, FIRST_PATIENT, Fault, Layout, Match, NextLink,
-    PATIENT_WITHOUT_LOGIN, Peculiarity, SECOND_PATIENT, Server, Vendor,
+    AuthorizeError, Document, FHIR_BASE, FIRST_PATIENT, Fault, IdentityFault, Layout, Match,
+    NextLink, PATIENT_WITHOUT_LOGIN, Peculiarity, SECOND_PATIENT, Server, Signing, Vendor,
 };
 use serde_json::{Value, json};
 
@@ -129,6 +129,51 @@ fn a_relative_next_link_is_followed() {
     journey.world().settings.ehr.next_link = NextLink::Relative;
     journey.connect();
     journey.has_arrived(&journey.labs());
+}
+
+/// Of a guardian's sign-in it is known that it was one; of one that can't be checked it is not.
+#[test]
+fn who_signed_in_is_known_if_it_was_verified_and_else_not() {
+    let known = |provoke: Provoke| {
+        let journey = Journey::begin();
+        let sign_in = journey.open_link().expect("the sign-in");
+        tells_who(&journey);
+        provoke(&journey);
+        // While records are copied, what is known of the sign-in is in the tab.
+        journey.tab.before("/Observation?patient=", 0, Tab::leave);
+        let back = journey.sign_in(&sign_in, CAMILA, Decision::Allow);
+        let landed = journey.open_callback(&journey.tab, &back);
+        assert!(matches!(landed, Ok(Landed::Left)), "{landed:?}");
+        let kept = journey.tab.store.entries();
+        let mut kept = kept.values().filter(|text| text.contains("token_endpoint"));
+        kept.next()
+            .is_some_and(|text| text.contains("\"fhir_user\":\"Patient/"))
+    };
+    for signing in [Signing::Rs256, Signing::Es256, Signing::Es384] {
+        assert!(match signing {
+            Signing::Rs256 => known(|_| {}),
+            Signing::Es256 => known(|j| j.world().settings.ehr.identity.signing = Signing::Es256),
+            Signing::Es384 => known(|j| j.world().settings.ehr.identity.signing = Signing::Es384),
+        });
+    }
+    assert!(known(|j| identity_is(j, IdentityFault::NoKid)));
+    for provoke in [
+        (|j| identity_is(j, IdentityFault::UnknownKid)) as Provoke,
+        |j| identity_is(j, IdentityFault::KeyRotated),
+        |j| identity_is(j, IdentityFault::Expired),
+        |j| identity_is(j, IdentityFault::NoNonce),
+        |j| {
+            j.fail(
+                Match::on(Server::Ehr).path("/PublicKeys/"),
+                Fault::DropConnection,
+            )
+        },
+        |j| announce(j, "issuer", json!("https://another.example")),
+        |j| announce(j, "jwks_uri", json!("http://keys.example")),
+        |j| j.world().settings.ehr.id_token = Some("opaque".into()),
+    ] {
+        assert!(!known(provoke));
+    }
 }
 
 #[test]
@@ -1051,6 +1096,13 @@ provoked!(BEFORE_ANY_RECORD, the_callback_page_stops, {
     a_token_answer_that_is_cut_off_is_not_asked_for_again: "sign_in.unreachable", |j| j.fail(ehr_token(), Fault::CutOff);
     a_token_answer_that_is_no_json_is_told: "sign_in.malformed", |j| j.fail(ehr_token(), web_page());
     a_sign_in_without_patient_is_told: "sign_in.no_patient", |j| j.world().settings.ehr.omit_patient = true;
+    an_identity_of_another_issuer_is_refused: "sign_in.forged_identity", |j| identity_is(j, IdentityFault::OtherIssuer);
+    an_identity_for_another_app_is_refused: "sign_in.forged_identity", |j| identity_is(j, IdentityFault::OtherAudience);
+    an_identity_for_another_party_is_refused: "sign_in.forged_identity", |j| identity_is(j, IdentityFault::OtherParty);
+    an_identity_of_another_sign_in_is_refused: "sign_in.forged_identity", |j| identity_is(j, IdentityFault::OtherNonce);
+    an_identity_that_is_not_signed_is_refused: "sign_in.forged_identity", |j| identity_is(j, IdentityFault::AlgNone);
+    an_identity_signed_with_the_public_key_as_secret_is_refused: "sign_in.forged_identity", |j| identity_is(j, IdentityFault::Hs256);
+    an_identity_signed_by_another_key_is_refused: "sign_in.forged_identity", |j| identity_is(j, IdentityFault::OtherKey);
     a_sign_in_without_observation_is_told: "sign_in.no_observation_scope", |j| j.world().settings.ehr.granted_scopes = Some("openid patient/Patient.read".into());
 
     an_identifier_of_another_patient_is_told_although_jhe_hides_it: "identifier.conflict", |j| {
@@ -1482,6 +1534,22 @@ fn serve_both(journey: &Journey, document: Document) {
     let discovery = &mut journey.world().settings.ehr.discovery;
     discovery.smart_configuration = document;
     discovery.metadata = document;
+}
+
+/// The hospital tells who signed in, by a clock that agrees with the patient's.
+fn tells_who(journey: &Journey) {
+    let theirs = journey.tab.now() / 1000;
+    let machine = std::time::UNIX_EPOCH.elapsed().expect("a clock").as_secs();
+    let mut world = journey.world();
+    world.settings.clock_offset_seconds = theirs.cast_signed() - machine.cast_signed();
+    let scope = format!("fhirUser {}", sandbox::SEED_SCOPES);
+    world.settings.ehr.granted_scopes = Some(scope);
+}
+
+/// The hospital tells who signed in, with this fault.
+fn identity_is(journey: &Journey, fault: IdentityFault) {
+    tells_who(journey);
+    journey.world().settings.ehr.identity.fault = Some(fault);
 }
 
 fn refuse_sign_in(journey: &Journey, error: &str) {

@@ -40,19 +40,19 @@ __SESSION__
       return;
     }
     if (out) {
-      out.addEventListener('jhe-connect-sign-in', function () {
+      out.addEventListener('jhe-connect-sign-in', () => {
         call(CONNECT, 'signInAgain', out, config, false);
       });
-      out.addEventListener('jhe-connect-add-hospital', function () {
+      out.addEventListener('jhe-connect-add-hospital', () => {
         call(CONNECT, 'signInAgain', out, config, true);
       });
-      out.addEventListener('jhe-connect-import', async function () {
+      out.addEventListener('jhe-connect-import', async () => {
         styled = styled || style(IMPORT);
         await call(IMPORT, 'importPage', out, config);
         prefetch(RECEIPT);
       });
-      out.addEventListener('jhe-connect-receipt', function (event) {
-        showReceipt(out, event.detail);
+      out.addEventListener('jhe-connect-beside', (event) => {
+        beside(out, event.detail);
       });
     }
     await call(CALLBACK, 'finishPage', out, config);
@@ -63,7 +63,7 @@ __SESSION__
 
   // The rules of a style sheet hold from when this is fulfilled, as far as it can be had.
   function style(name) {
-    return new Promise(function (resolve) {
+    return new Promise((resolve) => {
       const link = document.createElement('link');
       link.rel = 'stylesheet';
       link.onload = link.onerror = resolve;
@@ -84,10 +84,10 @@ __SESSION__
     }
     language = firstLanguage();
     if (out) {
-      out.addEventListener('jhe-connect-language', function (event) {
+      out.addEventListener('jhe-connect-language', (event) => {
         speak(out, event.detail);
       });
-      out.addEventListener('jhe-connect-told', function (event) {
+      out.addEventListener('jhe-connect-told', (event) => {
         report(out, event.detail);
       });
       sessions.set(out, {});
@@ -108,7 +108,7 @@ __SESSION__
     const tags = TEXTS.languages;
     for (const tag of wanted) {
       const exact = String(tag).toLowerCase();
-      const found = tags.find(function (known) {
+      const found = tags.find((known) => {
         return known.toLowerCase() === exact || known.toLowerCase() === exact.split('-')[0];
       });
       if (found) {
@@ -121,12 +121,12 @@ __SESSION__
   async function speak(out, tag) {
     try {
       const texts = await Promise.all(
-        Object.keys(loading).map(function (name) {
+        Object.keys(loading).map((name) => {
           return textsOf(name, tag);
         }),
       );
       language = tag;
-      texts.forEach(function (text) {
+      texts.forEach((text) => {
         out.dispatchEvent(new CustomEvent('jhe-connect-speak', { detail: text }));
       });
       sessionStorage.setItem(CHOICE, tag);
@@ -144,16 +144,21 @@ __SESSION__
     return response.text();
   }
 
-  // What is below the counts: the page is complete without it.
-  async function showReceipt(out, data) {
+  // What the page is complete without: what is below the counts, and who signed in. `told` is a module's name and, in braces,
+  // what it is for.
+  async function beside(out, told) {
+    const name = told.split('{')[0];
     try {
-      const texts = textsOf(RECEIPT, language);
-      texts.catch(function () {});
-      const module = await load(RECEIPT);
-      module.showReceipt(out.querySelector('.jc-receipt'), out, data, await texts);
+      const texts = textsOf(name, language);
+      texts.catch(() => {});
+      const module = await load(name);
+      const entry = module.showReceipt || module.checkIdentity;
+      entry(out, told.slice(name.length), await texts);
     } catch (error) {
-      delete loading[RECEIPT];
+      delete loading[name];
       console.error('jhe-connect: ' + describe(error));
+      // Whoever waits for it need not.
+      out.dispatchEvent(new CustomEvent('jhe-connect-checked'));
     }
   }
 
@@ -162,7 +167,7 @@ __SESSION__
     if (loading[name]) {
       return;
     }
-    [name + '_bg.wasm', name + '.js', language + '.' + name + '.json'].forEach(async function (file) {
+    [name + '_bg.wasm', name + '.js', language + '.' + name + '.json'].forEach(async (file) => {
       try {
         const response = await fetch(folder + file, { priority: 'low' });
         // A browser keeps what was read to its end.
@@ -186,7 +191,7 @@ __SESSION__
     const wasmUrl = folder + name + '_bg.wasm';
     // Asked for beside the glue, not after it.
     const response = fetch(wasmUrl);
-    response.catch(function () {});
+    response.catch(() => {});
     const glue = await import(folder + name + '.js');
     let made;
     try {
@@ -211,7 +216,7 @@ __SESSION__
   // Calls an export of the module `name`; what goes wrong on the way there is explained inside `out`.
   async function call(name, entry, out, config, picker) {
     // A module that aborts leaves its promise open for ever; the browser only tells the window.
-    const aborted = function (event) {
+    const aborted = (event) => {
       const error = event.error || event.reason;
       if (typeof WebAssembly === 'object' && error instanceof WebAssembly.RuntimeError) {
         explain(out, error);
@@ -223,7 +228,7 @@ __SESSION__
       // Asked for beside the module, not after it.
       const tag = language;
       const texts = textsOf(name, tag);
-      texts.catch(function () {});
+      texts.catch(() => {});
       const module = await load(name);
       let said = await texts;
       await styled;
@@ -281,7 +286,7 @@ __SESSION__
     [
       ['mailto:', contact.email],
       ['tel:', contact.phone],
-    ].forEach(function (way) {
+    ].forEach((way) => {
       if (way[1]) {
         append(append(parent, 'p', ''), 'a', way[1]).href = way[0] + encodeURI(way[1]);
       }
@@ -317,7 +322,7 @@ __SESSION__
   let dressed;
 
   function entry(page) {
-    return function (out, config, picker) {
+    return (out, config, picker) => {
       dressed = dressed || style(CONNECT);
       // JHE's own configuration does not say which of its clients this is.
       return page(out, Object.assign({ deployment: '__DEPLOYMENT__' }, config), picker);

@@ -1,11 +1,18 @@
 //! The callback page: from the hospital's answer to a patient who is known at both servers. The copying is in a module of
 //! its own, which goes on from what this one keeps in the tab, as it does after a reload.
 
+use alloc::boxed::Box;
 use alloc::rc::Rc;
 use alloc::string::String;
 
+use js_sys::Promise;
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
+use web_sys::CustomEvent;
+
 use crate::browser::fetch::send;
 use crate::browser::pages::{configuration, end, fail};
+use crate::browser::platform::{Listener, Timer};
 use crate::browser::sign_in::{answered, complete_sign_in};
 use crate::browser::storage::TabStore;
 use crate::browser::view::View;
@@ -24,6 +31,7 @@ use crate::screen::{Act, Stage};
 use crate::screens;
 use crate::session::{self, Connection, RunRecord};
 use crate::smart::context::LaunchContext;
+use crate::smart::identity::{IDENTITY_LIMIT_MS, Verdict};
 
 /// Goes through the page, and tells the patient how it ended.
 pub(crate) async fn run(view: View, config: String) {
@@ -72,6 +80,10 @@ fn visit_of_several(error: &Error) -> Option<TabStore> {
 /// Asks the page's script for the module that copies.
 const IMPORT: &str = "jhe-connect-import";
 
+/// The module that checks who signed in, and the event of its answer.
+const IDENTITY: &str = "jhe-connect-identity";
+const CHECKED: &str = "jhe-connect-checked";
+
 /// The callback page: from the hospital's answer, or from where a reload found the run, to the copying.
 async fn callback(view: &View, config: &str) -> Result<(), Failure> {
     let page = location::own()?;
@@ -108,8 +120,9 @@ async fn callback(view: &View, config: &str) -> Result<(), Failure> {
             let (request, launched) = answered(&store, &page)?;
             let config = config?;
             let jhe = jhe_session(&store, &config)?;
-            let ehr = complete_sign_in(request, launched).await?;
+            let mut ehr = complete_sign_in(request, launched).await?;
             config.plan.require_grant(&ehr)?;
+            identify(view, &mut ehr).await?;
             let run = match (session::ehr(&store, &page)?, earlier) {
                 (Some(before), _) if !before.is_of_same_patient(&ehr) => {
                     return Err(CallbackError::OtherPatient.into());
@@ -133,6 +146,39 @@ async fn callback(view: &View, config: &str) -> Result<(), Failure> {
         jhe: Rc::new(jhe),
     };
     visit.before_the_import(&ehr, run).await
+}
+
+/// Lets another module look at the identity token, where there is one, before anything of the sign-in is kept.
+async fn identify(view: &View, ehr: &mut LaunchContext) -> Result<(), Failure> {
+    let Some(inquiry) = ehr.inquiry() else {
+        return Ok(());
+    };
+    let mut waiting = None;
+    let told = Promise::new(&mut |tell, _| {
+        let late = tell.clone();
+        let answered = Listener::on(
+            Some(view.hub()),
+            CHECKED,
+            Box::new(move |event| {
+                let verdict = event.dyn_into::<CustomEvent>();
+                let verdict = verdict.map(|event| event.detail()).unwrap_or_default();
+                // It does not throw, and the first call is the one that counts.
+                let _ = tell.call1(&JsValue::NULL, &verdict);
+            }),
+        );
+        let timer = Timer::new(IDENTITY_LIMIT_MS, move || {
+            let _ = late.call0(&JsValue::NULL);
+        });
+        waiting = Some((answered, timer));
+    });
+    view.call_beside(IDENTITY, &inquiry.to_text());
+    let told = JsFuture::from(told).await.unwrap_or_default();
+    let told = told.as_string().unwrap_or_default();
+    if let Some(why) = ehr.identify(Verdict::parse(&told, &ehr.issuer))? {
+        let said = "jhe-connect: the id_token was not verified, and nothing of it is used: ";
+        platform::log_advice(&[said, &why].concat());
+    }
+    Ok(())
 }
 
 fn jhe_session(store: &TabStore, config: &PageConfig) -> Result<JheSession, Failure> {

@@ -7,7 +7,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use js_sys::{Function, Object, Promise, Reflect};
+use js_sys::{Array, Function, JSON, Object, Promise, Reflect, Uint8Array};
 use wasm_bindgen::closure::Closure;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
@@ -22,10 +22,11 @@ use crate::browser::storage::TabStore;
 use crate::browser::view::{View, set};
 use crate::browser::{location, platform::now};
 use crate::demo::{
-    Call, HOSPITALS, INVITATIONS, PERSONAS, SignIn, World, configuration, kind_names,
+    Call, HOSPITALS, INVITATIONS, PERSONAS, SIGNING_KEY, SignIn, World, configuration, kind_names,
 };
 use crate::http::HttpResponse;
 use crate::language::{Language, Text, Value, label};
+use crate::oauth::jws::Algorithm;
 use crate::screen::{Screen, Stage};
 use crate::session::SessionStore;
 use crate::text::{number, whole_number};
@@ -378,12 +379,42 @@ async fn answered(page: &Url, input: &JsValue, init: &JsValue) -> Result<JsValue
     if platform::is_offline() {
         return Err(no_answer());
     }
-    let reply = with_world(page, |world| world.answer(&call, now()));
+    let mut reply = with_world(page, |world| world.answer(&call, now()));
+    if let Some(unsigned) = &reply.unsigned {
+        let signature = signature(unsigned).await?;
+        reply.sign(&signature);
+    }
     platform::pause(reply.delay_ms).await?;
     if signal.aborted() {
         return Err(no_answer());
     }
     response(&reply.answer.map_err(|_| no_answer())?)
+}
+
+#[wasm_bindgen]
+extern "C" {
+    #[wasm_bindgen(js_namespace = ["crypto", "subtle"], js_name = importKey, catch)]
+    fn import_key(
+        format: &str,
+        key: &JsValue,
+        algorithm: &JsValue,
+        is_extractable: bool,
+        usages: &Array,
+    ) -> Result<Promise, JsValue>;
+
+    // Copies the text before it returns.
+    #[wasm_bindgen(js_namespace = ["crypto", "subtle"], js_name = sign, catch)]
+    fn sign(algorithm: &JsValue, key: &JsValue, text: &[u8]) -> Result<Promise, JsValue>;
+}
+
+/// Signs as the pretended hospitals do.
+async fn signature(text: &str) -> Result<Vec<u8>, JsValue> {
+    let algorithm = JSON::parse(Algorithm::Es256.for_subtle_crypto())?;
+    let key = JSON::parse(SIGNING_KEY)?;
+    let usages = Array::of1(&"sign".into());
+    let key = JsFuture::from(import_key("jwk", &key, &algorithm, false, &usages)?).await?;
+    let signature = JsFuture::from(sign(&algorithm, &key, text.as_bytes())?).await?;
+    Ok(Uint8Array::new(&signature).to_vec())
 }
 
 fn response(answer: &HttpResponse) -> Result<JsValue, JsValue> {

@@ -92,7 +92,7 @@ impl Room {
             is_secure: window.is_some_and(|window| window.is_secure_context()),
             has_storage: TabStore::open().is_ok(),
             bundle: self.bundle.clone(),
-            entropy: platform::entropy().unwrap_or([0; 96]),
+            entropy: platform::entropy().unwrap_or([[0; 32]; 2]),
             now: platform::now(),
         };
         let wishes = Wishes {

@@ -12,6 +12,8 @@ use web_sys::Element;
 use crate::browser::callback;
 #[cfg(feature = "connect")]
 use crate::browser::connect;
+#[cfg(feature = "identity")]
+use crate::browser::identity;
 #[cfg(feature = "import")]
 use crate::browser::import;
 #[cfg(any(feature = "connect", feature = "callback", feature = "import"))]
@@ -20,6 +22,12 @@ use crate::browser::platform::spawn;
 use crate::browser::receipt;
 #[cfg(any(feature = "connect", feature = "callback", feature = "import"))]
 use crate::browser::value::json;
+#[cfg(any(
+    feature = "connect",
+    feature = "callback",
+    feature = "import",
+    feature = "receipt"
+))]
 use crate::browser::view::View;
 
 #[wasm_bindgen(typescript_custom_section)]
@@ -152,9 +160,17 @@ pub fn finish_page(
     }
 }
 
+/// Checks the identity token that a callback page asks about in its element `out`, by the event `jhe-connect-beside`, whose
+/// detail names this module, and `data` behind it. `out` gets the event `jhe-connect-checked`.
+#[cfg(feature = "identity")]
+#[wasm_bindgen(js_name = checkIdentity)]
+pub fn check_identity(out: Element, data: &str) {
+    identity::answer(out, data.into());
+}
+
 /// Goes on from what a callback page has kept in the tab, in its element `out`: copies the records, or tells again what came
-/// of it. It asks for a sign-in as `finishPage` does, and for one at a further hospital by the event `jhe-connect-add-hospital`; when an import has ended, `out` gets the event `jhe-connect-receipt`,
-/// whose detail is for `showReceipt`.
+/// of it. It asks for a sign-in as `finishPage` does, and for one at a further hospital by the event `jhe-connect-add-hospital`; when an import has ended, `out` gets the event `jhe-connect-beside`,
+/// whose detail names the module that has `showReceipt`, and what is for it.
 #[cfg(feature = "import")]
 #[wasm_bindgen(js_name = importPage)]
 pub fn import_page(
@@ -167,11 +183,15 @@ pub fn import_page(
     }
 }
 
-/// Shows in `place`, inside the page's element `out`, what an import brought. `data` is what the event has told.
+/// Shows inside the page's element `out`, where the page keeps a place for it, what an import brought. `data` is what the
+/// event has told.
 #[cfg(feature = "receipt")]
 #[wasm_bindgen(js_name = showReceipt)]
-pub fn show_receipt(place: Element, out: Element, data: &str, texts: &str) {
-    if let Some(view) = View::below(out, place, texts) {
+pub fn show_receipt(out: Element, data: &str, texts: &str) {
+    let place = out.query_selector(".jc-receipt");
+    if let Ok(Some(place)) = place
+        && let Some(view) = View::below(out, place, texts)
+    {
         receipt::show(&view, data);
     }
 }

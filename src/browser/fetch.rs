@@ -20,7 +20,7 @@ use web_sys::{
 #[cfg(feature = "import")]
 use crate::browser::platform::now;
 use crate::browser::platform::{Timer, is_offline};
-#[cfg(any(feature = "connect", feature = "import"))]
+#[cfg(any(feature = "connect", feature = "import", feature = "identity"))]
 use crate::http::Conversation;
 use crate::http::{Answer, HttpRequest, HttpResponse, TransportError};
 #[cfg(feature = "import")]
@@ -110,7 +110,7 @@ fn retry_after_ms(field: &str) -> Option<u64> {
 }
 
 /// Performs a conversation to its end.
-#[cfg(any(feature = "connect", feature = "import"))]
+#[cfg(any(feature = "connect", feature = "import", feature = "identity"))]
 pub(crate) async fn converse(conversation: &mut dyn Conversation) {
     while let Some(request) = conversation.next_request() {
         let answer = send(request).await;

@@ -84,7 +84,7 @@ async fn import(view: &View, config: &str) -> Result<(), Failure> {
 
 /// Asks the page's script to let the patient pick one more hospital, as for a sign-in.
 const ADD_HOSPITAL: &str = "jhe-connect-add-hospital";
-/// Asks the page's script to show what is below the counts.
+/// The module that shows what is below the counts.
 const RECEIPT: &str = "jhe-connect-receipt";
 
 impl Visit<'_> {
@@ -575,5 +575,5 @@ fn portal(view: &View) -> Option<String> {
 /// Shows what the import brought, below the counts.
 fn show_receipt(view: &View, account: &Account) {
     view.place("jc-receipt");
-    view.call(RECEIPT, &account.to_json());
+    view.call_beside(RECEIPT, &account.to_json());
 }

@@ -32,10 +32,10 @@ pub(crate) fn instant(time: u64) -> String {
 }
 
 /// Fresh randomness for one sign-in.
-pub(crate) fn entropy() -> Result<[u8; 96], BrowserError> {
-    let mut octets = [0; 96];
+pub(crate) fn entropy() -> Result<[[u8; 32]; 2], BrowserError> {
+    let mut octets = [[0; 32]; 2];
     // Missing only where the page is no secure context, or in no browser at all.
-    getrandom::fill(&mut octets).map_err(|_| BrowserError::InsecureContext)?;
+    getrandom::fill(octets.as_flattened_mut()).map_err(|_| BrowserError::InsecureContext)?;
     Ok(octets)
 }
 

@@ -268,6 +268,16 @@ impl View {
         set(&self.0.root, CODE, code);
     }
 
+    /// Where the page's script hears of this view.
+    pub(crate) fn hub(&self) -> &Element {
+        &self.0.hub
+    }
+
+    /// Asks the page's script for what the page is complete without: of the module of this name, with an object as JSON.
+    pub(crate) fn call_beside(&self, module: &str, object: &str) {
+        self.call(BESIDE, &[module, object].concat());
+    }
+
     /// Asks the page's script for what another module does: the event `name`, with a text.
     pub(crate) fn call(&self, name: &str, detail: &str) {
         let options = CustomEventInit::new();
@@ -858,6 +868,8 @@ const COPY: &str = "copy-details";
 const SPEAK: &str = "jhe-connect-language";
 /// The event by which its texts come.
 const TEXTS: &str = "jhe-connect-speak";
+/// The event that asks the page's script for what the page is complete without.
+const BESIDE: &str = "jhe-connect-beside";
 /// The event by which a view tells those before it that it has taken their place.
 const TAKEN_OVER: &str = "jhe-connect-taken-over";
 

@@ -94,6 +94,7 @@ const DOMAIN: &str = ".hospital.invalid";
 pub(crate) const FHIR: &str = "/fhir/R4";
 pub(crate) const TOKEN: &str = "/oauth2/token";
 pub(crate) const REVOKE: &str = "/oauth2/revoke";
+pub(crate) const KEYS: &str = "/oauth2/keys";
 
 impl Hospital {
     /// The hospital of this name.

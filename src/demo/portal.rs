@@ -25,6 +25,7 @@ pub struct SignIn {
     redirect_uri: Url,
     state: String,
     challenge: String,
+    nonce: String,
 }
 
 impl SignIn {
@@ -49,6 +50,7 @@ impl SignIn {
             redirect_uri,
             state: value("state").into(),
             challenge: value("code_challenge").into(),
+            nonce: value("nonce").into(),
         })
     }
 
@@ -85,6 +87,7 @@ impl SignIn {
             challenge: self.challenge.clone(),
             redirect_uri: self.redirect_uri.as_str().into(),
             at: now,
+            nonce: self.nonce.clone(),
         });
         address
     }

@@ -56,6 +56,7 @@ pub(crate) struct Code {
     pub(crate) challenge: String,
     pub(crate) redirect_uri: String,
     pub(crate) at: u64,
+    pub(crate) nonce: String,
 }
 
 #[derive(Debug)]
@@ -184,6 +185,7 @@ impl State {
                     challenge: row.text(),
                     redirect_uri: row.text(),
                     at: row.number(),
+                    nonce: row.text(),
                 })
                 .collect(),
             accesses: rows("accesses")
@@ -243,6 +245,7 @@ impl State {
                     &it.challenge,
                     &it.redirect_uri,
                     &number(it.at),
+                    &it.nonce,
                 ])
             }),
         );

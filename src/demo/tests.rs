@@ -23,8 +23,12 @@ use crate::oauth::revocation::Revocation;
 use crate::oauth::token::TokenResponse;
 use crate::smart::context::LaunchContext;
 use crate::smart::discovery::{DiscoveryError, Issuer};
+use crate::smart::identity::{IdentityCheck, Outcome};
 use crate::smart::launch::{LaunchRequest, redeem};
 use crate::smart::preflight::Preflight;
+
+/// In place of a signature, which takes a browser.
+const SIGNATURE: &[u8] = &[7; 64];
 
 const PAGE_URL: &str = "http://localhost:8000/demo/connect.html";
 
@@ -68,7 +72,8 @@ impl Tab {
             "{request:?} would go to the network"
         );
         let mut world = self.world();
-        let reply = world.answer(&Call::of(&request), self.now);
+        let mut reply = world.answer(&Call::of(&request), self.now);
+        reply.sign(SIGNATURE);
         self.remembered = world.remembered();
         self.now += u64::from(reply.delay_ms);
         reply.answer
@@ -118,7 +123,7 @@ impl Tab {
             client_id: &options.client_id,
             scope: &options.scope,
             redirect_uri: &options.redirect_uri,
-            entropy: &[7; 96],
+            entropy: &[[7; 32]; 2],
             now: self.now,
         }
         .begin();
@@ -154,7 +159,16 @@ impl Tab {
         assert_eq!(back.path(), "/demo/callback.html");
         let (request, launched) = redeem(Some(pending), back.query(), &back, self.now).unwrap();
         let token = TokenResponse::from_response(&self.send(request).unwrap()).unwrap();
-        LaunchContext::new(launched, token, self.now).unwrap()
+        let mut ehr = LaunchContext::new(launched, token, self.now).unwrap();
+        let mut check = IdentityCheck::new(ehr.inquiry().unwrap(), self.page.clone(), self.now);
+        self.converse(&mut check);
+        let Outcome::Sealed(sealed) = check.finish() else {
+            panic!("the identity token is not right");
+        };
+        // Signing is the browser's part.
+        assert_eq!(sealed.verification().signature(), SIGNATURE);
+        assert_eq!(ehr.identify(sealed.judged(Some(true))), Ok(None));
+        ehr
     }
 
     fn visit(&mut self, invitation: &str, hospital: &str, persona: &str) -> Visit {

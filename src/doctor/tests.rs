@@ -97,7 +97,7 @@ fn surroundings(drop_in: &str) -> Surroundings {
                 ),
             ],
         },
-        entropy: [7; 96],
+        entropy: [[7; 32]; 2],
         now: NOW,
     }
 }

@@ -45,6 +45,7 @@ fn access(token: &str) -> LaunchContext {
         token_endpoint: Url::parse("https://ehr.example/token").unwrap(),
         revocation_endpoint: None,
         client_id: "client".into(),
+        identity: crate::smart::identity::ExpectedIdentity::default(),
     };
     let token = TokenResponse::from_response(&json(200, token)).unwrap();
     LaunchContext::new(launched, token, NOW).unwrap()

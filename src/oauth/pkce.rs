@@ -33,7 +33,7 @@ impl CodeVerifier {
 
     /// The `S256` challenge (RFC 7636 §4.2). `plain` does not exist here: SMART forbids it.
     pub fn challenge(&self) -> CodeChallenge {
-        CodeChallenge(base64url(&Sha256::digest(self.0.as_bytes()).into()))
+        CodeChallenge(s256(&self.0))
     }
 
     /// The verifier's text. It belongs into the token request, and until then into this tab's storage.
@@ -57,6 +57,16 @@ impl CodeChallenge {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// A nonce that goes with the challenge (OpenID Connect Core §15.5.2: the hash of a random value that only this tab
+    /// knows): so none has to be kept. An identity token with it is of the request that had this challenge, and of no other.
+    pub fn nonce(&self) -> String {
+        s256(&self.0)
+    }
+}
+
+fn s256(text: &str) -> String {
+    base64url(&Sha256::digest(text.as_bytes()).into())
 }
 
 /// The unguessable value that ties an answer to the request that this tab sent (RFC 6749 §10.12). SMART asks for at

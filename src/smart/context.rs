@@ -8,6 +8,7 @@ use crate::json::{Json, object};
 use crate::oauth::revocation::{Token, revocation_request};
 use crate::oauth::token::{AccessToken, RefreshToken, TokenResponse, refresh_request};
 use crate::smart::discovery::Issuer;
+use crate::smart::identity::{ExpectedIdentity, Inquiry, Verdict};
 use crate::smart::launch::Launched;
 use crate::smart::user::FhirUser;
 use crate::text::{contains, number, split_last};
@@ -28,10 +29,12 @@ pub struct LaunchContext {
     pub expires_at: u64,
     /// When the access as a whole ends, by the server's own word; `None` where it did not say.
     pub lasts_until: Option<u64>,
-    /// OpenID Connect's identity token, not verified: not to be used as identity.
+    /// OpenID Connect's identity token, not verified: not to be used as identity. See [`LaunchContext::inquiry`].
     pub id_token: Option<String>,
-    /// Who signed in, as far as the identity token says. For a question to the patient only: it was not verified.
-    pub fhir_user: Option<FhirUser>,
+    /// What the identity token has to agree with.
+    expected_identity: ExpectedIdentity,
+    /// Who signed in, by an identity token that was verified.
+    fhir_user: Option<FhirUser>,
     /// For a new access token, where the EHR gives one.
     pub refresh_token: Option<RefreshToken>,
     /// Where tokens come from.
@@ -61,10 +64,9 @@ impl LaunchContext {
         let lasts_until = end_of_access(&response, now);
         let patient = response.patient.ok_or(ContextError::NoPatient)?;
         let lifetime_s = response.expires_in.unwrap_or(UNKNOWN_LIFETIME_S);
-        let id_token = response.id_token.as_deref();
-        let fhir_user = id_token.and_then(|token| FhirUser::from_id_token(token, &launched.issuer));
         Ok(LaunchContext {
-            fhir_user,
+            fhir_user: None,
+            expected_identity: launched.identity,
             issuer: launched.issuer,
             access_token: response.access_token,
             patient,
@@ -78,6 +80,36 @@ impl LaunchContext {
             client_id: launched.client_id,
             practice: response.practice,
         })
+    }
+
+    /// The question whether the identity token is right, where there is one.
+    pub fn inquiry(&self) -> Option<Inquiry> {
+        Some(Inquiry {
+            issuer: self.issuer.clone(),
+            id_token: self.id_token.clone()?,
+            client_id: self.client_id.clone(),
+            expected: self.expected_identity.clone(),
+        })
+    }
+
+    /// Takes the answer. Only one that was verified says who signed in; gives why it says nothing, where that is so.
+    ///
+    /// # Errors
+    /// [`ForgedIdentity`]: this access is not to be used.
+    pub fn identify(&mut self, verdict: Verdict) -> Result<Option<String>, ForgedIdentity> {
+        match verdict {
+            Verdict::Verified(identity) => {
+                self.fhir_user = identity.into_fhir_user();
+                Ok(None)
+            }
+            Verdict::Unverified(why) => Ok(Some(why)),
+            Verdict::Forged(what) => Err(ForgedIdentity(what)),
+        }
+    }
+
+    /// Who signed in, by an identity token that was verified.
+    pub fn fhir_user(&self) -> Option<&FhirUser> {
+        self.fhir_user.as_ref()
     }
 
     /// The request for a new access token, where there is a refresh token and the access token ends within a minute
@@ -163,6 +195,7 @@ impl LaunchContext {
             expires_at: stored.get("expires_at")?.whole_number()?,
             lasts_until: stored.get("lasts_until").and_then(Json::whole_number),
             id_token: None,
+            expected_identity: ExpectedIdentity::default(),
             refresh_token: stored.get_string("refresh_token").map(RefreshToken::new),
             token_endpoint: Url::parse(&stored.get_string("token_endpoint")?).ok()?,
             revocation_endpoint: revocation_endpoint.and_then(|it| Url::parse(&it).ok()),
@@ -249,11 +282,14 @@ pub enum ContextError {
     NotGranted(String),
 }
 
+/// The identity token contradicts the sign-in, in this.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForgedIdentity(pub String);
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::http::testing::json;
-    use crate::smart::user::testing::id_token;
 
     fn context(body: &str) -> Result<LaunchContext, ContextError> {
         let page = Url::parse("https://jhe.example/").unwrap();
@@ -263,6 +299,7 @@ mod tests {
             token_endpoint: Url::parse("https://ehr.example/token").unwrap(),
             revocation_endpoint: Some(Url::parse("https://ehr.example/revoke").unwrap()),
             client_id: "client".into(),
+            identity: ExpectedIdentity::default(),
         };
         let response = TokenResponse::from_response(&json(200, body)).unwrap();
         LaunchContext::new(launched, response, 1_000)
@@ -401,27 +438,46 @@ mod tests {
         assert!(LaunchContext::from_stored(insecure, &page).is_none());
     }
 
+    fn with_id_token() -> LaunchContext {
+        // Read, it would say a parent.
+        let body = r#"{"access_token":"T","token_type":"Bearer","patient":"p","id_token":"e30.eyJmaGlyVXNlciI6IlJlbGF0ZWRQZXJzb24vcjEifQ.c2ln"}"#;
+        context(body).unwrap()
+    }
+
+    fn read_back(access: &LaunchContext) -> LaunchContext {
+        let stored = access.to_stored();
+        assert!(!contains(&stored, "eyJ"));
+        let page = Url::parse("https://jhe.example/").unwrap();
+        LaunchContext::from_stored(Json::parse(stored.as_bytes()).unwrap(), &page).unwrap()
+    }
+
+    #[test]
+    fn an_identity_that_was_not_verified_is_not_used() {
+        let mut access = with_id_token();
+        assert_eq!(access.fhir_user(), None);
+        let why = access.identify(Verdict::unverified("no key"));
+        assert_eq!(why, Ok(Some("no key".into())));
+        assert_eq!(access.fhir_user(), None);
+        let forged = Verdict::parse("forged its aud is another app", &access.issuer);
+        let refused = access.identify(forged).unwrap_err();
+        assert_eq!(refused, ForgedIdentity("its aud is another app".into()));
+        assert_eq!(read_back(&access).fhir_user(), None);
+    }
+
     #[test]
     fn who_signed_in_is_kept_over_a_reload_and_a_renewal() {
-        let token = id_token(r#"{"fhirUser":"https://ehr.example/R4/RelatedPerson/r1"}"#);
-        let body = [
-            r#"{"access_token":"T","token_type":"Bearer","patient":"p","id_token":""#,
-            &token,
-            r#""}"#,
-        ]
-        .concat();
-        let stored = context(&body).unwrap().to_stored();
-        assert!(!contains(&stored, &token));
-        let page = Url::parse("https://jhe.example/").unwrap();
-        let stored = Json::parse(stored.as_bytes()).unwrap();
-        let mut access = LaunchContext::from_stored(stored, &page).unwrap();
+        let mut access = with_id_token();
+        let verdict = Verdict::parse("verified RelatedPerson/r1", &access.issuer);
+        assert_eq!(access.identify(verdict), Ok(None));
+        let mut access = read_back(&access);
+        assert!(access.inquiry().is_none());
         // SMART: an answer to a refresh need not carry the launch context again.
         let renewed = r#"{"access_token":"T2","token_type":"Bearer"}"#;
         access.renew(
             TokenResponse::from_response(&json(200, renewed)).unwrap(),
             0,
         );
-        let user = access.fhir_user.unwrap();
+        let user = access.fhir_user().unwrap();
         assert_eq!(user.reference(), "RelatedPerson/r1");
     }
 

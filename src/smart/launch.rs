@@ -14,7 +14,8 @@ use crate::oauth::authorization::{
 use crate::oauth::pkce::{CodeVerifier, State};
 use crate::oauth::token::code_exchange_request;
 use crate::smart::discovery::{Issuer, SmartConfiguration};
-use crate::text::{base64url, contains, number};
+use crate::smart::identity::ExpectedIdentity;
+use crate::text::{contains, number};
 use crate::url::Url;
 
 /// A sign-in that was begun longer ago than this is not finished any more, in milliseconds.
@@ -36,8 +37,8 @@ pub struct LaunchRequest<'a> {
     pub scope: &'a str,
     /// The redirect URI that is registered at the EHR, byte for byte.
     pub redirect_uri: &'a str,
-    /// 96 random octets: state, verifier and nonce.
-    pub entropy: &'a [u8; 96],
+    /// Random octets: for the state, and for the verifier.
+    pub entropy: &'a [[u8; 32]; 2],
     /// Milliseconds since the Unix epoch.
     pub now: u64,
 }
@@ -47,26 +48,22 @@ impl LaunchRequest<'_> {
     ///
     /// SMART App Launch 2.2: `aud` is the FHIR base URL; a standalone launch sends no `launch` parameter.
     pub fn begin(&self) -> (String, PendingLaunch) {
-        let mut parts = self.entropy.as_chunks().0.iter().map(base64url);
-        let mut part = || parts.next().unwrap_or_default();
-        let (state, verifier, nonce) = (
-            State::restored(&part()),
-            CodeVerifier::restored(part()),
-            part(),
-        );
-        let mut extra = alloc::vec![("aud", self.issuer.as_str())];
+        let [state, verifier] = self.entropy;
+        let state = State::from_octets(state);
+        let verifier = CodeVerifier::from_octets(verifier);
+        let challenge = verifier.challenge();
+        let nonce = challenge.nonce();
+        let extra = [("aud", self.issuer.as_str()), ("nonce", nonce.as_str())];
         // OpenID Connect Core §3.1.2.1; some servers insist on it.
-        if asks_for(self.scope, "openid") {
-            extra.push(("nonce", &nonce));
-        }
+        let count = 1 + usize::from(asks_for(self.scope, OPENID));
         let url = AuthorizationRequest {
             endpoint: &self.configuration.authorization_endpoint,
             client_id: self.client_id,
             redirect_uri: self.redirect_uri,
             scope: self.scope,
             state: &state,
-            challenge: &verifier.challenge(),
-            extra: &extra,
+            challenge: &challenge,
+            extra: extra.get(..count).unwrap_or_default(),
         }
         .to_url();
         let pending = PendingLaunch {
@@ -168,15 +165,21 @@ impl PendingLaunch {
         }
         let issuer = Issuer::parse(&self.issuer, page).map_err(|_| LaunchError::Damaged)?;
         let endpoint = Url::parse(&self.token_endpoint).map_err(|_| LaunchError::Damaged)?;
+        let verifier = CodeVerifier::restored(self.verifier);
+        let nonce = asks_for(&self.scope, OPENID).then(|| verifier.challenge().nonce());
         let request = code_exchange_request(
             &endpoint,
             &self.client_id,
             &self.redirect_uri,
             code,
-            CodeVerifier::restored(self.verifier),
+            verifier,
         );
         let launched = Launched {
             issuer,
+            identity: ExpectedIdentity {
+                issuer: expected.advertised,
+                nonce,
+            },
             scope: self.scope,
             token_endpoint: endpoint,
             revocation_endpoint: self.revocation_endpoint.and_then(|it| Url::parse(&it).ok()),
@@ -225,6 +228,8 @@ pub struct Launched {
     pub revocation_endpoint: Option<Url>,
     /// This app's client id at the EHR.
     pub client_id: String,
+    /// What an identity token has to agree with.
+    pub identity: ExpectedIdentity,
 }
 
 /// Why an answer does not finish the pending launch.
@@ -237,6 +242,9 @@ pub enum LaunchError {
     /// The stored record can't be read.
     Damaged,
 }
+
+/// The scope with which an identity token is asked for.
+const OPENID: &str = "openid";
 
 fn asks_for(scope: &str, wanted: &str) -> bool {
     scope.split(' ').any(|item| item == wanted)
@@ -255,7 +263,7 @@ pub fn scope_advice(scope: &str) -> Vec<&'static str> {
         "scope lacks launch/patient: the EHR need not say which patient signed in",
     );
     advise(
-        asks_for(scope, "openid") != asks_for(scope, "fhirUser"),
+        asks_for(scope, OPENID) != asks_for(scope, "fhirUser"),
         "SMART asks for openid and fhirUser together, or for neither",
     );
     advise(
@@ -293,7 +301,7 @@ fn has_unordered_permissions(item: &str) -> bool {
 mod tests {
     use super::*;
     use crate::http::testing::json;
-    use crate::text::form_decode;
+    use crate::text::{base64url, form_decode};
 
     const PAGE: &str = "https://jhe.example/clients/mychart/";
     const SCOPE: &str = "openid launch/patient patient/Observation.read";
@@ -312,9 +320,7 @@ mod tests {
         .concat();
         let configuration =
             SmartConfiguration::from_response(&json(200, &body), &issuer, &page()).unwrap();
-        let mut entropy = [1; 96];
-        entropy[32..64].fill(2);
-        entropy[64..].fill(3);
+        let entropy = [[1; 32], [2; 32]];
         LaunchRequest {
             issuer: &issuer,
             configuration: &configuration,

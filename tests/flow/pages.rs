@@ -25,6 +25,7 @@ use jhe_connect::receipt::Account;
 use jhe_connect::session::{self, RunRecord, SessionStore, StoreError};
 use jhe_connect::smart::context::LaunchContext;
 use jhe_connect::smart::discovery::Issuer;
+use jhe_connect::smart::identity::{IdentityCheck, Outcome};
 use jhe_connect::smart::launch::{LaunchRequest, Launched, redeem};
 use jhe_connect::smart::preflight::Preflight;
 use jhe_connect::url::Url;
@@ -200,8 +201,9 @@ fn arrive(tab: &Tab, config: &str, address: &str) -> Result<Landed, Error> {
     }
     let (request, launched) = answered(tab, &page)?;
     let (config, jhe) = known?;
-    let ehr = complete_sign_in(tab, request, launched)?;
+    let mut ehr = complete_sign_in(tab, request, launched)?;
     config.plan.require_grant(&ehr)?;
+    check_identity(tab, &mut ehr, &page)?;
     let checkpoint = match (session::ehr(&tab.store, &page)?, earlier) {
         (Some(before), _) if !before.is_of_same_patient(&ehr) => {
             return Err(CallbackError::OtherPatient.into());
@@ -210,6 +212,26 @@ fn arrive(tab: &Tab, config: &str, address: &str) -> Result<Landed, Error> {
         _ => Checkpoint::default(),
     };
     import(tab, &config, jhe, ehr, checkpoint)
+}
+
+/// What `src/browser/identity.rs` does, with the sandbox's cryptography in place of the browser's.
+fn check_identity(tab: &Tab, ehr: &mut LaunchContext, page: &Url) -> Result<(), Error> {
+    let Some(inquiry) = ehr.inquiry() else {
+        return Ok(());
+    };
+    let mut check = IdentityCheck::new(inquiry, page.clone(), tab.now());
+    tab.converse(&mut check);
+    let verdict = match check.finish() {
+        Outcome::Judged(verdict) => verdict,
+        Outcome::Sealed(sealed) => {
+            let what = sealed.verification();
+            let alg = what.algorithm().name();
+            let is_good = sandbox::verifies(alg, what.key(), what.signed(), what.signature());
+            sealed.judged(is_good)
+        }
+    };
+    ehr.identify(verdict)?;
+    Ok(())
 }
 
 fn sign_in_again(tab: &Tab, config: &PageConfig, page: Url) -> Result<Landed, Error> {

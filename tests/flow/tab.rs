@@ -238,13 +238,15 @@ impl Tab {
         self.now.set(self.now() + milliseconds);
     }
 
-    /// 96 octets that no other sign-in has. Nobody guesses here.
-    pub(crate) fn entropy(&self) -> [u8; 96] {
+    /// 64 octets that no other sign-in has. Nobody guesses here.
+    pub(crate) fn entropy(&self) -> [[u8; 32]; 2] {
         static SIGN_INS: AtomicU64 = AtomicU64::new(0);
         let sign_in = SIGN_INS.fetch_add(1, Ordering::Relaxed).to_le_bytes();
-        array::from_fn(|index| match index % 32 {
-            0 => u8::try_from(index).unwrap_or_default(),
-            place => sign_in.get(place).copied().unwrap_or_default(),
+        [0, 1].map(|part| {
+            array::from_fn(|place| match place {
+                0 => part,
+                _ => sign_in.get(place).copied().unwrap_or_default(),
+            })
         })
     }
 

@@ -12,6 +12,7 @@ use jhe_connect::oauth::token::TokenResponse;
 use jhe_connect::session::RunRecord;
 use jhe_connect::smart::context::LaunchContext;
 use jhe_connect::smart::discovery::Issuer;
+use jhe_connect::smart::identity::ExpectedIdentity;
 use jhe_connect::smart::launch::Launched;
 use jhe_connect::url::Url;
 
@@ -191,6 +192,7 @@ impl World {
             token_endpoint: url("https://ehr.example/token"),
             revocation_endpoint: None,
             client_id: "client".into(),
+            identity: ExpectedIdentity::default(),
         };
         let token = TokenResponse::from_response(&response(200, self.token()));
         let token = token.expect("a token");

@@ -121,6 +121,15 @@ const RECEIPT: Module = Module {
     folder: Folder::Pages,
 };
 
+/// The check of the hospital's identity token: loaded where there is one. It says nothing, but its texts are fetched like all.
+const IDENTITY: Module = Module {
+    name: "jhe-connect-identity",
+    features: "module,identity",
+    sections: &[],
+    started_by: StartedBy::Loader,
+    folder: Folder::Pages,
+};
+
 /// The test mode: for its own pages, which stand beside the plain ones. JHE's own pages always have a live configuration.
 const DEMO: Module = Module {
     name: "jhe-connect-demo",
@@ -148,7 +157,9 @@ const DOCTOR: Module = Module {
     folder: Folder::Doctor,
 };
 
-pub(crate) const MODULES: &[Module] = &[CONNECT, CALLBACK, IMPORT, RECEIPT, DEMO, CLIENT, DOCTOR];
+pub(crate) const MODULES: &[Module] = &[
+    CONNECT, CALLBACK, IMPORT, RECEIPT, IDENTITY, DEMO, CLIENT, DOCTOR,
+];
 
 impl Module {
     fn is_built_by_trunk(&self) -> bool {
@@ -261,6 +272,14 @@ impl Layout {
             title: "receipt, loaded when an import ends".to_owned(),
             budget: "brotli_receipt",
             files: [RECEIPT.wasm(), RECEIPT.glue(), RECEIPT.texts("en")]
+                .map(|file| assets.join(file))
+                .into(),
+            shown: Shown::Files,
+        });
+        loads.push(Load {
+            title: "identity, loaded where the hospital tells who signed in".to_owned(),
+            budget: "brotli_identity",
+            files: [IDENTITY.wasm(), IDENTITY.glue(), IDENTITY.texts("en")]
                 .map(|file| assets.join(file))
                 .into(),
             shown: Shown::Files,

@@ -17,6 +17,7 @@ mod going_on;
 mod grants;
 mod hospitals;
 mod hostile;
+mod identity;
 mod invitation;
 mod jhe_side;
 mod main_job;

@@ -224,7 +224,7 @@ async fn a_chart_that_names_nobody_is_not_asked_about(journey: &Journey) -> Resu
 }
 
 /// What must not be overlooked on the screen.
-async fn alarms(journey: &Journey) -> Result<Vec<String>> {
+pub(crate) async fn alarms(journey: &Journey) -> Result<Vec<String>> {
     let script = "return [...document.querySelectorAll('.jc-warning')].map((it) => it.innerText)";
     journey.browser.evaluate(script).await
 }
@@ -238,7 +238,7 @@ async fn is_alarmed(journey: &Journey, by: &str) -> Result<()> {
     Ok(())
 }
 
-async fn no_alarm(journey: &Journey) -> Result<()> {
+pub(crate) async fn no_alarm(journey: &Journey) -> Result<()> {
     let alarms = alarms(journey).await?;
     ensure!(alarms.is_empty(), "found {alarms:?}");
     Ok(())
