@@ -68,10 +68,9 @@ impl fmt::Display for Violation {
 }
 
 impl Browser {
-    /// The rules that the page breaks as it is now. The page's policy does not matter: DevTools run this, not the page.
+    /// The rules that the page breaks as it is now. The page's policy does not matter: the driver runs this, not the page.
     pub async fn axe(&self) -> Result<Vec<Violation>> {
-        let script = format!("{};\n{RUN}", source()?);
-        let found = self.run(&script).await.context("axe-core failed")?;
+        let found = self.run(source()?, RUN).await.context("axe-core failed")?;
         Ok(serde_json::from_value(found)?)
     }
 

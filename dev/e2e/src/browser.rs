@@ -1,17 +1,15 @@
 //! The browser as a patient uses it: open a link, sign in, allow, read what the page says.
 //!
-//! Every wait is for a condition, bounded by [`PATIENCE`], and its failure tells what was on the screen. What only Chromium
-//! can do (its console, its DevTools protocol) is in [`Engine`] and in the last part of [`Browser`].
+//! Every wait is for a condition, bounded by [`PATIENCE`], and its failure tells what was on the screen. What each engine does
+//! in a way of its own is in a module of its name, and what one cannot do at all is in [`crate::engine`].
 
 use std::fmt::{self, Write as _};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use fantoccini::actions::{InputSource, KeyAction, KeyActions};
 use fantoccini::elements::Element;
 use fantoccini::error::CmdError;
@@ -20,6 +18,7 @@ use fantoccini::wd::{Capabilities, WebDriverCompatibleCommand};
 use fantoccini::{Client, ClientBuilder, Locator};
 use http::Method;
 use hyper_util::client::legacy::connect::HttpConnector;
+use sandbox::Sandbox;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -28,6 +27,9 @@ use url::Url;
 
 use crate::driver::Driver;
 use crate::emulation::Circumstances;
+pub use crate::engine::{Capability, Engine};
+use crate::instrument::Scripts;
+use crate::{chromium, engine, firefox, webkit};
 
 /// How long a journey waits for any one condition.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -37,11 +39,6 @@ const GLANCE: Duration = Duration::from_millis(40);
 
 /// Browsers that run at the same time: more only slow each other down on a machine with two cores.
 static SEATS: Semaphore = Semaphore::const_new(2);
-
-/// Chromium as nothing but pages; `cargo xtask setup` installs it where there is a package. Without it, the whole browser does
-/// all. Not what is on PATH: that is a script which starts this and stays, so that chromedriver would end the script alone, and
-/// leave each browser behind.
-const HEADLESS_SHELL: &str = "/usr/lib/chromium/chromium-headless-shell";
 
 /// Reads what the view has rendered, and says whether it has come to rest.
 const READ_SCREEN: &str = "
@@ -104,58 +101,6 @@ const SAY_YES: &str = "(() => {
     new MutationObserver(answer).observe(document, { subtree: true, childList: true, attributes: true });
     answer();
 })();";
-
-/// What differs between browsers. Today there is one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Engine {
-    /// Chromium, through chromedriver.
-    Chromium,
-}
-
-impl Engine {
-    /// What a new session asks of the WebDriver server.
-    fn capabilities(self, habits: Habits) -> Capabilities {
-        let Self::Chromium = self;
-        let preferences = match habits.storage {
-            Storage::Allowed => json!({}),
-            // What "Block all cookies" in the settings sets; it denies sessionStorage, too.
-            Storage::Blocked => json!({ "profile.default_content_setting_values.cookies": 2 }),
-        };
-        let mut preferences = preferences;
-        if habits.text == Text::Double {
-            // The size that pages begin with, which is 16 as browsers come.
-            preferences["webkit.webprefs.default_font_size"] = json!(32);
-        }
-        let mut capabilities = json!({
-            "browserName": "chrome",
-            "goog:loggingPrefs": { "browser": "ALL" },
-            "goog:chromeOptions": {
-                "args": [
-                    "--headless",
-                    // Containers and CI run as root, where the sandbox of Chromium refuses to start, and have a small /dev/shm.
-                    "--no-sandbox",
-                    "--disable-dev-shm-usage",
-                    "--disable-gpu",
-                    "--disable-quic",
-                    "--no-first-run",
-                    "--disable-background-networking",
-                    "--disable-component-update",
-                    "--disable-sync",
-                    "--lang=en-US",
-                ],
-                "prefs": preferences,
-            },
-        });
-        // Chromium without what is around a page takes less than half the time. It has no settings to change.
-        if habits == Habits::default() && Path::new(HEADLESS_SHELL).is_file() {
-            capabilities["goog:chromeOptions"]["binary"] = json!(HEADLESS_SHELL);
-        }
-        let Value::Object(capabilities) = capabilities else {
-            return Capabilities::new();
-        };
-        capabilities
-    }
-}
 
 /// What a patient has changed in the settings of the browser before the journey begins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -402,30 +347,36 @@ pub struct Accessible {
     pub role: String,
     /// How it is called.
     pub name: String,
-    properties: Value,
+    pub(crate) properties: Vec<(String, Value)>,
 }
 
 impl Accessible {
     /// What one of its properties says, such as `expanded`.
     pub fn property(&self, name: &str) -> Option<&Value> {
-        let mut properties = self.properties.as_array()?.iter();
-        let property = properties.find(|property| property["name"] == name)?;
-        Some(&property["value"]["value"])
+        let mut properties = self.properties.iter();
+        let (_, value) = properties.find(|(known, _)| known == name)?;
+        Some(value)
     }
 }
 
 /// A browser with one empty profile, held by one journey.
 #[derive(Debug)]
 pub struct Browser {
+    engine: Engine,
+    pub(crate) habits: Habits,
     /// The session that has begun the browser, and ends it.
-    first: Client,
+    pub(crate) first: Client,
     /// The session that the journey is made with: another one after a crash.
-    current: Mutex<Client>,
+    pub(crate) current: Mutex<Client>,
     console: Mutex<Vec<ConsoleLine>>,
     /// By which name the browser knows [`SAY_YES`], while it answers for the patient.
     yes: Mutex<Option<String>>,
     circumstances: Mutex<Circumstances>,
-    driver: Arc<Driver>,
+    /// What pages begin with, where the engine has no way of its own.
+    pub(crate) scripts: Scripts,
+    /// Firefox's name for what belongs to this journey.
+    pub(crate) container: u32,
+    pub(crate) driver: Arc<Driver>,
     _seat: SemaphorePermit<'static>,
 }
 
@@ -433,38 +384,84 @@ impl Browser {
     /// Opens a browser, as soon as there is a seat for it.
     pub async fn start(engine: Engine, habits: Habits) -> Result<Self> {
         let seat = SEATS.acquire().await?;
-        let driver = Driver::shared()?;
-        let client = connect(&driver, engine.capabilities(habits))
-            .await
-            .context("chromedriver could not start Chromium. Run `cargo xtask setup` if it is not installed")?;
+        let (driver, client, container) = match engine {
+            Engine::Chromium => {
+                let (driver, client) = chromium::open(habits).await?;
+                (driver, client, 0)
+            }
+            Engine::Firefox => firefox::open(habits).await?,
+            Engine::WebKit => {
+                let (driver, client) = webkit::open(habits).await?;
+                (driver, client, 0)
+            }
+        };
         let browser = Self {
+            engine,
+            habits,
             first: client.clone(),
             current: Mutex::new(client),
             console: Mutex::default(),
             yes: Mutex::default(),
             circumstances: Mutex::default(),
+            scripts: Scripts::default(),
+            container,
             driver,
             _seat: seat,
         };
         browser.prepare_pages(TELL_VIOLATIONS).await?;
         browser.prepare_pages(KEEP_WHAT_IS_SAID).await?;
+        if engine == Engine::WebKit
+            && let Some(script) = webkit::scripts_for(habits)
+        {
+            browser.prepare_pages(script).await?;
+        }
         browser.say_yes().await?;
         browser.emulate(browser.circumstances()).await?;
         Ok(browser)
+    }
+
+    /// The pages of this sandbox are those that it opens: they begin with what is prepared for pages.
+    pub fn visits(&self, sandbox: &Sandbox) {
+        if self.engine != Engine::Chromium {
+            self.scripts.play_on(sandbox);
+        }
+    }
+
+    /// What it is.
+    pub fn engine(&self) -> Engine {
+        self.engine
+    }
+
+    /// Can't its engine do this? Then the journey leaves it out, which is told.
+    pub fn leaves_out(&self, capability: Capability) -> bool {
+        let Some(reason) = self.engine.lacks(capability) else {
+            return false;
+        };
+        engine::note_left_out(self.engine, capability, reason);
+        true
+    }
+
+    /// The same for a journey that makes no sense without it.
+    pub fn cannot_make_this_without(&self, capability: Capability) -> bool {
+        let Some(reason) = self.engine.lacks(capability) else {
+            return false;
+        };
+        engine::note_not_made(self.engine, capability, reason);
+        true
     }
 
     /// From the next page on, the questions of our pages wait for the journey to answer them. Without this, each is answered
     /// in the page as soon as it is asked, so that a journey about something else does not have to know of it.
     pub async fn answer_by_hand(&self) -> Result<()> {
         let yes = self.yes_script().take();
-        if let Some(identifier) = yes {
-            self.devtools(
-                "Page.removeScriptToEvaluateOnNewDocument",
-                json!({ "identifier": identifier }),
-            )
-            .await?;
+        match (yes, self.engine) {
+            (Some(script), Engine::Chromium) => chromium::forget(self, &script).await,
+            (Some(script), Engine::Firefox | Engine::WebKit) => {
+                self.scripts.remove(&script);
+                Ok(())
+            }
+            (None, _) => Ok(()),
         }
-        Ok(())
     }
 
     /// Does the journey have to answer our pages' questions?
@@ -498,10 +495,23 @@ impl Browser {
 
     /// Ends the browser. A journey does so however it went.
     pub async fn close(self) -> Result<()> {
-        Ok(self.first.clone().close().await?)
+        match self.engine {
+            Engine::Chromium => Ok(self.first.clone().close().await?),
+            Engine::Firefox => firefox::rest(self.driver.clone(), &self.first).await,
+            Engine::WebKit => {
+                self.client().close().await?;
+                webkit::rest(self.driver.clone());
+                Ok(())
+            }
+        }
     }
 
-    fn client(&self) -> Client {
+    /// The journey goes on with another session.
+    pub(crate) fn replace_client(&self, client: Client) {
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = client;
+    }
+
+    pub(crate) fn client(&self) -> Client {
         self.current
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -530,13 +540,20 @@ impl Browser {
 
     /// Opens another tab and looks at it.
     pub async fn open_tab(&self) -> Result<()> {
-        let tab = self.client().new_window(true).await?;
-        self.client().switch_to_window(tab.handle).await?;
+        if self.engine == Engine::Firefox {
+            firefox::open_tab(self).await?;
+        } else {
+            let tab = self.client().new_window(true).await?;
+            self.client().switch_to_window(tab.handle).await?;
+        }
         self.prepare_tab().await
     }
 
     /// What is prepared for pages is prepared for those of one tab.
     async fn prepare_tab(&self) -> Result<()> {
+        if self.engine != Engine::Chromium {
+            return self.emulate(self.circumstances()).await;
+        }
         self.prepare_pages(TELL_VIOLATIONS).await?;
         self.prepare_pages(KEEP_WHAT_IS_SAID).await?;
         self.emulate(self.circumstances()).await?;
@@ -820,18 +837,11 @@ impl Browser {
 
     /// A picture of the whole page, as PNG: also of what has to be scrolled to, and never less than the screen.
     pub async fn whole_screenshot(&self) -> Result<Vec<u8>> {
-        self.devtools("Emulation.setScrollbarsHidden", json!({ "hidden": true }))
-            .await?;
-        let metrics = self.devtools("Page.getLayoutMetrics", json!({})).await?;
-        let length = |of: &str, name: &str| metrics[of][name].as_f64().unwrap_or_default();
-        let height =
-            length("cssContentSize", "height").max(length("cssLayoutViewport", "clientHeight"));
-        let width = length("cssLayoutViewport", "clientWidth");
-        let clip = json!({ "x": 0, "y": 0, "width": width, "height": height, "scale": 1 });
-        let wish = json!({ "format": "png", "clip": clip, "captureBeyondViewport": true });
-        let taken = self.devtools("Page.captureScreenshot", wish).await?;
-        let encoded = taken["data"].as_str().context("no picture")?;
-        Ok(BASE64_STANDARD.decode(encoded)?)
+        match self.engine {
+            Engine::Chromium => chromium::whole_screenshot(self).await,
+            // Of what is to be seen.
+            Engine::Firefox | Engine::WebKit => self.screenshot().await,
+        }
     }
 
     /// Runs a script in the page, which `return`s a value.
@@ -933,62 +943,49 @@ impl Browser {
         told
     }
 
-    // What Chromium alone can do.
+    // What each engine does in a way of its own.
 
     /// The console since the browser was opened, on all pages.
     pub async fn console(&self) -> Result<Vec<ConsoleLine>> {
-        let new = self
-            .client()
-            .issue_cmd(Extension::new("se/log", json!({ "type": "browser" })))
-            .await?;
-        let new: Vec<ConsoleLine> = serde_json::from_value(new)?;
+        if self.engine != Engine::Chromium {
+            return self.scripts.console();
+        }
+        let new = chromium::console(self).await?;
         let mut console = self.console.lock().unwrap_or_else(PoisonError::into_inner);
         console.extend(new);
         Ok(console.clone())
     }
 
-    /// Every address in the history of this tab.
+    /// Every address in the history of this tab; none if the engine does not tell, which [`Browser::leaves_out`] says.
     pub async fn history(&self) -> Result<Vec<String>> {
-        let history = self
-            .devtools("Page.getNavigationHistory", json!({}))
-            .await?;
-        let entries = history["entries"].as_array().context("no history")?;
-        Ok(entries
-            .iter()
-            .filter_map(|entry| entry["url"].as_str())
-            .map(str::to_owned)
-            .collect())
+        match self.engine {
+            Engine::Chromium => chromium::history(self).await,
+            Engine::Firefox => firefox::history(self).await,
+            Engine::WebKit => {
+                self.leaves_out(Capability::History);
+                Ok(Vec::new())
+            }
+        }
     }
 
     /// What assistive technology is told of the page: the role and the name of each thing on it that has a role.
     pub async fn accessible(&self) -> Result<Vec<Accessible>> {
-        self.devtools("Accessibility.enable", json!({})).await?;
-        let tree = self
-            .devtools("Accessibility.getFullAXTree", json!({}))
-            .await?;
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let nodes = tree["nodes"].as_array().context("no tree")?;
-        let told = nodes.iter().filter(|node| node["ignored"] != true);
-        Ok(told
-            .map(|node| Accessible {
-                role: text(&node["role"]["value"]),
-                name: text(&node["name"]["value"]),
-                properties: node["properties"].clone(),
-            })
-            .collect())
+        match self.engine {
+            Engine::Chromium => chromium::accessible(self).await,
+            Engine::Firefox | Engine::WebKit => {
+                self.leaves_out(Capability::AccessibleStates);
+                firefox::accessible(self).await
+            }
+        }
     }
 
     /// Runs a script at the start of every page from now on, before the page's own: a browser that lacks something.
-    /// Gives the name that DevTools have for it.
+    /// Gives the name that the browser has for it.
     pub async fn prepare_pages(&self, script: &str) -> Result<String> {
-        let prepared = self
-            .devtools(
-                "Page.addScriptToEvaluateOnNewDocument",
-                json!({ "source": script }),
-            )
-            .await?;
-        let identifier = prepared["identifier"].as_str();
-        Ok(identifier.context("a script without a name")?.to_owned())
+        match self.engine {
+            Engine::Chromium => chromium::prepare(self, script).await,
+            Engine::Firefox | Engine::WebKit => Ok(self.scripts.add(script)),
+        }
     }
 
     /// Takes the network away.
@@ -1002,32 +999,20 @@ impl Browser {
     }
 
     async fn set_offline(&self, offline: bool) -> Result<()> {
-        self.devtools("Network.enable", json!({})).await?;
-        let conditions = json!({ "offline": offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1 });
-        self.devtools("Network.emulateNetworkConditions", conditions)
-            .await
-            .map(drop)
+        match self.engine {
+            Engine::Chromium => chromium::set_offline(self, offline).await,
+            Engine::Firefox => firefox::set_offline(self, offline).await,
+            Engine::WebKit => webkit::set_offline(self, offline).await,
+        }
     }
 
     /// Lets the process of the only tab crash, and opens an address in the tab. Its storage is still there.
     pub async fn crash_and_open(&self, address: &str) -> Result<()> {
-        self.console().await?;
-        // chromedriver answers with an error, and never speaks to this tab again. Another session does.
-        let crashed = self.devtools("Page.crash", json!({})).await;
-        ensure!(crashed.is_err(), "the tab did not crash");
-        let chrome = (self.first.capabilities())
-            .and_then(|capabilities| capabilities.get("goog:chromeOptions"));
-        let chrome = chrome.context("the browser does not say where its DevTools are")?;
-        let capabilities = json!({
-            "browserName": "chrome",
-            "goog:loggingPrefs": { "browser": "ALL" },
-            "goog:chromeOptions": { "debuggerAddress": chrome["debuggerAddress"] },
-        });
-        let capabilities = serde_json::from_value(capabilities)?;
-        let client = connect(&self.driver, capabilities)
-            .await
-            .context("a new session after the crash")?;
-        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = client;
+        match self.engine {
+            Engine::Chromium => chromium::crash(self).await?,
+            Engine::Firefox => firefox::crash(self).await?,
+            Engine::WebKit => bail!("ask Browser::leaves_out for Capability::Crash first"),
+        }
         self.prepare_tab().await?;
         self.open(address).await
     }
@@ -1035,39 +1020,56 @@ impl Browser {
     /// Presses the link that saves a file, and gives the file's text and name.
     pub async fn save_file(&self, selector: &str, folder: &Path) -> Result<(String, String)> {
         fs::create_dir_all(folder)?;
-        let behavior = json!({ "behavior": "allow", "downloadPath": folder });
-        self.devtools("Browser.setDownloadBehavior", behavior)
-            .await?;
+        let folder = match self.engine {
+            Engine::Chromium => {
+                chromium::save_into(self, folder).await?;
+                folder.to_owned()
+            }
+            Engine::Firefox => {
+                firefox::save_into(self, folder).await?;
+                folder.to_owned()
+            }
+            Engine::WebKit => webkit::place_of_saved(self)?,
+        };
         self.click(selector).await?;
         self.until("a saved file", async || {
-            let mut saved = fs::read_dir(folder)?.filter_map(Result::ok);
-            // Chromium writes under another name until the file is complete; an empty file keeps the place meanwhile.
-            let is_whole = |file: &fs::DirEntry| {
-                let name = file.file_name();
-                !name.to_string_lossy().ends_with(".crdownload")
-                    && !name.to_string_lossy().starts_with('.')
-                    && file.metadata().is_ok_and(|file| file.len() > 0)
+            let saved: Vec<PathBuf> = (fs::read_dir(&folder)?.filter_map(Result::ok))
+                .map(|file| file.path())
+                .collect();
+            // Each engine writes under another name until the file is complete; an empty file keeps the place meanwhile.
+            let is_partial = |file: &&PathBuf| {
+                let ends = ["crdownload", "part", "wkdownload"];
+                let extension = file.extension().and_then(|it| it.to_str());
+                extension.is_some_and(|it| ends.contains(&it))
             };
-            Ok(match saved.find(is_whole) {
-                Some(file) => Glance::Seen((
-                    fs::read_to_string(file.path())?,
-                    file.file_name().to_string_lossy().into_owned(),
-                )),
+            if saved.iter().any(|file| is_partial(&file)) {
+                return Ok(Glance::NotYet);
+            }
+            let name = |file: &PathBuf| {
+                let name = file.file_name().unwrap_or_default();
+                name.to_string_lossy().into_owned()
+            };
+            let mut files = saved.iter();
+            let is_whole = |file: &&PathBuf| {
+                !name(file).starts_with('.') && file.metadata().is_ok_and(|it| it.len() > 0)
+            };
+            Ok(match files.find(is_whole) {
+                Some(file) => Glance::Seen((fs::read_to_string(file)?, name(file))),
                 None => Glance::NotYet,
             })
         })
         .await
     }
 
-    /// What the last expression of a script comes to, or its promise. No policy of the page forbids it.
-    pub(crate) async fn run(&self, script: &str) -> Result<Value> {
-        let parameters =
-            json!({ "expression": script, "awaitPromise": true, "returnByValue": true });
-        let mut answer = self.devtools("Runtime.evaluate", parameters).await?;
-        if let Some(failure) = answer.get("exceptionDetails") {
-            bail!("a script in the page failed: {failure}");
+    /// What an expression comes to after a script has run, or its promise. No policy of the page forbids it.
+    pub(crate) async fn run(&self, script: &str, expression: &str) -> Result<Value> {
+        match self.engine {
+            Engine::Chromium => chromium::run(self, &format!("{script};\n{expression}")).await,
+            Engine::Firefox | Engine::WebKit => {
+                let whole = format!("{script};\nreturn {expression}");
+                Ok(self.client().execute(&whole, Vec::new()).await?)
+            }
         }
-        Ok(answer["result"]["value"].take())
     }
 
     /// A command of the DevTools protocol.
@@ -1080,7 +1082,7 @@ impl Browser {
     }
 }
 
-async fn connect(driver: &Driver, capabilities: Capabilities) -> Result<Client> {
+pub(crate) async fn connect(driver: &Driver, capabilities: Capabilities) -> Result<Client> {
     Ok(ClientBuilder::new(HttpConnector::new())
         .capabilities(capabilities)
         .connect(driver.address())
@@ -1105,21 +1107,30 @@ fn is_passing(error: &anyhow::Error) -> bool {
             || error.is_no_such_element()
             || error.is_stale_element_reference()
             || error.is_unknown_error()
+            // Firefox, when the next page has another process.
+            || error.is_no_such_window()
             // chromedriver: "aborted by navigation".
             || matches!(error, CmdError::NotW3C(_))
     })
 }
 
-/// A command beyond the WebDriver standard.
+/// A command beyond those that fantoccini knows.
 #[derive(Debug)]
-struct Extension {
-    path: &'static str,
-    body: Value,
+pub(crate) struct Extension {
+    path: String,
+    body: Option<Value>,
 }
 
 impl Extension {
-    fn new(path: &'static str, body: Value) -> Self {
-        Self { path, body }
+    pub(crate) fn new(path: &str, body: Value) -> Self {
+        Self {
+            path: path.to_owned(),
+            body: Some(body),
+        }
+    }
+
+    pub(crate) fn asking(path: String) -> Self {
+        Self { path, body: None }
     }
 }
 
@@ -1133,6 +1144,9 @@ impl WebDriverCompatibleCommand for Extension {
     }
 
     fn method_and_body(&self, _: &Url) -> (Method, Option<String>) {
-        (Method::POST, Some(self.body.to_string()))
+        match &self.body {
+            Some(body) => (Method::POST, Some(body.to_string())),
+            None => (Method::GET, None),
+        }
     }
 }

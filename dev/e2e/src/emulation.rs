@@ -1,9 +1,10 @@
 //! The circumstances in which a patient reads a page: the device, what its settings ask for, the language, how fast it is.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde_json::{Value, json};
 
-use crate::browser::Browser;
+use crate::browser::{Browser, Capability, Engine};
+use crate::{chromium, firefox, webkit};
 
 /// A screen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,7 +133,8 @@ impl Default for Circumstances {
 }
 
 impl Circumstances {
-    fn media(&self) -> Value {
+    /// What the settings ask for, as names and values of `@media`.
+    pub(crate) fn media(&self) -> Vec<Value> {
         let features = [
             (
                 "prefers-color-scheme",
@@ -165,54 +167,27 @@ impl Circumstances {
             ),
         ];
         let features = features.map(|(name, value)| json!({ "name": name, "value": value }));
-        json!({ "features": features })
+        features.into()
     }
 }
 
 impl Browser {
     /// Shows pages in these circumstances from now on, the one that is open at once. Only the language waits for the next page.
     pub async fn emulate(&self, circumstances: Circumstances) -> Result<()> {
-        let Device {
-            width,
-            height,
-            ratio,
-            is_mobile,
-        } = circumstances.device;
-        let metrics = json!({ "width": width, "height": height, "deviceScaleFactor": ratio, "mobile": is_mobile });
-        self.devtools("Emulation.setDeviceMetricsOverride", metrics)
-            .await?;
-        let touch = json!({ "enabled": is_mobile });
-        self.devtools("Emulation.setTouchEmulationEnabled", touch)
-            .await?;
-        self.devtools("Emulation.setEmulatedMedia", circumstances.media())
-            .await?;
-        let rate = json!({ "rate": circumstances.slowness });
-        self.devtools("Emulation.setCPUThrottlingRate", rate)
-            .await?;
-        self.speak(circumstances.language).await?;
-        self.remember(circumstances);
-        Ok(())
-    }
-
-    async fn speak(&self, language: Language) -> Result<()> {
-        let (locale, accepted) = match language {
-            // What the browser was begun with.
-            Language::English => (None, "en-US,en"),
-            Language::Spanish => (Some("es-US"), "es-US,es,en"),
-        };
-        let version = self.devtools("Browser.getVersion", json!({})).await?;
-        let name = version["userAgent"].as_str().context("no user agent")?;
-        // The name stays as it is; DevTools want it whenever they are told the languages.
-        let agent = json!({ "userAgent": name, "acceptLanguage": accepted });
-        self.devtools("Emulation.setUserAgentOverride", agent)
-            .await?;
-        // An override can only be replaced after it was taken back.
-        self.devtools("Emulation.setLocaleOverride", json!({}))
-            .await?;
-        if let Some(locale) = locale {
-            self.devtools("Emulation.setLocaleOverride", json!({ "locale": locale }))
-                .await?;
+        match self.engine() {
+            Engine::Chromium => chromium::emulate(self, circumstances).await?,
+            Engine::Firefox => {
+                if circumstances.contrast != Contrast::Any {
+                    self.leaves_out(Capability::Contrast);
+                }
+                firefox::emulate(self, circumstances).await?;
+            }
+            Engine::WebKit => webkit::emulate(self, circumstances).await?,
         }
+        if circumstances.slowness > 1 {
+            self.leaves_out(Capability::Slowness);
+        }
+        self.remember(circumstances);
         Ok(())
     }
 }

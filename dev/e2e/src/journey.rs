@@ -19,6 +19,7 @@ use sandbox::{
 
 use crate::browser::{Browser, Engine, Glance, Habits, Screen, State};
 use crate::bundle::bundle;
+use crate::engine::note_made;
 use crate::records::is_in_category;
 use crate::watch;
 
@@ -118,6 +119,7 @@ pub fn run_with(layout: Layout, habits: Habits, journey: impl AsyncFnOnce(&Journ
         // Not `{:?}`, which adds a backtrace of this crate.
         panic!("{error:#}");
     }
+    note_made();
 }
 
 /// As [`run`], with JHE's later version and a hospital of this vendor.
@@ -185,7 +187,8 @@ impl Journey {
             .await
             .context("starting the sandbox")?;
         let invitation = sandbox.world().mint_invitation(FIRST_PATIENT);
-        let browser = Browser::start(Engine::Chromium, habits).await?;
+        let browser = Browser::start(Engine::chosen()?, habits).await?;
+        browser.visits(&sandbox);
         Ok(Self {
             layout,
             sandbox,

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Journey ── Sandbox    both servers and a listener that no token should reach, in this process, on free ports
-//!         └─ Browser    headless Chromium; one chromedriver for all journeys of a test run
+//!         └─ Browser    Chromium, Firefox or WebKit, each behind its WebDriver server and without a screen
 //! ```
 //!
 //! The journeys themselves are in `tests/journeys/`. Each reads as what the patient does; [`watch`] looks after every one of
@@ -11,9 +11,13 @@
 pub mod axe;
 pub mod browser;
 pub mod bundle;
+mod chromium;
 pub mod driver;
 pub mod emulation;
+pub mod engine;
 pub mod figures;
+mod firefox;
+mod instrument;
 pub mod journey;
 pub mod picker;
 pub mod pictures;
@@ -21,3 +25,4 @@ pub mod portal;
 pub mod records;
 pub mod told;
 pub mod watch;
+mod webkit;

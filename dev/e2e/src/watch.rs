@@ -12,7 +12,7 @@ use crate::browser::Browser;
 use crate::journey::{Journey, Page};
 
 /// Headers that browsers add on their own, which no page can set and no CORS list needs to name.
-const ADDED_BY_BROWSERS: [&str; 9] = [
+const ADDED_BY_BROWSERS: [&str; 10] = [
     "host",
     "connection",
     "user-agent",
@@ -22,6 +22,7 @@ const ADDED_BY_BROWSERS: [&str; 9] = [
     "content-length",
     "pragma",
     "cache-control",
+    "priority",
 ];
 
 /// Everything that a page can leave behind, as text.

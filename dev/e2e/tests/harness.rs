@@ -22,7 +22,8 @@ fn on_page_with(
         let page = format!("<!DOCTYPE html><html lang=\"en\"><title>A page</title>{body}</html>");
         (sandbox.world().static_files).insert("page.html".to_owned(), page.into_bytes());
         let address = format!("{}/static/page.html", sandbox.jhe());
-        let browser = Browser::start(Engine::Chromium, habits).await?;
+        let browser = Browser::start(Engine::chosen()?, habits).await?;
+        browser.visits(&sandbox);
         let tried = attempt(&browser, &address).await;
         browser.close().await?;
         tried

@@ -24,6 +24,7 @@ use crate::Shared;
 use crate::ehr::cors;
 use crate::exchange::{Incoming, StopAfter, content, empty, set};
 use crate::faults::{Fault, Server};
+use crate::instrument::Instrument;
 use crate::jhe::{self, django};
 use crate::serve::Hangup;
 
@@ -39,12 +40,17 @@ pub(crate) async fn conduct(
     if server == Server::Jhe && request.uri().path().starts_with(CONTROL) {
         return next.run(request).await;
     }
+    let request = match shared.instrument.answer(request).await {
+        Ok(answered) => return answered,
+        Err(request) => request,
+    };
     let (head, body) = request.into_parts();
     let mut routed = head.clone();
     let incoming = match Incoming::from_request(Request::from_parts(head, body), &()).await {
         Ok(incoming) => incoming,
         Err(broken) => return broken,
     };
+    let is_page = (shared.instrument).is_for(&incoming, &mut routed.headers);
     let arrival = Arrival::note(&shared, server, &incoming);
     pause(arrival.travel_ms).await;
 
@@ -74,6 +80,9 @@ pub(crate) async fn conduct(
             }
         }
     };
+    if is_page {
+        response = Instrument::begin(response).await;
+    }
     match server {
         Server::Jhe => {
             django::add_common_headers(&mut response);

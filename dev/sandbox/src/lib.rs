@@ -14,6 +14,7 @@ mod ehr;
 mod evil;
 mod exchange;
 mod faults;
+mod instrument;
 mod jhe;
 mod json;
 mod random;
@@ -40,6 +41,7 @@ pub use ehr::{
     Signing, Vendor, verifies,
 };
 pub use faults::{Fault, Match, Server};
+pub use instrument::Instrument;
 pub use jhe::{Brand, FhirSource, Identifier, Invitation, JhePatient, JheState, Row, Rows, User};
 pub use sample::{Binary, NoteKind, Packing, Peculiarity, lab, peculiar_lab};
 pub use settings::{
@@ -99,6 +101,7 @@ impl Sandbox {
             world: Mutex::new(World::seeded(origins.clone())),
             bundle: options.bundle,
             content_security_policy: options.content_security_policy,
+            instrument: Instrument::default(),
         }));
 
         let jhe_routes = jhe::router()
@@ -153,6 +156,11 @@ impl Sandbox {
         self.shared.world()
     }
 
+    /// What the pages of all servers begin with, if a browser needs it.
+    pub fn instrument(&self) -> Instrument {
+        self.shared.instrument.clone()
+    }
+
     /// Mints an invitation for the first JHE patient, and returns its link.
     pub fn invitation_link(&self, layout: Layout) -> String {
         let mut world = self.world();
@@ -183,6 +191,7 @@ pub(crate) struct Inner {
     world: Mutex<World>,
     pub(crate) bundle: Option<PathBuf>,
     pub(crate) content_security_policy: bool,
+    pub(crate) instrument: Instrument,
 }
 
 impl std::ops::Deref for Shared {
