@@ -6,6 +6,7 @@
 use std::fmt::{self, Write as _};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,7 @@ use fantoccini::actions::{InputSource, KeyAction, KeyActions};
 use fantoccini::elements::Element;
 use fantoccini::error::CmdError;
 pub use fantoccini::key::Key;
-use fantoccini::wd::{Capabilities, WebDriverCompatibleCommand};
+use fantoccini::wd::{Capabilities, WebDriverCompatibleCommand, WindowHandle};
 use fantoccini::{Client, ClientBuilder, Locator};
 use http::Method;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -28,7 +29,7 @@ use url::Url;
 use crate::driver::Driver;
 use crate::emulation::Circumstances;
 pub use crate::engine::{Capability, Engine};
-use crate::instrument::Scripts;
+use crate::instrument::{SAID_HERE, Scripts};
 use crate::{chromium, engine, firefox, webkit};
 
 /// How long a journey waits for any one condition.
@@ -372,6 +373,8 @@ pub struct Browser {
     /// By which name the browser knows [`SAY_YES`], while it answers for the patient.
     yes: Mutex<Option<String>>,
     circumstances: Mutex<Circumstances>,
+    is_offline: AtomicBool,
+    tabs: Mutex<Vec<WindowHandle>>,
     /// What pages begin with, where the engine has no way of its own.
     pub(crate) scripts: Scripts,
     /// Firefox's name for what belongs to this journey.
@@ -403,6 +406,8 @@ impl Browser {
             console: Mutex::default(),
             yes: Mutex::default(),
             circumstances: Mutex::default(),
+            is_offline: AtomicBool::default(),
+            tabs: Mutex::default(),
             scripts: Scripts::default(),
             container,
             driver,
@@ -415,6 +420,7 @@ impl Browser {
         {
             browser.prepare_pages(script).await?;
         }
+        browser.leaves_out(Capability::OpenerPolicy);
         browser.say_yes().await?;
         browser.emulate(browser.circumstances()).await?;
         Ok(browser)
@@ -540,6 +546,7 @@ impl Browser {
 
     /// Opens another tab and looks at it.
     pub async fn open_tab(&self) -> Result<()> {
+        self.tabs().await?;
         if self.engine == Engine::Firefox {
             firefox::open_tab(self).await?;
         } else {
@@ -568,7 +575,7 @@ impl Browser {
     /// Duplicates the tab, with its storage, at this address, and looks at it.
     pub async fn duplicate_tab(&self, address: &str) -> Result<()> {
         let client = self.client();
-        let before = client.windows().await?;
+        let before = self.tabs().await?;
         // What a page opens begins with a copy of its sessionStorage, as a duplicated tab does.
         client
             .execute("window.open(arguments[0])", vec![json!(address)])
@@ -588,10 +595,22 @@ impl Browser {
 
     /// Looks at the tab that was opened so many tabs after the first one.
     pub async fn look_at_tab(&self, number: usize) -> Result<()> {
-        let tab = (self.client().windows().await?.into_iter())
-            .nth(number)
-            .with_context(|| format!("there is no tab {number}"))?;
+        let tabs = self.tabs().await?;
+        let tab =
+            (tabs.into_iter().nth(number)).with_context(|| format!("there is no tab {number}"))?;
         Ok(self.client().switch_to_window(tab).await?)
+    }
+
+    /// The tabs in the order in which they were opened. WebDriver gives them in any order.
+    async fn tabs(&self) -> Result<Vec<WindowHandle>> {
+        let there = self.client().windows().await?;
+        let mut tabs = self.tabs.lock().unwrap_or_else(PoisonError::into_inner);
+        tabs.retain(|tab| there.contains(tab));
+        let new: Vec<_> = (there.into_iter())
+            .filter(|tab| !tabs.contains(tab))
+            .collect();
+        tabs.extend(new);
+        Ok(tabs.clone())
     }
 
     /// Closes the tab, and looks at the first of those that are left.
@@ -766,6 +785,13 @@ impl Browser {
                 Some(screen) if screen.state.is_final() && !screen.is_receipt_awaited => {
                     Glance::Seen(screen)
                 }
+                Some(screen)
+                    if screen.state.is_final()
+                        && self.is_offline.load(Ordering::Relaxed)
+                        && self.leaves_out(Capability::FilesWithoutNetwork) =>
+                {
+                    Glance::Seen(screen)
+                }
                 _ => Glance::NotYet,
             })
         })
@@ -846,14 +872,17 @@ impl Browser {
 
     /// Runs a script in the page, which `return`s a value.
     pub async fn evaluate<T: for<'a> Deserialize<'a>>(&self, script: &str) -> Result<T> {
-        let returned = self
-            .until("a page in which a script can run", async || {
-                Ok(Glance::Seen(
-                    self.client().execute(script, Vec::new()).await?,
-                ))
-            })
-            .await?;
-        Ok(serde_json::from_value(returned)?)
+        self.until("a page in which a script can run", async || {
+            let returned = self.client().execute(script, Vec::new()).await?;
+            let is_nothing = returned.is_null();
+            match serde_json::from_value(returned) {
+                Ok(value) => Ok(Glance::Seen(value)),
+                // What Firefox gives where the page went while the script ran.
+                Err(_) if is_nothing => Ok(Glance::NotYet),
+                Err(error) => Err(error.into()),
+            }
+        })
+        .await
     }
 
     /// Clicks an element, as soon as it is there.
@@ -948,7 +977,8 @@ impl Browser {
     /// The console since the browser was opened, on all pages.
     pub async fn console(&self) -> Result<Vec<ConsoleLine>> {
         if self.engine != Engine::Chromium {
-            return self.scripts.console();
+            let here = self.evaluate(SAID_HERE).await?;
+            return self.scripts.console(here);
         }
         let new = chromium::console(self).await?;
         let mut console = self.console.lock().unwrap_or_else(PoisonError::into_inner);
@@ -999,6 +1029,7 @@ impl Browser {
     }
 
     async fn set_offline(&self, offline: bool) -> Result<()> {
+        self.is_offline.store(offline, Ordering::Relaxed);
         match self.engine {
             Engine::Chromium => chromium::set_offline(self, offline).await,
             Engine::Firefox => firefox::set_offline(self, offline).await,

@@ -53,10 +53,15 @@ const FOR_WEBKIT: &str = r#"
     mkdir -p "$folder/config/gtk-3.0" "$folder/saved"
     echo '* { min-width: 0; min-height: 0; padding: 0; margin: 0; font-size: 1px; -gtk-icon-transform: scale(0); }' \
         > "$folder/config/gtk-3.0/gtk.css"
+    cp -r "$folder/config" "$folder/config-still"
+    printf '[Settings]\ngtk-enable-animations=0\n' > "$folder/config-still/gtk-3.0/settings.ini"
     echo "XDG_DOWNLOAD_DIR=\"$folder/saved\"" > "$folder/config/user-dirs.dirs"
+    cp "$folder/config/user-dirs.dirs" "$folder/config-still/"
     # Our own pages open no windows; a journey does.
-    printf '[websettings]\njavascript-can-open-windows-automatically=true\n' > "$folder/usual-text"
+    printf '%s\n' '[websettings]' javascript-can-open-windows-automatically=true > "$folder/usual-text"
     { cat "$folder/usual-text"; echo default-font-size=32; } > "$folder/large-text"
+    # Without plug-ins for media: looking through all that are installed takes seconds.
+    export GST_PLUGIN_SYSTEM_PATH_1_0="$folder" GST_PLUGIN_PATH_1_0="$folder"
     export DISPLAY=":$number" HOME="$folder" XDG_CONFIG_HOME="$folder/config" XDG_DATA_HOME="$folder/data" \
         XDG_CACHE_HOME="$folder/cache" GSETTINGS_BACKEND=memory GTK_A11Y=none DBUS_SESSION_BUS_ADDRESS=disabled:
 "#;
@@ -210,13 +215,17 @@ fn program(variable: &str, name: &str) -> Result<PathBuf> {
         }
         return Ok(named);
     }
+    program_on_path(name).with_context(|| {
+        format!("{name} is not on PATH. Run `cargo xtask setup`, or let {variable} name it")
+    })
+}
+
+/// The file that a command of this name runs.
+fn program_on_path(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path)
         .map(|folder| folder.join(name))
         .find(|file| file.is_file())
-        .with_context(|| {
-            format!("{name} is not on PATH. Run `cargo xtask setup`, or let {variable} name it")
-        })
 }
 
 #[cfg(test)]

@@ -65,15 +65,17 @@ impl fmt::Display for Engine {
 pub enum Capability {
     /// Read the addresses in the history of the tab.
     History,
+    /// Obey a Cross-Origin-Opener-Policy.
+    OpenerPolicy,
     /// Let the process of a tab crash, and go on in the tab.
     Crash,
-    /// Say by the settings that things should move little.
-    ReducedMotion,
     /// Say by the settings that more or less contrast is preferred.
     Contrast,
     /// Replace the page's colours by those of the system.
     ForcedColors,
-    /// Change the colours that the settings ask for while a page is open.
+    /// Have what was fetched ahead after the network is gone.
+    FilesWithoutNetwork,
+    /// Change the colours or the motion that the settings ask for while a page is open.
     SettingsOfAnOpenPage,
     /// Be a screen that is touched, with several pixels for one of CSS.
     Touch,
@@ -114,13 +116,18 @@ pub const DIFFERENCES: &[(Engine, Capability, &str)] = &[
     ),
     (
         Engine::WebKit,
+        Capability::OpenerPolicy,
+        "WebKitWebDriver never answers again after a way back to a page with a Cross-Origin-Opener-Policy, which is switched off",
+    ),
+    (
+        Engine::WebKit,
         Capability::Crash,
         "WebKitWebDriver ends its session when the process of a page ends",
     ),
     (
         Engine::WebKit,
-        Capability::ReducedMotion,
-        "MiniBrowser has no setting for it",
+        Capability::FilesWithoutNetwork,
+        "a session of WebKitWebDriver keeps no files: what was fetched ahead is fetched again when it is needed",
     ),
     (
         Engine::WebKit,

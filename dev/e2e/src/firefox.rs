@@ -34,10 +34,11 @@ const OPEN_TAB: &str = "return (async (container, isOnly) => {
     return true;
 })(...arguments)";
 
-/// Settings as Firefox comes, but for those of a patient.
+/// Settings as Firefox comes, but for those of a patient, and scroll bars as on a phone.
 const SET_UP: &str = "const [isBlocked, fontSize] = arguments;
     Services.io.offline = false;
-    Services.prefs.setBoolPref('network.dns.offline-localhost', false);
+    Services.prefs.setBoolPref('network.disable-localhost-when-offline', true);
+    Services.prefs.setIntPref('ui.useOverlayScrollbars', 1);
     for (const name of ['network.cookie.cookieBehavior', 'font.size.variable.x-western']) Services.prefs.clearUserPref(name);
     if (isBlocked) Services.prefs.setIntPref('network.cookie.cookieBehavior', 2);
     if (fontSize) Services.prefs.setIntPref('font.size.variable.x-western', fontSize);
@@ -52,7 +53,7 @@ const EMULATE: &str = "const [width, height, ratio, isTouched, scheme, motion, c
     context.overrideDPPX = ratio;
     context.touchEventsOverride = isTouched ? 'enabled' : 'none';
     context.prefersColorSchemeOverride = scheme;
-    context.prefersReducedMotionOverride = motion;
+    Services.prefs.setIntPref('ui.prefersReducedMotion', motion);
     context.forcedColorsOverride = colors;
     context.languageOverride = language;
     return true;";
@@ -123,6 +124,7 @@ async fn start() -> Result<(Arc<Driver>, Client)> {
     let driver = Arc::new(Driver::start(Engine::Firefox)?);
     let capabilities = json!({
         "browserName": "firefox",
+        "timeouts": { "pageLoad": 60_000 },
         "moz:firefoxOptions": {
             "binary": driver.folder().join("firefox"),
             "args": ["-headless"],
@@ -183,8 +185,8 @@ pub(crate) async fn emulate(browser: &Browser, circumstances: Circumstances) -> 
             Scheme::Dark => "dark",
         }),
         json!(match circumstances.motion {
-            Motion::Any => "none",
-            Motion::Reduced => "reduce",
+            Motion::Any => 0,
+            Motion::Reduced => 1,
         }),
         json!(match circumstances.colors {
             Colors::Own => "none",

@@ -5,23 +5,21 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result};
 use sandbox::{Instrument, Sandbox};
+use serde::Deserialize;
 
 use crate::browser::ConsoleLine;
 
 /// Tells each line of the console, each error that nobody caught, and each violation of a policy, at once: a page may be gone
-/// a moment later. Who has lost the network tells the next time.
+/// a moment later.
 const TELL: &str = "
-    const owed = [];
-    const send = XMLHttpRequest.prototype.send;
-    const open = XMLHttpRequest.prototype.open;
+    const lines = [];
+    Object.defineProperty(window, 'whatTheConsoleSays', { value: lines });
+    const sendBeacon = navigator.sendBeacon.bind(navigator);
+    const [now, begun] = [performance.now.bind(performance), performance.timeOrigin];
     const tell = (level, message) => {
-        owed.push({ level, message: `${location.href} ${message}` });
-        try {
-            const request = new XMLHttpRequest();
-            open.call(request, 'POST', '/_instrument/told', false);
-            send.call(request, JSON.stringify(owed));
-            owed.length = 0;
-        } catch {}
+        const line = { level, message: `${location.href} ${message}`, at: begun + now(), number: lines.length };
+        lines.push(line);
+        sendBeacon('/_instrument/told', JSON.stringify(line));
     };
     const text = (value) => {
         if (typeof value === 'string') return value;
@@ -38,6 +36,24 @@ const TELL: &str = "
     addEventListener('error', (event) => { if (event.message) tell('SEVERE', `Uncaught ${event.message}`); });
     addEventListener('unhandledrejection', (event) => tell('SEVERE', `Uncaught (in promise) ${text(event.reason)}`));
 ";
+
+/// What the page that is open has said.
+pub(crate) const SAID_HERE: &str = "return window.whatTheConsoleSays ?? []";
+
+/// A line of the console, with what tells it from others.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Line {
+    #[serde(flatten)]
+    line: ConsoleLine,
+    at: f64,
+    number: u32,
+}
+
+impl Line {
+    fn is(&self, other: &Self) -> bool {
+        self.number == other.number && self.at.total_cmp(&other.at).is_eq()
+    }
+}
 
 /// The scripts of one browser.
 #[derive(Debug, Default)]
@@ -84,18 +100,19 @@ impl Scripts {
         self.play();
     }
 
-    /// All that pages have told.
-    pub(crate) fn console(&self) -> Result<Vec<ConsoleLine>> {
-        let Some(host) = lock(&self.host).clone() else {
-            return Ok(Vec::new());
-        };
-        let mut lines = Vec::new();
-        for told in host.told() {
-            let told: Vec<ConsoleLine> =
+    /// All that pages have told, and the page that is open says itself.
+    pub(crate) fn console(&self, here: Vec<Line>) -> Result<Vec<ConsoleLine>> {
+        let host = lock(&self.host).clone();
+        let mut lines = here;
+        for told in host.iter().flat_map(Instrument::told) {
+            let line: Line =
                 serde_json::from_str(&told).with_context(|| format!("told by a page: {told}"))?;
-            lines.extend(told);
+            if !lines.iter().any(|known| known.is(&line)) {
+                lines.push(line);
+            }
         }
-        Ok(lines)
+        lines.sort_by(|one, other| one.at.total_cmp(&other.at));
+        Ok(lines.into_iter().map(|line| line.line).collect())
     }
 
     /// Lets the connections to the servers break, or be again.

@@ -17,7 +17,7 @@ use sandbox::{
     Row, Sandbox, Server, Vendor, World,
 };
 
-use crate::browser::{Browser, Engine, Glance, Habits, Screen, State};
+use crate::browser::{Browser, ConsoleLine, Engine, Glance, Habits, Screen, State};
 use crate::bundle::bundle;
 use crate::engine::note_made;
 use crate::records::is_in_category;
@@ -348,13 +348,19 @@ impl Journey {
 
     /// Our page has told this line of the report in the console.
     pub async fn expect_logged(&self, part: &str) -> Result<()> {
-        let console = self.browser.console().await?;
-        ensure!(
-            (console.iter())
-                .any(|line| line.message.contains("jhe-connect") && line.message.contains(part)),
-            "expected {part:?} in the console, found {console:?}"
-        );
-        Ok(())
+        let is_it = |line: &ConsoleLine| {
+            line.message.contains("jhe-connect") && line.message.contains(part)
+        };
+        // A page that is gone may have told it just now.
+        let expected = format!("{part:?} in the console");
+        let look = async || {
+            let console = self.browser.console().await?;
+            Ok(match console.iter().any(is_it) {
+                true => Glance::Seen(()),
+                false => Glance::NotYet,
+            })
+        };
+        self.browser.until(&expected, look).await
     }
 
     /// Opens the invitation link, and the connect page stops with this code.

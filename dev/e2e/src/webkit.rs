@@ -40,8 +40,15 @@ async fn begin(driver: &Driver, habits: Habits, circumstances: Circumstances) ->
         Text::Usual => "usual-text",
         Text::Double => "large-text",
     };
+    let config = match circumstances.motion {
+        Motion::Any => "config",
+        Motion::Reduced => "config-still",
+    };
     let mut arguments = vec![
+        format!("XDG_CONFIG_HOME={}", driver.folder().join(config).display()),
+        program()?.display().to_string(),
         "--automation".to_owned(),
+        "--features=-CrossOriginOpenerPolicy".to_owned(),
         format!("--config={}", driver.folder().join(settings).display()),
     ];
     if circumstances.scheme == Scheme::Dark {
@@ -49,7 +56,8 @@ async fn begin(driver: &Driver, habits: Habits, circumstances: Circumstances) ->
     }
     let capabilities = json!({
         "browserName": "MiniBrowser",
-        "webkitgtk:browserOptions": { "binary": program()?, "args": arguments },
+        "timeouts": { "pageLoad": 60_000 },
+        "webkitgtk:browserOptions": { "binary": "/usr/bin/env", "args": arguments },
     });
     connect(driver, serde_json::from_value(capabilities)?)
         .await
@@ -76,7 +84,7 @@ pub(crate) fn rest(driver: Arc<Driver>) {
 /// The settings that only a beginning MiniBrowser reads are those of another one, if no page is open yet.
 pub(crate) async fn emulate(browser: &Browser, circumstances: Circumstances) -> Result<()> {
     let before = browser.circumstances();
-    if circumstances.scheme != before.scheme {
+    if (circumstances.scheme, circumstances.motion) != (before.scheme, before.motion) {
         let is_blank = browser.client().current_url().await?.as_str() == "about:blank";
         if is_blank {
             browser.client().close().await?;
@@ -85,9 +93,6 @@ pub(crate) async fn emulate(browser: &Browser, circumstances: Circumstances) -> 
         } else {
             browser.leaves_out(Capability::SettingsOfAnOpenPage);
         }
-    }
-    if circumstances.motion != Motion::Any {
-        browser.leaves_out(Capability::ReducedMotion);
     }
     if circumstances.contrast != Contrast::Any {
         browser.leaves_out(Capability::Contrast);
@@ -111,14 +116,17 @@ pub(crate) async fn emulate(browser: &Browser, circumstances: Circumstances) -> 
 /// The page's own size counts, and there is a bar above it.
 async fn resize(browser: &Browser, width: u32, height: u32) -> Result<()> {
     let client = browser.client();
-    client.set_window_size(width, height).await?;
+    // Around the pointer, which stands in the middle of the display: only there a window has the keyboard.
+    let place = async |height: u32| {
+        let (x, y) = ((1400 - width) / 2, 1100_u32.saturating_sub(height) / 2);
+        client.set_window_rect(x, y, width, height).await
+    };
+    place(height).await?;
     let inner = "return [innerWidth, innerHeight]";
     let (page_width, page_height): (u32, u32) =
         serde_json::from_value(client.execute(inner, Vec::new()).await?)?;
     if page_height < height {
-        client
-            .set_window_size(width, height + height - page_height)
-            .await?;
+        place(height + height - page_height).await?;
     }
     ensure!(
         page_width == width,

@@ -12,11 +12,14 @@ use crate::fuzz;
 use crate::package;
 use crate::setup::{self, Need};
 use crate::size;
-use crate::workspace::{Result, Workspace, run, run_reading};
+use crate::tally::Tally;
+use crate::workspace::{self, Result, Workspace, output_given, run, run_reading};
 
 struct Part {
     name: &'static str,
     about: &'static str,
+    /// Is it left to `--all-browsers`?
+    is_of_all_browsers: bool,
     needs: &'static [Need],
     check: fn(&Workspace) -> Result<Counts>,
 }
@@ -25,36 +28,42 @@ const PARTS: &[Part] = &[
     Part {
         name: "fmt",
         about: "formatting",
+        is_of_all_browsers: false,
         needs: &[Need::Components],
         check: fmt,
     },
     Part {
         name: "clippy",
         about: "lints, natively and for the browser",
+        is_of_all_browsers: false,
         needs: &[Need::Components, Need::WasmTarget],
         check: clippy,
     },
     Part {
         name: "native",
         about: "native tests of the crate and of these tasks",
+        is_of_all_browsers: false,
         needs: &[],
         check: native,
     },
     Part {
         name: "sandbox",
         about: "tests of the stand-in servers, with the contract test",
+        is_of_all_browsers: false,
         needs: &[],
         check: sandbox,
     },
     Part {
         name: "fuzz",
         about: "hostile input: all that is known, and a few seconds of looking for more",
+        is_of_all_browsers: false,
         needs: &[Need::Fuzzer],
         check: hostile_input,
     },
     Part {
         name: "browser",
         about: "tests of the crate inside Chromium",
+        is_of_all_browsers: false,
         needs: &[
             Need::WasmTarget,
             Need::WasmBindgen,
@@ -64,46 +73,86 @@ const PARTS: &[Part] = &[
         check: browser,
     },
     Part {
+        name: "browser-firefox",
+        about: "the same inside Firefox",
+        is_of_all_browsers: true,
+        needs: &[
+            Need::WasmTarget,
+            Need::WasmBindgen,
+            Need::WasmPack,
+            Need::Firefox,
+        ],
+        check: firefox,
+    },
+    Part {
+        name: "browser-webkit",
+        about: "the same inside WebKit",
+        is_of_all_browsers: true,
+        needs: &[Need::WasmTarget, Need::WasmBindgen, Need::WebKit],
+        check: webkit,
+    },
+    Part {
         name: "dist",
         about: "the release bundle",
+        is_of_all_browsers: false,
         needs: dist::NEEDS,
         check: bundle,
     },
     Part {
         name: "size",
         about: "size budget",
+        is_of_all_browsers: false,
         needs: &[],
         check: budget,
     },
     Part {
         name: "package",
         about: "the release, made twice with the same bytes",
+        is_of_all_browsers: false,
         needs: dist::NEEDS,
         check: release,
     },
     Part {
         name: "documents",
         about: "the commands of the documents, run",
+        is_of_all_browsers: false,
         needs: dist::NEEDS,
         check: commands,
     },
     Part {
         name: "doc",
         about: "documentation",
+        is_of_all_browsers: false,
         needs: &[Need::WasmTarget],
         check: doc,
     },
     Part {
         name: "e2e",
         about: "journeys through the bundle in Chromium",
+        is_of_all_browsers: false,
         needs: &[Need::Browser, Need::NodeTools],
         check: journeys,
     },
     Part {
         name: "interop",
         about: "journeys to servers that others wrote",
+        is_of_all_browsers: false,
         needs: &[Need::Browser, Need::Interop],
         check: interop,
+    },
+    Part {
+        name: "e2e-firefox",
+        about: "the same in Firefox",
+        is_of_all_browsers: true,
+        needs: &[Need::Firefox, Need::NodeTools],
+        check: journeys_in_firefox,
+    },
+    Part {
+        name: "e2e-webkit",
+        about: "the same in WebKit",
+        is_of_all_browsers: true,
+        needs: &[Need::WebKit, Need::NodeTools],
+        check: journeys_in_webkit,
     },
 ];
 
@@ -117,11 +166,20 @@ pub(crate) fn part_names() -> String {
     names.join(", ")
 }
 
-/// All parts in order, up to the first that fails.
+/// All parts in order, up to the first that fails; those in Firefox and WebKit left out.
 pub(crate) fn run_all(workspace: &Workspace) -> Result<ExitCode> {
     eprintln!("Tools");
     setup::install_missing(workspace, Need::ALL)?;
-    Ok(run_parts(workspace, PARTS))
+    let parts = PARTS.iter().filter(|part| !part.is_of_all_browsers);
+    Ok(run_parts(workspace, &parts.collect::<Vec<_>>()))
+}
+
+/// All parts in order, up to the first that fails.
+pub(crate) fn run_all_in_each_browser(workspace: &Workspace) -> Result<ExitCode> {
+    eprintln!("Tools");
+    setup::install_missing(workspace, Need::ALL)?;
+    setup::install_missing(workspace, Need::OTHER_BROWSERS)?;
+    Ok(run_parts(workspace, &PARTS.iter().collect::<Vec<_>>()))
 }
 
 pub(crate) fn run_one(workspace: &Workspace, name: &str) -> Result<ExitCode> {
@@ -130,10 +188,10 @@ pub(crate) fn run_one(workspace: &Workspace, name: &str) -> Result<ExitCode> {
         .position(|part| part.name == name)
         .ok_or_else(|| format!("no such part: {name}. There are: {}", part_names()))?;
     setup::install_missing(workspace, PARTS[at].needs)?;
-    Ok(run_parts(workspace, &PARTS[at..=at]))
+    Ok(run_parts(workspace, &[&PARTS[at]]))
 }
 
-fn run_parts(workspace: &Workspace, parts: &[Part]) -> ExitCode {
+fn run_parts(workspace: &Workspace, parts: &[&Part]) -> ExitCode {
     let mut all = Counts::default();
     let mut failure = None;
     let started = Instant::now();
@@ -294,6 +352,34 @@ fn interop(workspace: &Workspace) -> Result<Counts> {
     cargo_test(workspace, "interop")
 }
 
+fn journeys_in_firefox(workspace: &Workspace) -> Result<Counts> {
+    journeys_in(workspace, "firefox")
+}
+
+fn journeys_in_webkit(workspace: &Workspace) -> Result<Counts> {
+    journeys_in(workspace, "webkit")
+}
+
+/// The same test programs in another engine. A journey that is not made there does not count as passed.
+fn journeys_in(workspace: &Workspace, engine: &str) -> Result<Counts> {
+    build_dist_if_missing(workspace)?;
+    package::make(workspace)?;
+    let tally = workspace.path(&format!("target/journeys-in-{engine}"));
+    workspace::write(&tally, "")?;
+    let arguments = ["test", "--no-fail-fast", "--package", "e2e"];
+    let mut command = workspace.command("cargo", &arguments);
+    // What needs no browser was tested before.
+    command
+        .args(["--test", "journeys", "--test", "harness"])
+        .env("JHE_CONNECT_ENGINE", engine)
+        .env("JHE_CONNECT_TALLY", &tally);
+    let mut counts = counted(&mut command)?;
+    let tally = Tally::read(&std::fs::read_to_string(&tally)?);
+    eprint!("{}", tally.told(engine));
+    counts.passed = counts.passed.saturating_sub(tally.not_made.len() as u64);
+    judged(counts, true)
+}
+
 fn build_dist_if_missing(workspace: &Workspace) -> Result {
     if dist::Layout::found_in(&workspace.path("dist")).is_err() {
         setup::install_missing(workspace, dist::NEEDS)?;
@@ -322,6 +408,47 @@ fn browser(workspace: &Workspace) -> Result<Counts> {
         command.env("WASM_BINDGEN_TEST_TIMEOUT", "180");
     }
     counted(&mut command)
+}
+
+/// wasm-bindgen's runner drives Firefox, too.
+fn firefox(workspace: &Workspace) -> Result<Counts> {
+    let driver = workspace
+        .find_program("geckodriver")
+        .ok_or("geckodriver is not installed")?;
+    let driver = driver.to_str().ok_or("geckodriver's path is not text")?;
+    let mut command = workspace.command(
+        "wasm-pack",
+        &["test", "--headless", "--firefox", "--geckodriver", driver],
+    );
+    if std::env::var_os("WASM_BINDGEN_TEST_TIMEOUT").is_none() {
+        command.env("WASM_BINDGEN_TEST_TIMEOUT", "180");
+    }
+    counted(&mut command)
+}
+
+/// WebKit it does not know: the browser of the journeys opens what it serves.
+fn webkit(workspace: &Workspace) -> Result<Counts> {
+    let arguments = ["test", "--no-run", "--package", "jhe-connect"];
+    let mut build = workspace.command("cargo", &arguments);
+    build.args([
+        "--target",
+        "wasm32-unknown-unknown",
+        "--message-format=json-render-diagnostics",
+    ]);
+    let told = output_given(&mut build, "")?;
+    let programs: Vec<String> = told.lines().filter_map(test_program).collect();
+    let mut command = workspace.command("cargo", &["run", "--quiet", "--package", "e2e"]);
+    command
+        .args(["--bin", "wasm-tests", "--"])
+        .args(programs)
+        .env("JHE_CONNECT_ENGINE", "webkit");
+    counted(&mut command)
+}
+
+/// The file of a test program that cargo tells of.
+fn test_program(message: &str) -> Option<String> {
+    let message: serde_json::Value = serde_json::from_str(message).ok()?;
+    message["executable"].as_str().map(str::to_owned)
 }
 
 fn bundle(workspace: &Workspace) -> Result<Counts> {

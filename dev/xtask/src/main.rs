@@ -28,6 +28,7 @@ mod screenshots;
 mod setup;
 mod shrinking;
 mod size;
+mod tally;
 mod version;
 mod wasm_target;
 mod workspace;
@@ -43,6 +44,8 @@ cargo xtask <command>
   demo --mychart    the same with JHE's earlier version: one hospital, laboratory results only
   demo --headless   that journey in headless Chromium; prints the page's text and the stored records
   test              everything that must be right, from formatting to the journeys in Chromium
+  test --all-browsers
+                    the same, and the tests of the crate and the journeys in Firefox and WebKit, too: what CI runs
   test --part NAME  one part of it: {parts}
   dist              the bundle as it is deployed, in dist/, and its size against the budget
   package           the release in target/package: an archive for JHE, a package for npm, checksums, bills of materials
@@ -53,6 +56,8 @@ cargo xtask <command>
   screenshots       pictures of every screen, in target/screens; those for the documents also in docs/screens
   screenshots NAME… those of some scenes, in target/screens only
   setup             install the tools that the other commands need (they also do so themselves)
+  setup --all-browsers
+                    those for Firefox and WebKit, too
 ";
 
 fn main() -> ExitCode {
@@ -114,7 +119,12 @@ fn task<'a>(arguments: &'a [&'a str]) -> Option<Task<'a>> {
             Ok(())
         }),
         ["documents"] => simply(documents::write_and_check),
+        ["setup", "--all-browsers"] => simply(|workspace| {
+            setup::install_missing(workspace, setup::Need::ALL)?;
+            setup::install_missing(workspace, setup::Need::OTHER_BROWSERS)
+        }),
         ["test"] => with_code(checks::run_all),
+        ["test", "--all-browsers"] => with_code(checks::run_all_in_each_browser),
         ["test", "--part", name] => with_code(|workspace| checks::run_one(workspace, name)),
         ["screenshots", scenes @ ..] => with_code(|workspace| screenshots::take(workspace, scenes)),
         ["fuzz", arguments @ ..] => with_code(|workspace| fuzz::task(workspace, arguments)),

@@ -12,6 +12,8 @@ const CARGO_FUZZ: Version = Version(0, 13, 2);
 /// 0.22 wants a newer Rust than this project.
 const TRUNK: Version = Version(0, 21, 14);
 const NODE: Version = Version(20, 18, 0);
+/// The version that drives Debian's Firefox of today.
+const GECKODRIVER: Version = Version(0, 37, 1);
 
 /// Something that a task cannot do without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +25,10 @@ pub(crate) enum Need {
     NodeTools,
     Trunk,
     Browser,
+    /// Firefox and geckodriver. Only tests in all browsers ask for it.
+    Firefox,
+    /// WebKit's small browser, its driver, and a display that nobody sees. Only tests in all browsers ask for it.
+    WebKit,
     WasmPack,
     /// The hospital's servers that others wrote, and a judge of records: in Node and in Python.
     Interop,
@@ -45,6 +51,9 @@ impl Need {
         Need::Interop,
         Need::Fuzzer,
     ];
+
+    /// What tests in Firefox and WebKit need beside it.
+    pub(crate) const OTHER_BROWSERS: &[Need] = &[Need::Firefox, Need::WebKit];
 }
 
 pub(crate) fn install_missing(workspace: &Workspace, needs: &[Need]) -> Result {
@@ -56,6 +65,8 @@ pub(crate) fn install_missing(workspace: &Workspace, needs: &[Need]) -> Result {
             Need::NodeTools => node_tools(workspace)?,
             Need::Trunk => trunk(workspace)?,
             Need::Browser => browser(workspace)?,
+            Need::Firefox => firefox(workspace)?,
+            Need::WebKit => webkit(workspace)?,
             Need::WasmPack => wasm_pack(workspace)?,
             Need::Interop => interop(workspace)?,
             Need::Fuzzer => cargo_fuzz(workspace)?,
@@ -170,6 +181,57 @@ fn trunk(workspace: &Workspace) -> Result {
         &["--force", "--locked"],
         "about 7 minutes of compiling on two cores",
     )
+}
+
+fn firefox(workspace: &Workspace) -> Result {
+    let is_there = ["firefox-esr"].map(|name| workspace.find_program(name).is_some());
+    packages(workspace, "Firefox", &["firefox-esr"], &is_there)?;
+    if let Some(found) = installed_version(workspace, "geckodriver").filter(|it| *it >= GECKODRIVER)
+    {
+        present(&format!("geckodriver {found}"));
+        return Ok(());
+    }
+    cargo_install(
+        workspace,
+        "geckodriver",
+        GECKODRIVER,
+        &["--force"],
+        "about 4 minutes of compiling on two cores",
+    )
+}
+
+fn webkit(workspace: &Workspace) -> Result {
+    let is_there = ["WebKitWebDriver", "Xvfb"].map(|name| workspace.find_program(name).is_some());
+    packages(
+        workspace,
+        "WebKit's browser and driver, and Xvfb",
+        &["webkit2gtk-driver", "xvfb"],
+        &is_there,
+    )
+}
+
+/// Packages of Debian and its kin, unless all that they bring is there.
+fn packages(workspace: &Workspace, what: &str, names: &[&str], is_there: &[bool]) -> Result {
+    if is_there.iter().all(|it| *it) {
+        present(what);
+        return Ok(());
+    }
+    let by_hand = format!("apt-get update && apt-get install -y {}", names.join(" "));
+    if workspace.find_program("apt-get").is_none() {
+        return Err(format!(
+            "{what} of a Debian system are needed for the tests in all browsers: {}. `cargo xtask test` does without.",
+            names.join(", ")
+        )
+        .into());
+    }
+    let Some(as_root) = rights_of_root(workspace) else {
+        return Err(format!(
+            "{what} are needed, and root rights to install them. Please run:\n\n    sudo sh -c '{by_hand}'\n"
+        )
+        .into());
+    };
+    installing(what, "about a minute");
+    apt_install(workspace, as_root, names)
 }
 
 fn cargo_install(

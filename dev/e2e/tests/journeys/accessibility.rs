@@ -259,6 +259,8 @@ struct Fits;
 
 /// How wide everything is, and what is too small for a finger (WCAG 2.5.8: 24 pixels; a link within a sentence is exempt).
 const MEASURE: &str = "
+    // A phone shows what is wider smaller; a window has a screen around it.
+    const room = Math.min(innerWidth, screen.width);
     const root = document.querySelector('[data-jhe-connect]');
     const isShown = (it) => it.getClientRects().length > 0 && getComputedStyle(it).visibility === 'visible';
     const name = (it) => it.localName + '.' + it.className + ' ' + (it.textContent || it.type || '').slice(0, 30);
@@ -269,7 +271,7 @@ const MEASURE: &str = "
     });
     const width = () => document.scrollingElement.scrollWidth;
     const beside = () => [...root.querySelectorAll('*')].filter(isShown)
-        .filter((it) => { const box = it.getBoundingClientRect(); return box.width > 1 && (box.right > screen.width + 1 || box.left < -1); })
+        .filter((it) => { const box = it.getBoundingClientRect(); return box.width > 1 && (box.right > room + 1 || box.left < -1); })
         .map(name).slice(0, 5);
     const ltr = { width: width(), beside: beside() };
     const html = document.documentElement;
@@ -277,7 +279,7 @@ const MEASURE: &str = "
     html.dir = root.dir = 'rtl';
     const rtl = { width: width(), beside: beside() };
     [html.dir, root.dir] = before;
-    return { screen: screen.width, ltr, rtl, small: small.map(name) };";
+    return { screen: room, ltr, rtl, small: small.map(name) };";
 
 #[derive(Debug, Deserialize)]
 struct Measured {

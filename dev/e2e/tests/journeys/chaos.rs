@@ -8,7 +8,7 @@ use std::fmt;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
-use e2e::browser::{Glance, counted};
+use e2e::browser::{Capability, Glance, counted};
 use e2e::journey::{CAMILA, Journey, Page, pages, read_backs, run, writes};
 use e2e::records::expect_arrival;
 use sandbox::{Fault, Layout, Match, Server};
@@ -61,11 +61,11 @@ async fn travel(journey: &Journey, mishaps: &[Mishap]) -> Result<()> {
             begun.elapsed().as_secs_f32()
         );
         match mishap {
-            Mishap::Reload => journey.browser.reload().await?,
-            Mishap::Crash => {
+            Mishap::Crash if !journey.browser.leaves_out(Capability::Crash) => {
                 let callback = journey.page(Page::Callback, &[]);
                 journey.browser.crash_and_open(&callback).await?;
             }
+            Mishap::Reload | Mishap::Crash => journey.browser.reload().await?,
         }
     }
     tries += come_to(journey, None).await?;

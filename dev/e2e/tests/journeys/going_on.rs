@@ -2,7 +2,7 @@
 //! is in JHE once, and the counts are right, whatever happened on the way.
 
 use anyhow::{Context, Result, ensure};
-use e2e::browser::{Screen, State, counted};
+use e2e::browser::{Capability, Screen, State, counted};
 use e2e::journey::{CAMILA, Journey, Page, pages, writes};
 use e2e::journeys;
 use e2e::records::expect_arrival;
@@ -46,6 +46,9 @@ async fn a_reload_in_the_middle_goes_on_where_it_stopped(journey: &Journey) -> R
 }
 
 async fn a_crash_in_the_middle_goes_on_where_it_stopped(journey: &Journey) -> Result<()> {
+    if (journey.browser).cannot_make_this_without(Capability::Crash) {
+        return Ok(());
+    }
     journey.reach_the_middle().await?;
     journey.world().clear_faults();
     let callback = journey.page(Page::Callback, &[]);
