@@ -212,7 +212,7 @@ fn configured(page: &str, config: &PageConfig) -> Option<String> {
     Some(format!("{}{block}{}", &page[..start], &page[end..]))
 }
 
-/// The strict policy. The evil listener is among the addresses that may be called: what keeps a
+/// The strict policy: that of docs/hosting.md. The evil listener is among the addresses that may be called: what keeps a
 /// token away from it has to be the code, not this header.
 fn policy(world: &World, inline_scripts: &[&str]) -> String {
     let origins = &world.origins;
@@ -231,7 +231,7 @@ fn policy(world: &World, inline_scripts: &[&str]) -> String {
     format!(
         "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'{hashes}; style-src 'self'; \
          img-src 'self' data:; connect-src 'self' {} {} {}{further}; base-uri 'none'; form-action 'none'; \
-         frame-ancestors 'none'",
+         frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
         origins.ehr, origins.authorization, origins.evil
     )
 }

@@ -1692,6 +1692,38 @@ async fn what_a_deployer_may_add_to_the_configuration_is_there_only_if_it_is_set
     Ok(())
 }
 
+/// What hosts are told of the pages.
+const HOSTING: &str = include_str!("../../../../docs/hosting.md");
+
+#[tokio::test]
+async fn the_pages_policy_is_the_one_that_hosts_are_told_to_send() -> Outcome {
+    let (_, told) = HOSTING
+        .split_once("\n## Content-Security-Policy")
+        .ok_or("no chapter")?;
+    let told = told.split("```").nth(1).ok_or("no policy")?;
+    let told = told.strip_prefix("text").ok_or("no text")?;
+    // But for the servers: here there are more of them, one of them evil.
+    let directives = |policy: &str| -> Vec<String> {
+        let one = |it: &str| it.split_whitespace().collect::<Vec<_>>().join(" ");
+        (policy.split(';').map(one))
+            .filter(|it| !it.starts_with("connect-src "))
+            .collect()
+    };
+    let sandbox = start().await?;
+    let page = format!("{}/clients/mychart/", sandbox.jhe());
+    let page = send("GET", &page, &[], "").await?;
+    let policy = page.header("content-security-policy").ok_or("no policy")?;
+    let mut sent = directives(policy);
+    for directive in sent.iter_mut().filter(|it| it.starts_with("script-src ")) {
+        // The hashes of the template's own two scripts.
+        let (own, hashes) = directive.split_once(" 'sha256-").ok_or("no hash")?;
+        assert_eq!(hashes.matches(" 'sha256-").count(), 1);
+        *directive = own.to_owned();
+    }
+    assert_eq!(sent, directives(told));
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_bundle_is_served_in_both_layouts() -> Outcome {
     let bundle = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("bundle");
