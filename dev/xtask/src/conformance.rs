@@ -9,7 +9,14 @@ const CONFORMANCE: &str = include_str!("../../../docs/conformance.md");
 const SECURITY: &str = include_str!("../../../SECURITY.md");
 
 /// Where a file may be that a document names without folder and ending.
-const PLACES: [&str; 4] = ["src", "tests", "dev/e2e/tests", "dev/interop/tests"];
+const PLACES: [&str; 6] = [
+    "src",
+    "tests",
+    "dev/e2e/tests",
+    "dev/interop/tests",
+    "dev/sandbox/tests",
+    "dev/fuzz/tests",
+];
 
 /// The tests that a text names, each as `file: test`.
 fn named(text: &str) -> Vec<(String, String)> {
