@@ -6,7 +6,7 @@
 use std::fmt::{self, Write as _};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -656,11 +656,16 @@ impl Browser {
 
     /// Does something that makes the page go, and returns when it is gone.
     pub async fn leaves_by(&self, act: impl AsyncFnOnce() -> Result<()>) -> Result<()> {
-        let _: () = self.evaluate("window.isThePageThatGoes = true").await?;
+        // Another page may be one that went before, kept as it was by the browser.
+        static MARKS: AtomicUsize = AtomicUsize::new(0);
+        let mark = MARKS.fetch_add(1, Ordering::Relaxed);
+        let _: () = self
+            .evaluate(&format!("window.thePageThatGoes = {mark}"))
+            .await?;
         act().await?;
         self.until("another page", async || {
             let is_here = self
-                .evaluate("return window.isThePageThatGoes ?? false")
+                .evaluate(&format!("return window.thePageThatGoes === {mark}"))
                 .await?;
             Ok(match is_here {
                 true => Glance::NotYet,

@@ -125,6 +125,12 @@ impl Patient<'_> {
     /// The world, the page, and what will not work.
     async fn arrange(&mut self) -> Result<()> {
         let journey = self.journey;
+        // As a browser that was never here. Only then is there a new world: the page before may still copy records.
+        let nowhere = format!("{}/static/portal/portal.js", journey.sandbox.jhe());
+        journey.browser.open(&nowhere).await?;
+        let () = (journey.browser)
+            .evaluate("sessionStorage.clear(); localStorage.clear();")
+            .await?;
         journey.world().reset();
         let mut settings = portal::settings(journey);
         let is_picked = self.one_in(3);
@@ -159,14 +165,7 @@ impl Patient<'_> {
             self.break_something(&invitation);
         }
         self.did.push(format!("{labs} labs"));
-
-        // As a browser that was never here.
-        let nowhere = format!("{}/static/portal/portal.js", journey.sandbox.jhe());
-        journey.browser.open(&nowhere).await?;
-        journey
-            .browser
-            .evaluate("sessionStorage.clear(); localStorage.clear();")
-            .await
+        Ok(())
     }
 
     fn break_something(&mut self, invitation: &str) {
@@ -292,7 +291,10 @@ impl Patient<'_> {
         match place {
             Place::Login if !wants_an_end && self.one_in(8) => {
                 self.note("a wrong password");
-                browser.sign_in(CAMILA.user, "wrong").await
+                // The same form again, but on a page of its own: it is not to be taken for the one before.
+                browser
+                    .leaves_by(async || browser.sign_in(CAMILA.user, "wrong").await)
+                    .await
             }
             Place::Login | Place::Consent if !wants_an_end && self.one_in(8) => {
                 self.note("back");
