@@ -212,6 +212,9 @@ fn who_signs_in_for_somebody_else_is_told_so() {
         let screen = journey.browser.wait_for_screen("person").await?;
         screen.expect_fact("Name", "Peter Chalmers")?;
         screen.expect_texts(&["the record of someone you care for"])?;
+        // That is known from the identity token, and of it nothing is used that was not verified.
+        let keys = app.requests("authorization", "GET", "/jwks")?;
+        ensure!(!keys.is_empty(), "the provider's keys were not read");
         nothing_moved(journey, app)?;
         journey.browser.press_named("yes-me").await?;
         journey.browser.wait_until_settled().await?.expect_done()
