@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::json::{Json, object};
-use crate::text::{base64url_decode, split_last};
+use crate::text::{base64url_decode, contains, split_last};
 
 /// The algorithms that are trusted (RFC 7518 §3.1). OpenID Connect wants the first of every server. RFC 8725 §3.1: a list
 /// of those that may be used, and never what a token says of itself.
@@ -114,7 +114,7 @@ impl<'a> Jws<'a> {
             ))
         });
         let (signed, header, payload, signature) = parts.ok_or(JwsError::Malformed)?;
-        let header = Json::parse(&header).filter(|header| header.is_object());
+        let header = Json::parse(&header).filter(|header| is_plain_object(*header));
         let header = header.ok_or(JwsError::Malformed)?;
         let name = header.get_string("alg").ok_or(JwsError::Malformed)?;
         // By the standard `none` and `HS256` are written so; whoever writes them otherwise means no good either.
@@ -142,7 +142,7 @@ impl<'a> Jws<'a> {
 
     /// What it says, as JSON. Not to be believed before the signature was verified.
     pub fn unverified_claims(&self) -> Option<Json<'_>> {
-        Json::parse(&self.payload).filter(|claims| claims.is_object())
+        Json::parse(&self.payload).filter(|claims| is_plain_object(*claims))
     }
 
     /// What is to be verified, with its key of the key set `keys`.
@@ -174,6 +174,13 @@ impl<'a> Jws<'a> {
     }
 }
 
+/// An object whose names are all as they are read here, where they are compared with their escapes: `\u0061ud` is `aud` to
+/// others, and could stand beside the one that is compared (RFC 7515 §4: names are unique). The slashes of names that are
+/// URLs are escaped by some, and hide nothing.
+fn is_plain_object(object: Json<'_>) -> bool {
+    object.is_object() && !object.members().any(|member| contains(member.name, "\\u"))
+}
+
 /// It is about a person.
 impl fmt::Debug for Jws<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -198,7 +205,7 @@ fn is_for(key: Json<'_>, algorithm: Algorithm) -> bool {
 /// §6.3.2): whoever reads the set could sign with it.
 fn public_key(key: Json<'_>, algorithm: Algorithm) -> Option<String> {
     const SECRET: [&str; 7] = ["d", "p", "q", "dp", "dq", "qi", "oth"];
-    if key.members().any(|member| SECRET.contains(&member.name)) {
+    if !is_plain_object(key) || key.members().any(|member| SECRET.contains(&member.name)) {
         return None;
     }
     let (key_type, curve) = algorithm.key_type();
@@ -331,6 +338,24 @@ mod tests {
             let header = [r#"{"alg":"RS256","crit":"#, crit, "}"].concat();
             assert_eq!(refused(&header), JwsError::Critical);
         }
+    }
+
+    #[test]
+    fn a_name_that_is_escaped_hides_nothing() {
+        let header = r#"{"alg":"RS256","cr\u0069t":["exp"]}"#;
+        assert_eq!(refused(header), JwsError::Malformed);
+        let twice = URL_SAFE_NO_PAD.encode(r#"{"aud":"client","\u0061ud":"another"}"#);
+        let told_twice = [&URL_SAFE_NO_PAD.encode(RS256), ".", &twice, ".c2ln"].concat();
+        assert!(
+            Jws::parse(&told_twice)
+                .unwrap()
+                .unverified_claims()
+                .is_none()
+        );
+        let told = key(Algorithm::Rs256, r#""\u0064":"AAAA""#);
+        assert_eq!(chosen(RS256, &[&told]), Err(NoKey::Unusable));
+        let named_by_url = r#"{"alg":"RS256","https:\/\/ehr.example\/x":1}"#;
+        assert!(Jws::parse(&token(named_by_url)).is_ok());
     }
 
     #[test]

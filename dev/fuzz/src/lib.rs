@@ -11,6 +11,7 @@
 
 mod checkpoint;
 mod fhir;
+mod identity;
 mod import;
 mod jhe;
 mod json;
@@ -30,6 +31,9 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("callback_query", oauth::callback_query),
     ("smart_configuration", oauth::smart_configuration),
     ("token_response", oauth::token_response),
+    ("identity_token", identity::identity_token),
+    ("identity_check", identity::identity_check),
+    ("identity_message", identity::identity_message),
     ("bundle", fhir::bundle),
     ("operation_outcome", fhir::operation_outcome),
     ("person", fhir::person),
