@@ -12,6 +12,7 @@ use crate::fuzz;
 use crate::package;
 use crate::setup::{self, Need};
 use crate::size;
+use crate::supply;
 use crate::tally::Tally;
 use crate::workspace::{self, Result, Workspace, output_given, run, run_reading};
 
@@ -38,6 +39,13 @@ const PARTS: &[Part] = &[
         is_of_all_browsers: false,
         needs: &[Need::Components, Need::WasmTarget],
         check: clippy,
+    },
+    Part {
+        name: "supply",
+        about: "others' code: licences, sources, use, and known weaknesses",
+        is_of_all_browsers: false,
+        needs: &[Need::WasmTarget, Need::Supply],
+        check: supply::check,
     },
     Part {
         name: "native",

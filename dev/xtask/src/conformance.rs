@@ -9,13 +9,14 @@ const CONFORMANCE: &str = include_str!("../../../docs/conformance.md");
 const SECURITY: &str = include_str!("../../../SECURITY.md");
 
 /// Where a file may be that a document names without folder and ending.
-const PLACES: [&str; 6] = [
+const PLACES: [&str; 7] = [
     "src",
     "tests",
     "dev/e2e/tests",
     "dev/interop/tests",
     "dev/sandbox/tests",
     "dev/fuzz/tests",
+    "dev/xtask/src",
 ];
 
 /// The tests that a text names, each as `file: test`.

@@ -28,6 +28,7 @@ mod screenshots;
 mod setup;
 mod shrinking;
 mod size;
+mod supply;
 mod tally;
 mod version;
 mod wasm_target;

@@ -9,6 +9,7 @@ use crate::workspace::{Result, Workspace, output_of, run};
 /// The first version that is known to work. Newer ones are taken if they are installed already.
 const WASM_PACK: Version = Version(0, 15, 1);
 const CARGO_FUZZ: Version = Version(0, 13, 2);
+const CARGO_DENY: Version = Version(0, 20, 2);
 /// 0.22 wants a newer Rust than this project.
 const TRUNK: Version = Version(0, 21, 14);
 const NODE: Version = Version(20, 18, 0);
@@ -34,6 +35,8 @@ pub(crate) enum Need {
     Interop,
     /// cargo-fuzz, where there is a nightly compiler for it.
     Fuzzer,
+    /// cargo-deny.
+    Supply,
     /// The library that the benchmark compares with. In no test: only `bench` asks for it.
     Peer,
 }
@@ -50,6 +53,7 @@ impl Need {
         Need::WasmPack,
         Need::Interop,
         Need::Fuzzer,
+        Need::Supply,
     ];
 
     /// What tests in Firefox and WebKit need beside it.
@@ -70,6 +74,7 @@ pub(crate) fn install_missing(workspace: &Workspace, needs: &[Need]) -> Result {
             Need::WasmPack => wasm_pack(workspace)?,
             Need::Interop => interop(workspace)?,
             Need::Fuzzer => cargo_fuzz(workspace)?,
+            Need::Supply => cargo_deny(workspace)?,
             Need::Peer => peer(workspace)?,
         }
     }
@@ -150,6 +155,20 @@ fn cargo_fuzz(workspace: &Workspace) -> Result {
         CARGO_FUZZ,
         &["--force", "--locked"],
         "about 2 minutes of compiling on two cores",
+    )
+}
+
+fn cargo_deny(workspace: &Workspace) -> Result {
+    if let Some(found) = installed_version(workspace, "cargo-deny").filter(|it| *it >= CARGO_DENY) {
+        present(&format!("cargo-deny {found}"));
+        return Ok(());
+    }
+    cargo_install(
+        workspace,
+        "cargo-deny",
+        CARGO_DENY,
+        &["--force", "--locked"],
+        "about 3 minutes of compiling on two cores",
     )
 }
 
