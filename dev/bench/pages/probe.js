@@ -17,6 +17,16 @@
     WebAssembly[name] = (...given) => original(...given).then(keep);
   }
 
+  // A memory never shrinks, so that its size at the end is its peak.
+  const wasmBytes = () => {
+    let bytes = 0;
+    for (const memory of memories) {
+      bytes += memory.buffer.byteLength;
+    }
+    return bytes;
+  };
+  globalThis.benchWasmBytes = wasmBytes;
+
   const attribute = 'data-jhe-connect';
   let settled = false;
   new MutationObserver(() => {
@@ -26,12 +36,7 @@
       return;
     }
     settled = true;
-    // A memory never shrinks, so that its size at the end is its peak.
-    let wasm = 0;
-    for (const memory of memories) {
-      wasm += memory.buffer.byteLength;
-    }
     const code = root.getAttribute(attribute + '-code');
-    benchSettled(JSON.stringify({ state, code, text: root.innerText.slice(0, 300), wasm_bytes: wasm }));
+    benchSettled(JSON.stringify({ state, code, text: root.innerText.slice(0, 300), wasm_bytes: wasmBytes() }));
   }).observe(document, { subtree: true, attributes: true, attributeFilter: [attribute] });
 })();

@@ -15,13 +15,15 @@ pub(crate) struct Arguments {
     pub(crate) document: Option<PathBuf>,
     pub(crate) jobs: Vec<Job>,
     pub(crate) runs: Option<usize>,
+    /// What the mishaps of a soak's first run follow from; each further run has the next number.
+    pub(crate) seed: Option<u64>,
 }
 
 impl Arguments {
     pub(crate) fn parse(words: impl IntoIterator<Item = String>) -> Result<Arguments, String> {
         let mut words = words.into_iter();
         let (mut dist, mut peer, mut chromium, mut json) = (None, None, None, None);
-        let (mut document, mut names, mut runs) = (None, None, None);
+        let (mut document, mut names, mut runs, mut seed) = (None, None, None, None);
         while let Some(word) = words.next() {
             let place = match word.as_str() {
                 "--dist" => &mut dist,
@@ -31,6 +33,7 @@ impl Arguments {
                 "--write" => &mut document,
                 "--jobs" => &mut names,
                 "--runs" => &mut runs,
+                "--seed" => &mut seed,
                 other => return Err(format!("no such option: {other}")),
             };
             *place = Some(
@@ -51,6 +54,12 @@ impl Arguments {
             },
             None => None,
         };
+        let seed = match seed.map(|seed| seed.parse().map_err(|_| seed)).transpose() {
+            // A figure of a run is a floating point number.
+            Ok(seed) if seed.is_none_or(|seed: u64| seed < 1 << 50) => seed,
+            Ok(_) => return Err("--seed needs a number below 2^50".to_owned()),
+            Err(seed) => return Err(format!("--seed needs a number, found {seed}")),
+        };
         Ok(Arguments {
             dist: path(dist, "--dist")?,
             peer: path(peer, "--peer")?,
@@ -59,6 +68,7 @@ impl Arguments {
             document: document.map(PathBuf::from),
             jobs: jobs::named(names.as_deref())?,
             runs,
+            seed,
         })
     }
 }
@@ -81,6 +91,7 @@ mod tests {
         assert_eq!(parse("").expect("arguments").jobs.len(), jobs::JOBS.len());
         let arguments = parse("--jobs size --runs 3").expect("arguments");
         assert_eq!((arguments.jobs.len(), arguments.runs), (1, Some(3)));
+        assert_eq!(parse("--seed 17").expect("arguments").seed, Some(17));
     }
 
     #[test]
@@ -89,6 +100,8 @@ mod tests {
             ("--jobs other", "other"),
             ("--runs 0", "--runs"),
             ("--runs", "--runs"),
+            ("--seed x", "--seed"),
+            ("--seed 2000000000000000", "--seed"),
             ("--fast", "--fast"),
         ] {
             assert!(parse(line).unwrap_err().contains(told), "{line}");

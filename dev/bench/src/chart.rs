@@ -43,6 +43,8 @@ struct Record {
     resource_type: &'static str,
     search: usize,
     page: usize,
+    /// Where it begins there.
+    start: usize,
     /// What follows its id: from the quote's right neighbour to the closing brace.
     rest: Range<usize>,
 }
@@ -111,6 +113,7 @@ impl Chart {
             resource_type: search.resource_type,
             search: number,
             page: self.pages[number].len(),
+            start,
             rest: start + rest..start + record.len(),
         });
         Ok(())
@@ -153,6 +156,13 @@ impl Chart {
     /// Bytes of all pages.
     pub(crate) fn bytes(&self) -> usize {
         self.pages.iter().flatten().map(Bytes::len).sum()
+    }
+
+    /// A record as the hospital gives it.
+    pub(crate) fn text(&self, number: usize) -> Result<&str> {
+        let record = &self.records[number];
+        let page = &self.pages[record.search][record.page];
+        Ok(std::str::from_utf8(&page[record.start..record.rest.end])?)
     }
 
     /// The numbers of the records in a body, in their order there.
@@ -358,6 +368,12 @@ mod tests {
         assert_eq!(chart.numbers_in(&page), [0, 1, 2]);
         let again = serde_json::to_vec(&json(&page)["entry"][1]["resource"]).expect("JSON");
         assert_eq!(chart.numbers_in(&again), [1]);
+        assert_eq!(
+            chart.numbers_in(chart.text(1).expect("a text").as_bytes()),
+            [1]
+        );
+        let text = json(chart.text(1).expect("a text").as_bytes());
+        assert_eq!(text, json(&page)["entry"][1]["resource"]);
         assert!(chart.numbers_in(br#"{"id":"foreign"}"#).is_empty());
     }
 

@@ -41,12 +41,25 @@ pub(crate) fn answer(world: &World, run: &Run, asked: &Asked) -> Reply {
     } else {
         route(world, run, asked)
     };
+    allow(asked, &mut reply);
+    reply
+}
+
+/// Lets the page that asked read the answer.
+pub(crate) fn allow(asked: &Asked, reply: &mut Reply) {
     let origin = asked.header(ORIGIN);
     if !origin.is_empty() {
-        set(&mut reply, ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-        set(&mut reply, VARY, "Origin");
+        set(reply, ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        set(reply, VARY, "Origin");
     }
-    reply
+}
+
+/// Is it a request for records?
+pub(crate) fn is_page(asked: &Asked) -> bool {
+    let below = asked.path().strip_prefix(FHIR_BASE).unwrap_or_default();
+    asked.parts.method == Method::GET
+        && !below.is_empty()
+        && !["/metadata", "/.well-known/smart-configuration"].contains(&below)
 }
 
 fn route(world: &World, run: &Run, asked: &Asked) -> Reply {

@@ -15,7 +15,10 @@ use crate::chart::Chart;
 use crate::files::connect_page;
 use crate::jobs::Import;
 use crate::process::{self, Reading};
+use crate::results;
 use crate::side::Side;
+use crate::soak::curve::expect_flat;
+use crate::soak::{self, Trouble, Watch};
 use crate::world::{Run, World};
 
 const PROBE: &str = include_str!("../pages/probe.js");
@@ -24,7 +27,7 @@ const YES: &str = include_str!("../pages/yes.js");
 const BINDING: &str = "benchSettled";
 /// Whether the sign-in's page is there, and not only its address.
 const AT_SIGN_IN: &str = "typeof benchBack === 'function' && document.readyState === 'complete'";
-/// How long the way to the sign-in may take, and how long an import.
+/// How long the way to the sign-in may take, and how long an import without trouble.
 const SIGN_IN: Duration = Duration::from_secs(60);
 const IMPORT: Duration = Duration::from_secs(600);
 const SETTLING: Duration = Duration::from_secs(1);
@@ -54,8 +57,13 @@ pub(crate) async fn measure(
     chart: &Arc<Chart>,
     import: Import,
     side: Side,
+    trouble: Option<Trouble>,
 ) -> Result<BTreeMap<String, f64>> {
-    let run = world.begin(Run::new(Arc::clone(chart), import.conduct()));
+    let run = Run::new(Arc::clone(chart), import.conduct());
+    let run = world.begin(match trouble {
+        Some(trouble) => run.with_trouble(trouble),
+        None => run,
+    });
     let mut browser = Browser::launch(chromium).await?;
     let measured = observe(world, &run, &mut browser, import, side).await;
     browser.close().await?;
@@ -106,15 +114,24 @@ async fn observe(
     sleep(SETTLING).await;
     let before = readings(browser.id()?, Peak::Forget)?;
 
+    let load_before = results::load();
     let started = Instant::now();
     page.evaluate("benchBack()").await?;
     let mut heap = Heap::default();
-    let (ended, told) = timeout(IMPORT, async {
+    let mut watch = Watch::new(browser.id()?, started, import.records);
+    let limit = run.trouble.as_ref().map_or(IMPORT, |it| it.soak.limit);
+    let (ended, told) = timeout(limit, async {
         let mut glances = interval(import.glance());
         loop {
             tokio::select! {
                 settled = browser.called(BINDING) => return settled,
-                _ = glances.tick() => heap.look(&page).await?,
+                _ = glances.tick() => {
+                    heap.look(&page).await?;
+                    if run.trouble.is_some() {
+                        let held = run.ledger().held();
+                        watch.look(&page, held).await?;
+                    }
+                }
             }
         }
     })
@@ -125,12 +142,28 @@ async fn observe(
 
     let settled: Settled = serde_json::from_str(&told)?;
     ensure!(settled.state == "done", "{}", described(&settled));
-    let ledger = run.ledger();
-    ledger.verify()?;
+    let mut measures = BTreeMap::new();
+    match &run.trouble {
+        Some(trouble) => {
+            let held = run.ledger().held();
+            let curve = watch.finish(&page, held).await?;
+            trouble.rest().await?;
+            trouble.verify(run)?;
+            soak::expect_sum(&page, import.records).await?;
+            expect_flat(&curve, trouble.soak.flat_from)?;
+            soak::note(&curve, trouble.soak, &mut measures);
+            measures.extend(trouble.measures());
+            let again = run.ledger().written_again();
+            measures.insert("again".to_owned(), again.into());
+            measures.insert("load_before".to_owned(), load_before);
+            measures.insert("load_after".to_owned(), results::load());
+        }
+        None => run.ledger().verify()?,
+    }
 
+    let ledger = run.ledger();
     let wall = milliseconds(ended - started);
     let searching = ledger.first_page.context("no page was asked for")?;
-    let mut measures = BTreeMap::new();
     let mut note = |name: &str, value: f64| {
         measures.insert(name.to_owned(), value);
     };

@@ -5,9 +5,11 @@ use hyper::header::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderName};
 use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::time::sleep;
+use url::form_urlencoded;
 
 use crate::chart::{PATIENT, SOURCE};
 use crate::serve::{Asked, Reply, content, empty, json};
+use crate::soak::mishap::Place;
 use crate::world::{Run, World};
 
 /// The token of the invitation that the connect page is opened with.
@@ -15,6 +17,8 @@ pub(crate) const INVITATION: &str = "BenchBenchBenchBenchBenchBench00";
 /// The id of JHE's DataSource, which the pages are configured with.
 pub(crate) const DATA_SOURCE: u32 = 70_006;
 
+const BATCHES: &str = "/fhir-import/R4/";
+const OBSERVATIONS: &str = "/FHIR/R5/Observation";
 const SOURCE_HEADER: HeaderName = HeaderName::from_static("x-jhe-fhir-source-id");
 
 pub(crate) async fn answer(world: &World, run: &Run, asked: &Asked) -> Reply {
@@ -27,9 +31,9 @@ pub(crate) async fn answer(world: &World, run: &Run, asked: &Asked) -> Reply {
         return empty(StatusCode::SERVICE_UNAVAILABLE);
     };
     match (&asked.parts.method, asked.path()) {
-        (&Method::POST, "/fhir-import/R4/") => write(run, asked, Kind::Batch).await,
-        (&Method::POST, "/FHIR/R5/Observation") => write(run, asked, Kind::Single).await,
-        (&Method::GET, "/FHIR/R5/Observation") => json(StatusCode::OK, rows(run, asked)),
+        (&Method::POST, BATCHES) => write(run, asked, Kind::Batch).await,
+        (&Method::POST, OBSERVATIONS) => write(run, asked, Kind::Single).await,
+        (&Method::GET, OBSERVATIONS) => rows(run, asked),
         (&Method::POST, "/o/token/") => json(StatusCode::OK, token()),
         (&Method::POST, "/api/v1/mychart/identifier" | "/api/v1/patient-access/identifier") => {
             content(StatusCode::OK, "application/json", asked.body.clone())
@@ -44,6 +48,15 @@ pub(crate) async fn answer(world: &World, run: &Run, asked: &Asked) -> Reply {
             json(StatusCode::OK, grant(world))
         }
         _ => empty(StatusCode::NOT_FOUND),
+    }
+}
+
+/// What of an import a request is, if it is any of it.
+pub(crate) fn place(asked: &Asked) -> Option<Place> {
+    match (&asked.parts.method, asked.path()) {
+        (&Method::POST, BATCHES | OBSERVATIONS) => Some(Place::Write),
+        (&Method::GET, OBSERVATIONS) => Some(Place::ReadBack),
+        _ => None,
     }
 }
 
@@ -71,16 +84,29 @@ async fn write(run: &Run, asked: &Asked, kind: Kind) -> Reply {
         (Kind::Single, _) => return empty(StatusCode::BAD_REQUEST),
     };
     run.ledger().write(&numbers, asked.body.len());
+    if let Some(trouble) = &run.trouble {
+        trouble.take(&asked.body);
+    }
     content(status, "application/json", Bytes::from(body))
 }
 
-/// What is stored of the patient: only the count of imported records can be asked for.
-fn rows(run: &Run, asked: &Asked) -> Value {
-    let total = match asked.query().contains("_source") {
-        true => run.ledger().held(),
-        false => 0,
+/// What is stored of the patient: how many records were imported; in a soak also the rows themselves.
+fn rows(run: &Run, asked: &Asked) -> Reply {
+    let number = |wanted: &str| {
+        let value = form_urlencoded::parse(asked.query().as_bytes()).find(|it| it.0 == wanted);
+        value.and_then(|(_, value)| value.parse::<usize>().ok())
     };
-    json!({ "resourceType": "Bundle", "type": "searchset", "total": total, "link": [], "entry": [] })
+    let is_count = asked.query().contains("_source");
+    if let (Some(trouble), false) = (&run.trouble, is_count) {
+        let page = number("_page").unwrap_or(1);
+        return match trouble.page(page, number("_count").unwrap_or(20)) {
+            Some(rows) => json(StatusCode::OK, rows),
+            None => empty(StatusCode::NOT_FOUND),
+        };
+    }
+    let total = if is_count { run.ledger().held() } else { 0 };
+    let bundle = json!({ "resourceType": "Bundle", "type": "searchset", "total": total, "link": [], "entry": [] });
+    json(StatusCode::OK, bundle)
 }
 
 fn token() -> Value {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::side::Side;
+use crate::soak::Soak;
 use crate::task::Task;
 use crate::world::Conduct;
 
@@ -17,6 +18,7 @@ pub(crate) struct Job {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Work {
     Import(Import),
+    Soak(Import, Soak),
     Startup,
     Size,
 }
@@ -150,6 +152,48 @@ pub(crate) const JOBS: &[Job] = &[
             sides: ALL,
             runs: 7,
         }),
+    },
+    Job {
+        name: "soak-batch",
+        about: "100,000 labs in batches, and 2 % of the requests go wrong",
+        work: Work::Soak(
+            Import {
+                records: 100_000,
+                task: Task::LabsInBatches,
+                latency_ms: 10,
+                record_ms: 1,
+                workers: 2,
+                sides: &[Side::Ours],
+                runs: 2,
+            },
+            Soak {
+                per_mille: 20,
+                outages: &[],
+                flat_from: 20,
+                limit: Duration::from_secs(900),
+            },
+        ),
+    },
+    Job {
+        name: "soak-single",
+        about: "5,000 labs one by one, 2 % of the requests go wrong, and JHE goes away twice",
+        work: Work::Soak(
+            Import {
+                records: 5_000,
+                task: Task::LabsSingly,
+                latency_ms: 5,
+                record_ms: 20,
+                workers: 8,
+                sides: &[Side::Ours],
+                runs: 2,
+            },
+            Soak {
+                per_mille: 20,
+                outages: &[25, 60],
+                flat_from: 40,
+                limit: Duration::from_secs(900),
+            },
+        ),
     },
     Job {
         name: "startup",

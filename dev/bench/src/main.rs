@@ -15,6 +15,7 @@ mod report;
 mod results;
 mod serve;
 mod side;
+mod soak;
 mod startup;
 mod statistics;
 mod task;
@@ -25,7 +26,7 @@ use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result};
 use tokio::net::TcpListener;
@@ -38,6 +39,7 @@ use jobs::{Import, Job, Work};
 use results::{Machine, Measured, Outcomes, Results};
 use serve::{Server, serve};
 use side::Side;
+use soak::{Soak, Trouble};
 use task::Task;
 use world::{Conduct, Origins, Run, World};
 
@@ -131,7 +133,8 @@ async fn perform(
     arguments: &Arguments,
 ) -> Result<BTreeMap<Side, Outcomes>> {
     match job.work {
-        Work::Import(import) => perform_imports(import, world, arguments).await,
+        Work::Import(import) => perform_imports(import, None, world, arguments).await,
+        Work::Soak(import, soak) => perform_imports(import, Some(soak), world, arguments).await,
         Work::Startup => {
             world.begin(nobody(&world.origins).await?);
             startup::measure(world, &arguments.chromium, arguments.runs).await
@@ -159,6 +162,7 @@ fn sizes(world: &World, side: Side) -> Outcomes {
 /// The sides take turns, so that what disturbs the machine disturbs all of them.
 async fn perform_imports(
     import: Import,
+    soak: Option<Soak>,
     world: &World,
     arguments: &Arguments,
 ) -> Result<BTreeMap<Side, Outcomes>> {
@@ -170,13 +174,28 @@ async fn perform_imports(
         chart.bytes() as f64 / 1e6
     );
     let mut outcomes: BTreeMap<Side, Outcomes> = BTreeMap::new();
+    let first_seed = match arguments.seed {
+        Some(seed) => seed,
+        None => SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs(),
+    };
     for number in 0..arguments.runs.unwrap_or(import.runs) {
         for side in import.sides {
             let outcomes = outcomes.entry(*side).or_default();
             if outcomes.failure.is_some() {
                 continue;
             }
-            match import::measure(world, &arguments.chromium, &chart, import, *side).await {
+            let trouble = match soak {
+                Some(soak) => {
+                    let seed = first_seed + number as u64;
+                    eprintln!("  run {} --seed {seed}", number + 1);
+                    let base = world.origins.fhir_base();
+                    Some(Trouble::new(soak, seed, &chart, &base)?)
+                }
+                None => None,
+            };
+            let measured =
+                import::measure(world, &arguments.chromium, &chart, import, *side, trouble).await;
+            match measured {
                 Ok(run) => {
                     eprintln!(
                         "  run {} {:9} {}",

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use crate::jobs::{JOBS, Job, THROTTLES, Work};
 use crate::results::{Machine, Measured, Results};
 use crate::side::Side;
+use crate::soak;
 use crate::startup::measure_at;
 use crate::statistics::Spread;
 
@@ -90,6 +91,8 @@ fn rows(job: &Job) -> Vec<Row> {
                 row("write requests", "writes", Unit::Count, None),
             ]
         }
+        // A soak has tables of its own.
+        Work::Soak(..) => Vec::new(),
         Work::Startup => THROTTLES
             .iter()
             .map(|throttle| {
@@ -199,7 +202,14 @@ fn heading(job: &Job) -> String {
 fn section(job: &Job, results: &Results) -> String {
     let mut told = format!("{}\n\n", heading(job));
     let measured = results.jobs.get(job.name);
-    told += &table(job, results);
+    told += &match job.work {
+        Work::Soak(import, soak) => {
+            let ours = measured.and_then(|it| it.sides.get(&Side::Ours));
+            let runs = ours.map_or(&[][..], |ours| &ours.runs);
+            soak::told::text(soak, import.records, runs)
+        }
+        _ => table(job, results),
+    };
     if let Some(growth) = growth(job, results) {
         let _ = writeln!(
             told,
@@ -278,7 +288,7 @@ fn table(job: &Job, results: &Results) -> String {
 }
 
 /// A Markdown table that is readable as it is.
-fn aligned(lines: &[Vec<String>]) -> String {
+pub(crate) fn aligned(lines: &[Vec<String>]) -> String {
     let columns = lines.first().map_or(0, Vec::len);
     let width = |column: usize| {
         let cells = lines.iter().filter_map(|line| line.get(column));
@@ -330,7 +340,7 @@ fn cell(spread: Spread, unit: Unit) -> String {
 }
 
 /// A whole number with commas.
-fn grouped(value: f64) -> String {
+pub(crate) fn grouped(value: f64) -> String {
     let digits = format!("{value:.0}");
     let mut told = String::new();
     for (position, digit) in digits.chars().enumerate() {

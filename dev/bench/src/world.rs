@@ -8,6 +8,7 @@ use tokio::sync::{Notify, Semaphore};
 
 use crate::chart::Chart;
 use crate::files::Files;
+use crate::soak::Trouble;
 
 /// Where the two servers listen.
 #[derive(Clone, Debug)]
@@ -67,6 +68,8 @@ impl World {
 pub(crate) struct Run {
     pub(crate) chart: Arc<Chart>,
     pub(crate) conduct: Conduct,
+    /// What goes wrong on the way; only in a soak does anything.
+    pub(crate) trouble: Option<Trouble>,
     pub(crate) workers: Semaphore,
     arrived: Notify,
     ledger: Mutex<Ledger>,
@@ -77,6 +80,9 @@ pub(crate) struct Run {
 pub(crate) struct Ledger {
     /// How often each record was written.
     written: Vec<u32>,
+    /// How often the answer to it was lost.
+    lost: Vec<u32>,
+    held: usize,
     /// Pages that were asked for.
     pub(crate) pages: u32,
     pub(crate) preflights: u32,
@@ -89,17 +95,21 @@ pub(crate) struct Ledger {
 
 impl Run {
     pub(crate) fn new(chart: Arc<Chart>, conduct: Conduct) -> Run {
-        let ledger = Ledger {
-            written: vec![0; chart.len()],
-            ..Ledger::default()
-        };
+        let ledger = Ledger::of(chart.len());
         Run {
             workers: Semaphore::new(conduct.workers),
             arrived: Notify::new(),
             ledger: Mutex::new(ledger),
             chart,
             conduct,
+            trouble: None,
         }
+    }
+
+    /// The same with things that go wrong.
+    pub(crate) fn with_trouble(mut self, trouble: Trouble) -> Run {
+        self.trouble = Some(trouble);
+        self
     }
 
     pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
@@ -118,17 +128,50 @@ impl Run {
 }
 
 impl Ledger {
+    /// About so many records.
+    fn of(records: usize) -> Ledger {
+        Ledger {
+            written: vec![0; records],
+            lost: vec![0; records],
+            ..Ledger::default()
+        }
+    }
+
     pub(crate) fn write(&mut self, numbers: &[usize], bytes: usize) {
         self.writes += 1;
         self.bytes_written += bytes;
         for number in numbers {
+            self.held += usize::from(self.written[*number] == 0);
             self.written[*number] += 1;
         }
     }
 
+    /// The answer to a write of these was lost.
+    pub(crate) fn lose(&mut self, numbers: &[usize]) {
+        for number in numbers {
+            self.lost[*number] += 1;
+        }
+    }
+
+    /// How often each record was written.
+    pub(crate) fn written(&self) -> &[u32] {
+        &self.written
+    }
+
+    /// How often the answer to each was lost.
+    pub(crate) fn lost(&self) -> &[u32] {
+        &self.lost
+    }
+
+    /// Writes of records that had been written.
+    pub(crate) fn written_again(&self) -> u32 {
+        let again = self.written.iter().map(|count| count.saturating_sub(1));
+        again.sum()
+    }
+
     /// Records that were written at least once.
     pub(crate) fn held(&self) -> usize {
-        self.written.iter().filter(|count| **count > 0).count()
+        self.held
     }
 
     /// Fails unless every record was written exactly once.
@@ -156,16 +199,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
 
-    fn ledger(records: usize) -> Ledger {
-        Ledger {
-            written: vec![0; records],
-            ..Ledger::default()
-        }
-    }
-
     #[test]
     fn a_run_is_good_when_every_record_was_written_once() {
-        let mut ledger = ledger(3);
+        let mut ledger = Ledger::of(3);
         ledger.write(&[2, 0], 10);
         ledger.write(&[1], 5);
         ledger.verify().expect("all of them");
@@ -173,8 +209,19 @@ mod tests {
     }
 
     #[test]
+    fn a_record_that_is_written_twice_is_held_once() {
+        let mut ledger = Ledger::of(3);
+        ledger.write(&[2, 0], 1);
+        ledger.lose(&[2, 0]);
+        ledger.write(&[2], 1);
+        assert_eq!((ledger.held(), ledger.written_again()), (2, 1));
+        assert_eq!(ledger.written(), [1, 0, 2]);
+        assert_eq!(ledger.lost(), [1, 0, 1]);
+    }
+
+    #[test]
     fn a_missing_and_a_repeated_record_are_told_apart() {
-        let mut ledger = ledger(2);
+        let mut ledger = Ledger::of(2);
         ledger.write(&[0], 1);
         assert_eq!(
             ledger.verify().unwrap_err().to_string(),
