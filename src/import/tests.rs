@@ -787,25 +787,51 @@ fn a_token_is_renewed_ahead_of_its_end_and_once_for_a_refusal() {
         assert_eq!(refreshed, refreshes);
         assert_eq!(run.ending().verdict(), verdict);
     }
-    let short = TOKEN.replace("3600", "30");
     let mut run = ImportRun::new(
         Start {
-            ehr: access(&short),
+            ehr: access(TOKEN),
             ..start()
         },
         NOW,
     );
-    let Action::Perform(task, request) = run.next_action(NOW) else {
+    let soon = NOW + 3_540_000;
+    let Action::Perform(task, request) = run.next_action(soon) else {
         panic!("nothing is asked")
     };
     assert_eq!(request.url.path(), "/token");
-    assert!(matches!(run.next_action(NOW), Action::AwaitFinish));
-    run.finish(task, Err(TransportError::TimedOut), NOW);
+    assert!(matches!(run.next_action(soon), Action::AwaitFinish));
+    run.finish(task, Err(TransportError::TimedOut), soon);
     // The old one is still good.
-    let Action::Perform(_, request) = run.next_action(NOW) else {
+    let Action::Perform(_, request) = run.next_action(soon) else {
         panic!("nothing is read")
     };
     assert_eq!(header(&request, "Authorization"), Some("Bearer E"));
+}
+
+#[test]
+fn a_token_that_lives_a_minute_is_not_renewed_before_every_page() {
+    const TOKEN: &str = r#"{"access_token":"E","token_type":"Bearer","patient":"e1","expires_in":60,"refresh_token":"R"}"#;
+    let start = Start {
+        ehr: access(TOKEN),
+        ..start()
+    };
+    let mut run = ImportRun::new(start, NOW);
+    let (mut pages, mut renewals) = (0, 0);
+    perform(
+        &mut run,
+        |request| {
+            if request.method == Method::Post {
+                renewals += 1;
+                return Ok(json(200, TOKEN));
+            }
+            pages += 1;
+            let next = format!("?page={}", pages + 1);
+            let id = format!("a{pages}");
+            Ok(json(200, &page(&[&id], (pages < 20).then_some(&next))))
+        },
+        stored,
+    );
+    assert_eq!((run.tally().stored, renewals), (20, 0));
 }
 
 #[test]

@@ -27,6 +27,8 @@ pub struct LaunchContext {
     /// When the token ends, in milliseconds since the Unix epoch. A server that does not say is taken to grant five
     /// minutes.
     pub expires_at: u64,
+    /// So long before its end it is renewed, in milliseconds.
+    ahead_ms: u64,
     /// When the access as a whole ends, by the server's own word; `None` where it did not say.
     pub lasts_until: Option<u64>,
     /// OpenID Connect's identity token, not verified: not to be used as identity. See [`LaunchContext::inquiry`].
@@ -48,7 +50,8 @@ pub struct LaunchContext {
 }
 
 const UNKNOWN_LIFETIME_S: u64 = 300;
-/// A token is renewed so long before its end, in milliseconds.
+/// A token is renewed so long before its end, in milliseconds, or when half of its life is over, if that is later: one that
+/// lives no longer than this would be renewed before every page.
 const RENEWED_AHEAD_MS: u64 = 60_000;
 
 impl LaunchContext {
@@ -72,6 +75,7 @@ impl LaunchContext {
             patient,
             scope: response.scope.unwrap_or(launched.scope),
             expires_at: now.saturating_add(lifetime_s.saturating_mul(1000)),
+            ahead_ms: ahead_ms(lifetime_s),
             lasts_until,
             id_token: response.id_token,
             refresh_token: response.refresh_token,
@@ -112,11 +116,10 @@ impl LaunchContext {
         self.fhir_user.as_ref()
     }
 
-    /// The request for a new access token, where there is a refresh token and the access token ends within a minute
-    /// or `is_refused`.
+    /// The request for a new access token, where there is a refresh token and the access token ends soon or `is_refused`.
     pub fn renewal_request(&self, now: u64, is_refused: bool) -> Option<HttpRequest> {
         let refresh_token = self.refresh_token.as_ref()?;
-        let is_due = is_refused || now.saturating_add(RENEWED_AHEAD_MS) >= self.expires_at;
+        let is_due = is_refused || now.saturating_add(self.ahead_ms) >= self.expires_at;
         // RFC 6749 §6: without a scope it stays what was granted. athenahealth wants it said.
         let scope = self.practice.as_ref().map(|_| self.scope.as_str());
         is_due.then(|| refresh_request(&self.token_endpoint, &self.client_id, refresh_token, scope))
@@ -132,6 +135,7 @@ impl LaunchContext {
         }
         self.access_token = response.access_token;
         self.expires_at = now.saturating_add(lifetime_s.saturating_mul(1000));
+        self.ahead_ms = ahead_ms(lifetime_s);
         if response.refresh_token.is_some() {
             self.refresh_token = response.refresh_token;
         }
@@ -193,6 +197,7 @@ impl LaunchContext {
             patient: stored.get_string("patient")?,
             scope: stored.get_string("scope")?,
             expires_at: stored.get("expires_at")?.whole_number()?,
+            ahead_ms: RENEWED_AHEAD_MS,
             lasts_until: stored.get("lasts_until").and_then(Json::whole_number),
             id_token: None,
             expected_identity: ExpectedIdentity::default(),
@@ -217,6 +222,11 @@ impl LaunchContext {
             false => [ORGANIZATION, practice].concat(),
         })
     }
+}
+
+/// How long before its end a token is renewed that lives so long.
+fn ahead_ms(lifetime_s: u64) -> u64 {
+    lifetime_s.saturating_mul(500).min(RENEWED_AHEAD_MS)
 }
 
 /// When the access ends that a token response gives: with its refresh token, or with the access token where there is none.
@@ -375,10 +385,10 @@ mod tests {
 
     #[test]
     fn a_token_is_renewed_ahead_of_its_end_and_its_refresh_token_rotates() {
-        let body = r#"{"access_token":"T1","token_type":"Bearer","patient":"p","expires_in":100,"refresh_token":"R1"}"#;
+        let body = r#"{"access_token":"T1","token_type":"Bearer","patient":"p","expires_in":120,"refresh_token":"R1"}"#;
         let mut access = context(body).unwrap();
-        assert!(access.renewal_request(40_000, false).is_none());
-        assert!(access.renewal_request(41_000, false).is_some());
+        assert!(access.renewal_request(60_000, false).is_none());
+        assert!(access.renewal_request(61_000, false).is_some());
         assert!(access.renewal_request(0, true).is_some());
         let response = |body| TokenResponse::from_response(&json(200, body)).unwrap();
         let rotated = r#"{"access_token":"T2","token_type":"Bearer","expires_in":"100","refresh_token":"R2"}"#;
@@ -390,6 +400,31 @@ mod tests {
         assert_eq!(access.patient, "p");
         let refresh = access.renewal_request(400_000, false).unwrap();
         assert!(contains(&refresh.body.unwrap(), "refresh_token=R2&"));
+    }
+
+    #[test]
+    fn a_token_that_lives_shortly_is_renewed_when_half_of_its_life_is_over() {
+        let body = r#"{"access_token":"T1","token_type":"Bearer","patient":"p","expires_in":60,"refresh_token":"R"}"#;
+        let mut access = context(body).unwrap();
+        assert!(access.renewal_request(1_000, false).is_none());
+        assert!(access.renewal_request(30_999, false).is_none());
+        assert!(access.renewal_request(31_000, false).is_some());
+        let renewed = body.replace("60", "8");
+        let response = TokenResponse::from_response(&json(200, &renewed)).unwrap();
+        access.renew(response, 31_000);
+        assert!(access.renewal_request(34_999, false).is_none());
+        assert!(access.renewal_request(35_000, false).is_some());
+    }
+
+    #[test]
+    fn after_a_reload_a_token_is_renewed_a_minute_ahead_since_its_whole_life_is_not_known() {
+        let body = r#"{"access_token":"T","token_type":"Bearer","patient":"p","expires_in":90,"refresh_token":"R"}"#;
+        let stored = context(body).unwrap().to_stored();
+        let page = Url::parse("https://jhe.example/").unwrap();
+        let stored = Json::parse(stored.as_bytes()).unwrap();
+        let access = LaunchContext::from_stored(stored, &page).unwrap();
+        assert!(access.renewal_request(30_999, false).is_none());
+        assert!(access.renewal_request(31_000, false).is_some());
     }
 
     #[test]

@@ -89,20 +89,34 @@ fn a_token_is_renewed_ahead_of_its_end_by_one_request_at_a_time() {
 }
 
 #[test]
-fn a_token_that_always_ends_soon_is_renewed_before_each_page() {
+fn a_token_that_lives_half_a_minute_is_not_renewed_before_each_page() {
     let journey = with_refresh_tokens();
     journey.world().settings.ehr.token_seconds = 30;
+    journey.has_brought_all(&journey.connect());
+
+    assert!(journey.searches().len() > 2);
+    assert_eq!(journey.renewals().len(), 0);
+}
+
+#[test]
+fn a_token_that_ends_again_and_again_is_renewed_before_each_page() {
+    let journey = with_refresh_tokens();
+    journey.world().settings.ehr.token_seconds = 100;
+    // Each page has to be waited for until half of a token's life is over.
+    let pages = journey.labs().len().div_ceil(PAGE);
+    for page in 0..pages {
+        journey.fail(pages_of_search().after(2 * page).once(), busy("50"));
+    }
     journey.has_brought_all(&journey.connect());
 
     let mut log = journey.log();
     log.retain(|it| it.server == Server::Ehr);
     let is_renewal = |it: &LoggedRequest| it.body.starts_with("grant_type=refresh_token");
-    let pages = journey.labs().len().div_ceil(PAGE);
     let renewed = log.windows(2).filter(
         |pair| matches!(pair, [it, page] if is_renewal(it) && page.target.contains("/Observation")),
     );
     assert_eq!(renewed.count(), pages);
-    assert_eq!(journey.searches().len(), pages);
+    assert_eq!(journey.searches().len(), 2 * pages);
     let doubled = log.windows(2).filter(|pair| pair.iter().all(is_renewal));
     assert_eq!(doubled.count(), 0, "a renewal on top of another");
 }
