@@ -8,6 +8,7 @@ use std::time::Instant;
 use crate::counts::Counts;
 use crate::dist;
 use crate::documents;
+use crate::failures;
 use crate::fuzz;
 use crate::package;
 use crate::setup::{self, Need};
@@ -214,16 +215,16 @@ fn run_parts(workspace: &Workspace, parts: &[&Part]) -> ExitCode {
         let part_started = Instant::now();
         match (part.check)(workspace) {
             Ok(counts) => {
-                all += counts;
                 eprintln!(
                     "== {}: {} ({} s)",
                     part.name,
-                    verdict(counts),
+                    verdict(&counts),
                     part_started.elapsed().as_secs()
                 );
                 if counts.failed > 0 || counts.ignored > 0 {
                     failure = Some(part.name);
                 }
+                all += counts;
             }
             Err(error) => {
                 // A part without a failed test of its own is itself the failure.
@@ -239,6 +240,10 @@ fn run_parts(workspace: &Workspace, parts: &[&Part]) -> ExitCode {
     // A test that was left out did not pass.
     all.failed += all.ignored;
     eprintln!();
+    // Once more, here: some logs keep their end alone.
+    for failure in &all.failures {
+        eprintln!("{failure}\n");
+    }
     if let Some(name) = failure {
         eprintln!("Stopped: {name} failed. `cargo xtask test --part {name}` repeats it alone.");
     }
@@ -251,23 +256,13 @@ fn run_parts(workspace: &Workspace, parts: &[&Part]) -> ExitCode {
     }
 }
 
-fn verdict(counts: Counts) -> String {
-    match counts {
-        Counts {
-            passed: 0,
-            failed: 0,
-            ignored: 0,
-        } => "ok".to_owned(),
-        Counts {
-            passed,
-            failed,
-            ignored: 0,
-        } => format!("{passed} passed, {failed} failed"),
-        Counts {
-            passed,
-            failed,
-            ignored,
-        } => format!("{passed} passed, {failed} failed, {ignored} ignored, which counts as failed"),
+fn verdict(counts: &Counts) -> String {
+    match (counts.passed, counts.failed, counts.ignored) {
+        (0, 0, 0) => "ok".to_owned(),
+        (passed, failed, 0) => format!("{passed} passed, {failed} failed"),
+        (passed, failed, ignored) => {
+            format!("{passed} passed, {failed} failed, {ignored} ignored, which counts as failed")
+        }
     }
 }
 
@@ -338,7 +333,7 @@ fn hostile_input(workspace: &Workspace) -> Result<Counts> {
         counts += Counts {
             passed: targets - found,
             failed: found,
-            ignored: 0,
+            ..Counts::default()
         };
     } else {
         eprintln!(
@@ -510,11 +505,14 @@ fn doc(workspace: &Workspace) -> Result<Counts> {
 /// Runs a command that runs tests, and counts them.
 fn counted(command: &mut Command) -> Result<Counts> {
     let mut counts = Counts::default();
+    let mut failed = failures::Reader::default();
     let succeeded = run_reading(command, |line| {
+        failed.read(line);
         if let Some(more) = Counts::in_line(line) {
             counts += more;
         }
     })?;
+    counts.failures = failed.failures();
     judged(counts, succeeded)
 }
 
@@ -537,7 +535,7 @@ mod tests {
         Counts {
             passed,
             failed,
-            ignored: 0,
+            ..Counts::default()
         }
     }
 

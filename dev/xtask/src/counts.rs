@@ -2,12 +2,16 @@
 
 use std::ops::AddAssign;
 
+use crate::failures::Failure;
+
 /// Tests that ran, over any number of test programs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     pub(crate) passed: u64,
     pub(crate) failed: u64,
     pub(crate) ignored: u64,
+    /// The failed ones, as far as their programs have named them.
+    pub(crate) failures: Vec<Failure>,
 }
 
 impl Counts {
@@ -23,6 +27,7 @@ impl Counts {
             passed: count(" passed")?,
             failed: count(" failed")?,
             ignored: count(" ignored")?,
+            failures: Vec::new(),
         })
     }
 }
@@ -32,6 +37,7 @@ impl AddAssign for Counts {
         self.passed += other.passed;
         self.failed += other.failed;
         self.ignored += other.ignored;
+        self.failures.extend(other.failures);
     }
 }
 
@@ -50,6 +56,7 @@ mod tests {
                 passed: 12,
                 failed: 0,
                 ignored: 1,
+                ..Counts::default()
             };
             assert_eq!(Counts::in_line(line), Some(expected), "{line}");
         }
@@ -84,7 +91,7 @@ mod tests {
             Counts {
                 passed: 5,
                 failed: 1,
-                ignored: 0
+                ..Counts::default()
             }
         );
     }

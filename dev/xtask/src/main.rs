@@ -18,6 +18,7 @@ mod doctor;
 mod documents;
 mod drop_ins;
 mod epic;
+mod failures;
 mod fuzz;
 mod languages;
 mod markdown;

@@ -45,7 +45,12 @@ enum Mishap {
 async fn travel(journey: &Journey, mishaps: &[Mishap]) -> Result<()> {
     let mut dice = Dice::of_environment()?;
     eprintln!("{SEED}={dice}");
-    let lost = arm(journey, &mut dice);
+    let travelled = travel_by(&mut dice, journey, mishaps).await;
+    travelled.with_context(|| format!("{SEED}={dice}"))
+}
+
+async fn travel_by(dice: &mut Dice, journey: &Journey, mishaps: &[Mishap]) -> Result<()> {
+    let lost = arm(journey, dice);
     let mut moments: Vec<_> = mishaps.iter().map(|_| dice.below(LABS)).collect();
     moments.sort_unstable();
 
