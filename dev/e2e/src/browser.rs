@@ -23,7 +23,7 @@ use sandbox::Sandbox;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use url::Url;
 
 use crate::driver::Driver;
@@ -34,6 +34,9 @@ use crate::{chromium, engine, firefox, webkit};
 
 /// How long a journey waits for any one condition.
 pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long a driver may take to begin a session, or to end it.
+const SESSION: Duration = Duration::from_secs(40);
 
 /// How often a condition is looked at.
 const GLANCE: Duration = Duration::from_millis(40);
@@ -380,6 +383,8 @@ pub struct Browser {
     /// Firefox's name for what belongs to this journey.
     pub(crate) container: u32,
     pub(crate) driver: Arc<Driver>,
+    /// Since when there is a seat for it.
+    pub(crate) begun: Instant,
     _seat: SemaphorePermit<'static>,
 }
 
@@ -387,6 +392,7 @@ impl Browser {
     /// Opens a browser, as soon as there is a seat for it.
     pub async fn start(engine: Engine, habits: Habits) -> Result<Self> {
         let seat = SEATS.acquire().await?;
+        let begun = Instant::now();
         let (driver, client, container) = match engine {
             Engine::Chromium => {
                 let (driver, client) = chromium::open(habits).await?;
@@ -411,6 +417,7 @@ impl Browser {
             scripts: Scripts::default(),
             container,
             driver,
+            begun,
             _seat: seat,
         };
         browser.prepare_pages(TELL_VIOLATIONS).await?;
@@ -502,11 +509,13 @@ impl Browser {
     /// Ends the browser. A journey does so however it went.
     pub async fn close(self) -> Result<()> {
         match self.engine {
-            Engine::Chromium => Ok(self.first.clone().close().await?),
+            Engine::Chromium => end(self.first.clone()).await,
             Engine::Firefox => firefox::rest(self.driver.clone(), &self.first).await,
             Engine::WebKit => {
-                self.client().close().await?;
-                webkit::rest(self.driver.clone());
+                // One that does not come to an end is ended with its driver.
+                if end(self.client()).await.is_ok() {
+                    webkit::rest(self.driver.clone());
+                }
                 Ok(())
             }
         }
@@ -1119,10 +1128,14 @@ impl Browser {
 }
 
 pub(crate) async fn connect(driver: &Driver, capabilities: Capabilities) -> Result<Client> {
-    Ok(ClientBuilder::new(HttpConnector::new())
-        .capabilities(capabilities)
-        .connect(driver.address())
-        .await?)
+    let mut builder = ClientBuilder::new(HttpConnector::new());
+    let connecting = builder.capabilities(capabilities).connect(driver.address());
+    Ok(timeout(SESSION, connecting).await??)
+}
+
+/// Ends a session.
+pub(crate) async fn end(client: Client) -> Result<()> {
+    Ok(timeout(SESSION, client.close()).await??)
 }
 
 /// What one look at a condition found.

@@ -7,6 +7,7 @@ use std::fs::OpenOptions;
 use std::io::{self, Write as _};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 
@@ -193,9 +194,9 @@ pub(crate) fn note_not_made(engine: Engine, capability: Capability, reason: &str
     note(&format!("{} not made: {capability:?}", test()));
 }
 
-/// This test has made its journey.
-pub(crate) fn note_made() {
-    note(&format!("{} made", test()));
+/// This test has made its journey, in so much time since it had a browser.
+pub(crate) fn note_made(took: Duration) {
+    note(&format!("{} made in {:.1} s", test(), took.as_secs_f32()));
 }
 
 fn test() -> String {
@@ -211,5 +212,23 @@ fn note(line: &str) {
     let noted = opened.and_then(|mut file| file.write_all(format!("{line}\n").as_bytes()));
     if let Err(error) = noted {
         let _ = writeln!(io::stderr(), "{TALLY}: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_readme_has_each_difference_with_its_reason() {
+        let rows: String = (DIFFERENCES.iter())
+            .map(|(engine, capability, reason)| {
+                format!("| {engine} | `{capability:?}` | {reason} |\n")
+            })
+            .collect();
+        let readme = include_str!("../README.md");
+        let table = readme.split("| Engine | Is without | Because |\n|---|---|---|\n");
+        let told = table.last().and_then(|it| it.split("\n\n").next());
+        assert_eq!(told.unwrap_or_default().trim_end(), rows.trim_end());
     }
 }

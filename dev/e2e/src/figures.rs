@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde::Deserialize;
 
-use crate::browser::Browser;
+use crate::browser::{Browser, Capability};
 
 /// Put in front of every page.
 const RECORD: &str = "(() => {
@@ -111,8 +111,9 @@ impl Figures {
 }
 
 impl Browser {
-    /// Records the figures of every page from now on.
+    /// Records the figures of every page from now on: first paints in each engine, the others where there is [`Capability::Figures`].
     pub async fn record_figures(&self) -> Result<()> {
+        self.leaves_out(Capability::Figures);
         self.prepare_pages(RECORD).await.map(drop)
     }
 

@@ -9,15 +9,17 @@ use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::path::PathBuf;
 use std::sync::MutexGuard;
 use std::thread;
+use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use futures_util::FutureExt;
 use sandbox::{
     FIRST_PATIENT, Fault, JheVersion, Layout, LoggedRequest, Match, Options, PATIENT_ACCESS_SCOPES,
     Row, Sandbox, Server, Vendor, World,
 };
+use tokio::time::timeout;
 
-use crate::browser::{Browser, ConsoleLine, Engine, Glance, Habits, Screen, State};
+use crate::browser::{Browser, ConsoleLine, Engine, Glance, Habits, PATIENCE, Screen, State};
 use crate::bundle::bundle;
 use crate::engine::note_made;
 use crate::records::is_in_category;
@@ -25,6 +27,9 @@ use crate::watch;
 
 /// Names a folder (that exists) for a picture of each journey's last screen.
 const SCREENSHOTS: &str = "JHE_CONNECT_SCREENSHOTS";
+
+/// A journey that takes longer than this has stopped somewhere: no other waits for it.
+const LONGEST: Duration = Duration::from_secs(300);
 
 /// A login at the hospital's portal.
 #[derive(Clone, Copy, Debug)]
@@ -119,7 +124,6 @@ pub fn run_with(layout: Layout, habits: Habits, journey: impl AsyncFnOnce(&Journ
         // Not `{:?}`, which adds a backtrace of this crate.
         panic!("{error:#}");
     }
-    note_made();
 }
 
 /// As [`run`], with JHE's later version and a hospital of this vendor.
@@ -144,19 +148,31 @@ async fn travel(
     journey: impl AsyncFnOnce(&Journey) -> Result<()>,
 ) -> Result<()> {
     let begun = Journey::begin(layout, habits).await?;
-    let ended = caught(async {
+    let travelled = caught(async {
         journey(&begun).await?;
         watch::check(&begun).await
-    })
-    .await;
+    });
+    let ended = match timeout(LONGEST, travelled).await {
+        Ok(ended) => ended,
+        Err(_) => Ok(Err(anyhow!(
+            "it has no end after {} seconds",
+            LONGEST.as_secs()
+        ))),
+    };
     if !matches!(ended, Ok(Ok(()))) {
-        eprintln!("{}", begun.describe().await);
+        // A browser that does not answer any more tells nothing.
+        if let Ok(told) = timeout(PATIENCE, begun.describe()).await {
+            eprintln!("{told}");
+        }
     }
     let pictured = keep_picture(&begun.browser).await;
+    let since = begun.browser.begun;
     begun.browser.close().await?;
     ended
         .unwrap_or_else(|panic| resume_unwind(panic))
-        .and(pictured)
+        .and(pictured)?;
+    note_made(since.elapsed());
+    Ok(())
 }
 
 /// Keeps the last screen of a journey, under the name of its test, if somebody wants to look.

@@ -9,13 +9,16 @@ use anyhow::{Context, Result, ensure};
 use fantoccini::Client;
 use serde_json::json;
 
-use crate::browser::{Browser, Habits, Storage, Text, connect};
+use crate::browser::{Browser, Habits, Storage, Text, connect, end};
 use crate::driver::Driver;
 use crate::emulation::{Circumstances, Colors, Contrast, Language, Motion, Scheme};
 use crate::engine::{Capability, Engine};
 
 /// Drivers without a session.
 static RESTING: Mutex<Vec<Arc<Driver>>> = Mutex::new(Vec::new());
+
+/// How often a browser is begun before it counts as one that does not begin.
+const TRIES: u32 = 3;
 
 /// What pages see where storage is denied.
 pub(crate) const DENY_STORAGE: &str = "
@@ -26,13 +29,21 @@ pub(crate) const DENY_STORAGE: &str = "
 
 /// A driver with a new session, whose profile is empty.
 pub(crate) async fn open(habits: Habits) -> Result<(Arc<Driver>, Client)> {
-    let resting = RESTING.lock().unwrap_or_else(PoisonError::into_inner).pop();
-    let driver = match resting {
-        Some(driver) => driver,
-        None => Arc::new(Driver::start(Engine::WebKit)?),
-    };
-    let client = begin(&driver, habits, Circumstances::default()).await?;
-    Ok((driver, client))
+    let mut tries = 0;
+    loop {
+        let resting = RESTING.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let driver = match resting {
+            Some(driver) => driver,
+            None => Arc::new(Driver::start(Engine::WebKit)?),
+        };
+        tries += 1;
+        match begin(&driver, habits, Circumstances::default()).await {
+            Ok(client) => return Ok((driver, client)),
+            // Now and then a driver does not get hold of the browser that it has begun. Another one does.
+            Err(_) if tries < TRIES => {}
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 async fn begin(driver: &Driver, habits: Habits, circumstances: Circumstances) -> Result<Client> {
@@ -87,7 +98,7 @@ pub(crate) async fn emulate(browser: &Browser, circumstances: Circumstances) -> 
     if (circumstances.scheme, circumstances.motion) != (before.scheme, before.motion) {
         let is_blank = browser.client().current_url().await?.as_str() == "about:blank";
         if is_blank {
-            browser.client().close().await?;
+            end(browser.client()).await?;
             let client = begin(&browser.driver, browser.habits, circumstances).await?;
             browser.replace_client(client);
         } else {

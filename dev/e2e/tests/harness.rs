@@ -1,7 +1,7 @@
 //! What journeys are made with, tried on small pages of its own.
 
-use anyhow::{Result, ensure};
-use e2e::browser::{Browser, Engine, Glance, Habits, State, Text};
+use anyhow::{Context, Result, ensure};
+use e2e::browser::{Browser, Capability, Engine, Glance, Habits, State, Text};
 use e2e::emulation::{Circumstances, Colors, Contrast, Device, Language, Motion, Scheme};
 use sandbox::{Options, Sandbox};
 use serde_json::{Value, json};
@@ -92,50 +92,75 @@ const CIRCUMSTANCES: &str = "
         navigator.languages.join(), new Intl.NumberFormat().format(1234.5),
     ]";
 
+/// What a page with these circumstances knows of them in this engine, which may lack some.
+fn known_of(circumstances: Circumstances, engine: Engine) -> Value {
+    let Circumstances { device, .. } = circumstances;
+    let has = |capability| engine.lacks(capability).is_none();
+    let is_touched = has(Capability::Touch);
+    json!([
+        device.width,
+        device.height,
+        if is_touched { device.ratio } else { 1 },
+        circumstances.scheme == Scheme::Dark,
+        circumstances.motion == Motion::Reduced,
+        circumstances.contrast == Contrast::More && has(Capability::Contrast),
+        circumstances.colors == Colors::Forced && has(Capability::ForcedColors),
+        device.is_mobile && is_touched,
+        match circumstances.language {
+            Language::English => "en-US,en",
+            Language::Spanish => "es-US,es,en",
+        },
+        "1,234.5",
+    ])
+}
+
+const META: &str =
+    r#"<meta name="viewport" content="width=device-width, initial-scale=1"><p>Text</p>"#;
+
+const OTHERS: Circumstances = Circumstances {
+    device: Device::DESKTOP,
+    scheme: Scheme::Dark,
+    motion: Motion::Reduced,
+    contrast: Contrast::More,
+    colors: Colors::Forced,
+    language: Language::Spanish,
+    slowness: 4,
+};
+
+async fn expect_known(browser: &Browser, address: &str, expected: Circumstances) -> Result<()> {
+    browser.open(address).await?;
+    let known: Value = browser.evaluate(CIRCUMSTANCES).await?;
+    let expected = known_of(expected, browser.engine());
+    ensure!(known == expected, "expected {expected}, found {known}");
+    Ok(())
+}
+
 #[test]
 fn a_page_is_shown_in_the_circumstances_that_are_asked_for_and_stays_so() {
-    let meta = r#"<meta name="viewport" content="width=device-width, initial-scale=1"><p>Text</p>"#;
-    on_page(meta, async |browser, address| {
-        let known = async || {
-            browser.open(address).await?;
-            browser.evaluate::<Value>(CIRCUMSTANCES).await
-        };
-        let phone = json!([
-            390, 844, 2, false, false, false, false, true, "en-US,en", "1,234.5"
-        ]);
-        ensure!(known().await? == phone, "{}", known().await?);
-
-        browser
-            .emulate(Circumstances {
-                device: Device::DESKTOP,
-                scheme: Scheme::Dark,
-                motion: Motion::Reduced,
-                contrast: Contrast::More,
-                colors: Colors::Forced,
-                language: Language::Spanish,
-                slowness: 4,
-            })
-            .await?;
-        let desktop = json!([
-            1280,
-            900,
-            1,
-            true,
-            true,
-            true,
-            true,
-            false,
-            "es-US,es,en",
-            "1,234.5"
-        ]);
-        ensure!(known().await? == desktop, "{}", known().await?);
-        ensure!(known().await? == desktop, "not on the page after that");
+    on_page(META, async |browser, address| {
+        browser.emulate(OTHERS).await?;
+        expect_known(browser, address, OTHERS).await?;
+        let next = expect_known(browser, address, OTHERS).await;
+        next.context("on the page after that")?;
         browser.open_tab().await?;
-        ensure!(known().await? == desktop, "not in another tab");
+        let other = expect_known(browser, address, OTHERS).await;
+        other.context("in another tab")
+    });
+}
 
-        browser.emulate(Circumstances::default()).await?;
-        ensure!(known().await? == phone, "{}", known().await?);
-        Ok(())
+#[test]
+fn what_a_page_is_shown_in_can_be_changed_while_it_is_open() {
+    on_page(META, async |browser, address| {
+        let usual = Circumstances::default();
+        expect_known(browser, address, usual).await?;
+        let mut changed = OTHERS;
+        if browser.leaves_out(Capability::SettingsOfAnOpenPage) {
+            (changed.scheme, changed.motion) = (usual.scheme, usual.motion);
+        }
+        browser.emulate(OTHERS).await?;
+        expect_known(browser, address, changed).await?;
+        browser.emulate(usual).await?;
+        expect_known(browser, address, usual).await
     });
 }
 
@@ -185,6 +210,9 @@ fn slow_scripts_and_moving_layouts_are_recorded() {
         }, 50));
     </script>"#;
     on_page(body, async |browser, address| {
+        if browser.cannot_make_this_without(Capability::Figures) {
+            return Ok(());
+        }
         browser.record_figures().await?;
         browser.open(address).await?;
         let figures = browser

@@ -344,10 +344,7 @@ fn hostile_input(workspace: &Workspace) -> Result<Counts> {
 }
 
 fn journeys(workspace: &Workspace) -> Result<Counts> {
-    build_dist_if_missing(workspace)?;
-    // Of the bundle that the journeys are made with: one of them installs the package.
-    package::make(workspace)?;
-    cargo_test(workspace, "e2e")
+    journeys_in(workspace, "chromium", &[])
 }
 
 fn interop(workspace: &Workspace) -> Result<Counts> {
@@ -356,24 +353,27 @@ fn interop(workspace: &Workspace) -> Result<Counts> {
 }
 
 fn journeys_in_firefox(workspace: &Workspace) -> Result<Counts> {
-    journeys_in(workspace, "firefox")
+    journeys_in(workspace, "firefox", WITH_BROWSER)
 }
 
 fn journeys_in_webkit(workspace: &Workspace) -> Result<Counts> {
-    journeys_in(workspace, "webkit")
+    journeys_in(workspace, "webkit", WITH_BROWSER)
 }
 
-/// The same test programs in another engine. A journey that is not made there does not count as passed.
-fn journeys_in(workspace: &Workspace, engine: &str) -> Result<Counts> {
+/// What needs no browser is tested once, with Chromium's journeys.
+const WITH_BROWSER: &[&str] = &["--test", "journeys", "--test", "harness"];
+
+/// A journey that is not made in this engine does not count as passed.
+fn journeys_in(workspace: &Workspace, engine: &str, programs: &[&str]) -> Result<Counts> {
     build_dist_if_missing(workspace)?;
+    // Of the bundle that the journeys are made with: one of them installs the package.
     package::make(workspace)?;
     let tally = workspace.path(&format!("target/journeys-in-{engine}"));
     workspace::write(&tally, "")?;
     let arguments = ["test", "--no-fail-fast", "--package", "e2e"];
     let mut command = workspace.command("cargo", &arguments);
-    // What needs no browser was tested before.
     command
-        .args(["--test", "journeys", "--test", "harness"])
+        .args(programs)
         .env("JHE_CONNECT_ENGINE", engine)
         .env("JHE_CONNECT_TALLY", &tally);
     let mut counts = counted(&mut command)?;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use e2e::access_journeys;
-use e2e::browser::{Glance, PATIENCE, Screen};
+use e2e::browser::{Capability, Glance, PATIENCE, Screen};
 use e2e::emulation::{Circumstances, Device};
 use e2e::journey::{CAMILA, Journey, batches, pages};
 use e2e::records::expect_each_once;
@@ -267,6 +267,9 @@ async fn a_wait_is_told_in_words(journey: &Journey) -> Result<()> {
 
 async fn nothing_moves_on_a_slow_phone(journey: &Journey) -> Result<()> {
     let browser = &journey.browser;
+    if browser.cannot_make_this_without(Capability::Figures) {
+        return Ok(());
+    }
     journey.has_a_short_chart();
     journey.world().give_labs(CAMILA.user, 400);
     // One batch waits until the figures of the import are taken.
