@@ -35,6 +35,7 @@ journeys!(
         a_page_without_end_does_not_fill_the_memory,
         nesting_of_ten_thousand_levels_is_read_or_refused,
         a_million_tiny_entries_are_counted,
+        nul_lone_surrogates_and_names_of_every_object_harm_nothing,
     ],
 );
 
@@ -352,4 +353,63 @@ async fn a_million_tiny_entries_are_counted(journey: &Journey) -> Result<()> {
     let report = saved_report(journey).await?;
     ensure!(report.contains("1000000"), "expected them in:\n{report}");
     is_usable(journey).await
+}
+
+/// As JSON writes them. Half a character is no text; the rest is shown as it is.
+const TEXTS: [&str; 8] = [
+    r"\u0000",
+    r"a\u0000b",
+    r"\ud800",
+    r"\udfff\ud800x",
+    r"\u202e\u2028\uffff",
+    "__proto__",
+    "constructor",
+    r"\u003cimg src=x onerror=window.hacked=1\u003e",
+];
+
+async fn nul_lone_surrogates_and_names_of_every_object_harm_nothing(
+    journey: &Journey,
+) -> Result<()> {
+    let id = journey.patient_id(CAMILA);
+    let labs: Vec<_> = journey.labs_of(CAMILA).into_iter().take(2).collect();
+    let mut entries: Vec<_> = labs
+        .iter()
+        .map(|lab| format!("{{\"resource\":{lab}}}"))
+        .collect();
+    for (number, text) in TEXTS.iter().enumerate() {
+        entries.push(format!(
+            r#"{{"resource":{{"resourceType":"Observation","id":"s{number}","status":"final","subject":{{"reference":"Patient/{id}"}},"code":{{"text":"{text}"}},"valueString":"{text}","__proto__":{{"hacked":1}},"constructor":{{"prototype":{{"hacked":1}}}}}}}}"#
+        ));
+        entries.push(format!(
+            r#"{{"resource":{{"resourceType":"OperationOutcome","issue":[{{"severity":"warning","diagnostics":"{text}"}}]}},"search":{{"mode":"outcome"}}}}"#
+        ));
+    }
+    let page = [BUNDLE, &entries.join(","), "]}"].concat();
+    for text in TEXTS {
+        let person = format!(
+            r#"{{"resourceType":"Patient","id":"{id}","name":[{{"text":"{text}","family":"{text}"}}],"birthDate":"{text}","__proto__":{{"hacked":1}}}}"#
+        );
+        let patient = Match::on(Server::Ehr).method("GET").path("/Patient/");
+        journey.fail(
+            patient,
+            Fault::status(200, "application/fhir+json", &person),
+        );
+        journey.fail(
+            pages().once(),
+            Fault::status(200, "application/fhir+json", &page),
+        );
+        let screen = journey.connect().await?;
+        is_all_text(journey, text).await?;
+        ensure!(
+            screen.state.is_final() && screen.is_shown,
+            "{text}: {screen}"
+        );
+        let hacked: bool = journey.browser.evaluate("return 'hacked' in {}").await?;
+        ensure!(!hacked, "{text} changed every object");
+        let report = saved_report(journey).await?;
+        // JHE takes none of these records; each is counted.
+        ensure!(report.contains("  refused: 8\n"), "{text}: {report}");
+        is_usable(journey).await?;
+    }
+    expect_arrival(&journey.rows(), &labs, &journey.sandbox.iss())
 }
