@@ -23,6 +23,7 @@ use jhe_connect::import::plan::Plan;
 use jhe_connect::import::{Action, Checkpoint, ImportRun, Review, Standing};
 use jhe_connect::json::Json;
 use jhe_connect::oauth::authorization::AuthorizationResponse;
+use jhe_connect::oauth::jws::{Jws, KEYS_LIMIT, NoKey};
 use jhe_connect::oauth::token::{AccessToken, TokenResponse};
 use jhe_connect::smart::context::{LaunchContext, Right, grants};
 use jhe_connect::smart::discovery::{Issuer, SmartConfiguration};
@@ -322,6 +323,30 @@ fn the_time_that_signing_in_takes_grows_as_what_is_said() {
         let person = Person::from_answer(Ok(ok(body)), "e1").expect("a person");
         assert_eq!(person.name.as_deref(), Some("A B C"));
     });
+}
+
+#[test]
+fn the_time_that_an_identity_token_takes_grows_as_its_keys() {
+    // RFC 7515 appendix A.3.
+    let token = "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q";
+    let none_of = |keys: &str| {
+        let keys = Json::parse(keys.as_bytes()).expect("a key set");
+        let jws = Jws::parse(token).expect("a token");
+        assert!(matches!(jws.verification(keys), Err(NoKey::Unknown)));
+    };
+    for key in [
+        r#"{"kty":"EC","crv":"P-256","use":"enc"}"#,
+        r#"{"kty":"EC","crv":"P-256","key_ops":["sign","sign","sign"]}"#,
+    ] {
+        let keys = |count: usize| [r#"{"keys":["#, &list(key, count), "]}"].concat();
+        assert!(keys(3_200).len() < KEYS_LIMIT);
+        grows_as_its_input("keys", 200, &keys, &none_of);
+    }
+    let members = |count: usize| {
+        let members = list(r#""kty":"EC""#, count);
+        [r#"{"keys":[{"kty":"RSA","#, &members, "}]}"].concat()
+    };
+    grows_as_its_input("a key's members", 1_000, &members, &none_of);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Holds `docs/conformance.md` and `SECURITY.md` to the tests that they name.
+//! Holds `docs/conformance.md`, `SECURITY.md` and `dev/fuzz/README.md` to the tests that they name.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,6 +7,7 @@ use crate::markdown::code_spans;
 
 const CONFORMANCE: &str = include_str!("../../../docs/conformance.md");
 const SECURITY: &str = include_str!("../../../SECURITY.md");
+const FUZZ: &str = include_str!("../../fuzz/README.md");
 
 /// Where a file may be that a document names without folder and ending.
 const PLACES: [&str; 7] = [
@@ -95,6 +96,7 @@ fn conformance_and_the_threat_model_name_only_tests_that_there_are() {
     for (document, text, at_least) in [
         ("docs/conformance.md", CONFORMANCE, 150),
         ("SECURITY.md", SECURITY, 40),
+        ("dev/fuzz/README.md", FUZZ, 15),
     ] {
         let named = named(text);
         assert!(named.len() >= at_least, "{document}: {}", named.len());
