@@ -153,7 +153,8 @@ fn entry_outcome(response: Json<'_>) -> Option<Written> {
     let severity = outcome.as_ref().map(OperationOutcome::severity);
     let said = one_line(&outcome.map(|it| it.text()).unwrap_or_default());
     Some(match (status.starts_with('2'), severity) {
-        (false, _) => Written::Refused(if said.is_empty() { status } else { said }),
+        (false, _) if said.is_empty() => Written::Refused(one_line(&status)),
+        (false, _) => Written::Refused(said),
         (true, Some(Severity::Warning | Severity::Error)) => Written::Adjusted(said),
         (true, _) => Written::Stored,
     })
@@ -315,6 +316,20 @@ mod tests {
             Outcome::of(&answer, true, 5),
             Outcome::Unsettled(..)
         ));
+    }
+
+    #[test]
+    fn a_long_status_of_a_record_is_told_in_short_and_in_one_line() {
+        let long = ["400 x\\ny ", &"é".repeat(10_000)].concat();
+        let body = [r#"{"entry":[{"response":{"status":""#, &long, r#""}}]}"#].concat();
+        let Outcome::Each(written) = Outcome::of(&Ok(json(200, &body)), true, 1) else {
+            panic!("one outcome");
+        };
+        let Some(Written::Refused(said)) = written.first() else {
+            panic!("it is refused");
+        };
+        assert!(said.starts_with("400 x y é"));
+        assert_eq!(said.chars().count(), REASON_LENGTH);
     }
 
     #[test]
