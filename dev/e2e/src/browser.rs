@@ -48,7 +48,7 @@ static SEATS: Semaphore = Semaphore::const_new(2);
 const READ_SCREEN: &str = "
     const root = document.querySelector('[data-jhe-connect]');
     if (!root) return null;
-    const isShown = (element) => element.getClientRects().length > 0;
+    const isShown = (element) => element.getClientRects().length > 0 && element.checkVisibility();
     const buttons = [...root.querySelectorAll('[data-jc-action]')].filter(isShown);
     const folded = [...root.querySelectorAll('details')].flatMap((fold) =>
         [...fold.querySelectorAll('summary, p, li, code, caption, th, td, a, button')]);
@@ -585,9 +585,13 @@ impl Browser {
     pub async fn duplicate_tab(&self, address: &str) -> Result<()> {
         let client = self.client();
         let before = self.tabs().await?;
-        // What a page opens begins with a copy of its sessionStorage, as a duplicated tab does.
+        // What a page opens begins with a copy of its sessionStorage, as a duplicated tab does. In Firefox only if the page has
+        // looked into it.
         client
-            .execute("window.open(arguments[0])", vec![json!(address)])
+            .execute(
+                "sessionStorage.length; window.open(arguments[0])",
+                vec![json!(address)],
+            )
             .await?;
         let opened = self
             .until("another tab", async || {

@@ -71,7 +71,8 @@ const SAVE_INTO: &str = "Services.prefs.setIntPref('browser.download.folderList'
 
 /// Everything that has a role of its own, or a text.
 const PLACES: &str = "
-    const isShown = (element) => element.getClientRects().length > 0 && !element.closest('[aria-hidden=true]');
+    const isShown = (element) => element.getClientRects().length > 0 && element.checkVisibility()
+        && !element.closest('[aria-hidden=true]');
     const places = '[role], a, button, input, select, textarea, h1, h2, h3, h4, summary, details, dialog, main, nav, aside, '
         + 'header, footer, section, form, ul, ol, li, table, th, td, dt, dd, img, progress';
     return [...document.querySelectorAll(places)].filter(isShown);";
@@ -83,7 +84,7 @@ const TEXTS: &str = "
     while (walker.nextNode()) {
         const around = walker.currentNode.parentElement;
         const text = walker.currentNode.data.trim();
-        if (text && around.getClientRects().length && !around.closest('[aria-hidden=true]')) texts.push(text);
+        if (text && around.getClientRects().length && around.checkVisibility() && !around.closest('[aria-hidden=true]')) texts.push(text);
     }
     return texts;";
 

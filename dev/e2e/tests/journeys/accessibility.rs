@@ -241,7 +241,7 @@ impl Look for Axe {
         if browser.circumstances() != self.circumstances {
             browser.emulate(self.circumstances).await?;
         }
-        let unfold = "for (const fold of document.querySelectorAll('.jc-fold')) fold.open = true; return true";
+        let unfold = "for (const fold of document.querySelectorAll('[data-jhe-connect] details')) fold.open = true; return true";
         let _: bool = browser.evaluate(unfold).await?;
         let known: &[&str] = match self.is_jhes {
             true => &OF_JHES_TEMPLATES,
@@ -262,7 +262,7 @@ const MEASURE: &str = "
     // A phone shows what is wider smaller; a window has a screen around it.
     const room = Math.min(innerWidth, screen.width);
     const root = document.querySelector('[data-jhe-connect]');
-    const isShown = (it) => it.getClientRects().length > 0 && getComputedStyle(it).visibility === 'visible';
+    const isShown = (it) => it.getClientRects().length > 0 && it.checkVisibility({ visibilityProperty: true });
     const name = (it) => it.localName + '.' + it.className + ' ' + (it.textContent || it.type || '').slice(0, 30);
     const targets = [...document.querySelectorAll(':is(.jhe-connect, .jc-picker) :is(button, a, summary, input, [role=option])')];
     const small = targets.filter(isShown).filter((it) => {
@@ -305,7 +305,7 @@ impl Look for Fits {
         if browser.circumstances() != narrow {
             browser.emulate(narrow).await?;
         }
-        let unfold = "for (const fold of document.querySelectorAll('.jc-fold')) fold.open = true; return true";
+        let unfold = "for (const fold of document.querySelectorAll('[data-jhe-connect] details')) fold.open = true; return true";
         let _: bool = browser.evaluate(unfold).await?;
         let measured: Measured = browser.evaluate(MEASURE).await?;
         ensure!(
