@@ -890,15 +890,20 @@ impl Browser {
 
     /// Runs a script in the page, which `return`s a value.
     pub async fn evaluate<T: for<'a> Deserialize<'a>>(&self, script: &str) -> Result<T> {
+        // Wrapped, since nothing at all is what Firefox gives where the page went while the script ran.
+        let whole = format!(
+            "const returned = (() => {{ {script}\n }})();
+            const wrapped = (value) => ({{ value }});
+            return returned instanceof Promise ? returned.then(wrapped) : wrapped(returned);"
+        );
         self.until("a page in which a script can run", async || {
-            let returned = self.client().execute(script, Vec::new()).await?;
-            let is_nothing = returned.is_null();
-            match serde_json::from_value(returned) {
-                Ok(value) => Ok(Glance::Seen(value)),
-                // What Firefox gives where the page went while the script ran.
-                Err(_) if is_nothing => Ok(Glance::NotYet),
-                Err(error) => Err(error.into()),
+            let mut returned = self.client().execute(&whole, Vec::new()).await?;
+            if returned.is_null() {
+                return Ok(Glance::NotYet);
             }
+            Ok(Glance::Seen(serde_json::from_value(
+                returned["value"].take(),
+            )?))
         })
         .await
     }

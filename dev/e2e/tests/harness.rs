@@ -106,9 +106,12 @@ fn known_of(circumstances: Circumstances, engine: Engine) -> Value {
         circumstances.contrast == Contrast::More && has(Capability::Contrast),
         circumstances.colors == Colors::Forced && has(Capability::ForcedColors),
         device.is_mobile && is_touched,
-        match circumstances.language {
-            Language::English => "en-US,en",
-            Language::Spanish => "es-US,es,en",
+        match (circumstances.language, engine) {
+            // Who has set one language only: Firefox can be told no more.
+            (Language::English, Engine::Firefox) => "en-US",
+            (Language::Spanish, Engine::Firefox) => "es-US",
+            (Language::English, _) => "en-US,en",
+            (Language::Spanish, _) => "es-US,es,en",
         },
         "1,234.5",
     ])
