@@ -17,14 +17,8 @@
     WebAssembly[name] = (...given) => original(...given).then(keep);
   }
 
-  // A memory never shrinks, so that its size at the end is its peak.
-  const wasmBytes = () => {
-    let bytes = 0;
-    for (const memory of memories) {
-      bytes += memory.buffer.byteLength;
-    }
-    return bytes;
-  };
+  // Of each module, in the order in which they came.
+  const wasmBytes = () => [...memories].map((memory) => memory.buffer.byteLength);
   globalThis.benchWasmBytes = wasmBytes;
 
   const attribute = 'data-jhe-connect';
@@ -36,7 +30,9 @@
       return;
     }
     settled = true;
+    // A memory never shrinks, so that its size at the end is its peak.
+    const wasm = wasmBytes().reduce((sum, bytes) => sum + bytes, 0);
     const code = root.getAttribute(attribute + '-code');
-    benchSettled(JSON.stringify({ state, code, text: root.innerText.slice(0, 300), wasm_bytes: wasmBytes() }));
+    benchSettled(JSON.stringify({ state, code, text: root.innerText.slice(0, 300), wasm_bytes: wasm }));
   }).observe(document, { subtree: true, attributes: true, attributeFilter: [attribute] });
 })();

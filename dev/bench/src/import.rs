@@ -149,8 +149,8 @@ async fn observe(
             let curve = watch.finish(&page, held).await?;
             trouble.rest().await?;
             trouble.verify(run)?;
-            soak::expect_sum(&page, import.records).await?;
-            expect_flat(&curve, trouble.soak.flat_from)?;
+            soak::expect_sums(&page, import.records).await?;
+            expect_flat(&curve, trouble.soak.flat_from, trouble.soak.longest)?;
             soak::note(&curve, trouble.soak, &mut measures);
             measures.extend(trouble.measures());
             let again = run.ledger().written_again();

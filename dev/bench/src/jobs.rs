@@ -170,13 +170,15 @@ pub(crate) const JOBS: &[Job] = &[
                 per_mille: 20,
                 outages: &[],
                 flat_from: 20,
+                // A batch that comes back, its body, and the page that was read ahead: 300 kB each.
+                longest: 1 << 20,
                 limit: Duration::from_secs(900),
             },
         ),
     },
     Job {
         name: "soak-single",
-        about: "5,000 labs one by one, 2 % of the requests go wrong, and JHE goes away twice",
+        about: "5,000 labs one by one, 2 % of the requests go wrong, and JHE goes away four times",
         work: Work::Soak(
             Import {
                 records: 5_000,
@@ -189,8 +191,10 @@ pub(crate) const JOBS: &[Job] = &[
             },
             Soak {
                 per_mille: 20,
-                outages: &[25, 60],
+                outages: &[25, 45, 65, 85],
                 flat_from: 40,
+                // A page of 1,000 rows, 3.3 MB, in a buffer that doubles.
+                longest: 4 << 20,
                 limit: Duration::from_secs(900),
             },
         ),

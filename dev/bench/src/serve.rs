@@ -261,3 +261,26 @@ pub(crate) fn set(reply: &mut Reply, name: HeaderName, value: &str) {
         reply.headers_mut().insert(name, value);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn half_of_an_answer_announces_the_whole_and_breaks_off() {
+        let sent = half(json(StatusCode::OK, "0123456789")).await;
+        assert_eq!(sent.headers()[CONTENT_LENGTH], "10");
+        let mut body = sent.into_body();
+        let piece = body.frame().await.expect("a piece").expect("its bytes");
+        assert_eq!(piece.into_data().expect("data"), "01234");
+        let end = body.frame().await.expect("an end").unwrap_err();
+        assert_eq!(end.kind(), io::ErrorKind::ConnectionReset);
+    }
+
+    #[tokio::test]
+    async fn a_whole_answer_arrives_as_it_is() {
+        let body = whole(json(StatusCode::OK, "0123456789")).into_body();
+        let body = body.collect().await.expect("a body");
+        assert_eq!(body.to_bytes(), "0123456789");
+    }
+}

@@ -38,6 +38,8 @@ pub(crate) struct Soak {
     pub(crate) outages: &'static [usize],
     /// From this share of the records on, in percent, memory must be flat.
     pub(crate) flat_from: usize,
+    /// What a mishap adds to what is in memory at once, in bytes: it may come to lie elsewhere once.
+    pub(crate) longest: usize,
     /// Longer it must not take.
     pub(crate) limit: Duration,
 }
@@ -82,6 +84,7 @@ impl Trouble {
     pub(crate) fn meet(&self, place: Place, held: usize) -> Option<(Mishap, Duration)> {
         let mut mishaps = lock(&self.mishaps);
         let met = mishaps.meet(place, held, Instant::now())?;
+        eprintln!("      {held} held: {} {}", place.name(), met.name());
         Some((met, mishaps.delay()))
     }
 
@@ -162,6 +165,8 @@ pub(crate) struct Watch {
     browser: u32,
     since: Instant,
     total: usize,
+    /// The modules that were there at the first look.
+    modules: usize,
     curve: Vec<Sample>,
 }
 
@@ -171,6 +176,7 @@ impl Watch {
             browser,
             since,
             total,
+            modules: 0,
             curve: Vec::new(),
         }
     }
@@ -197,7 +203,13 @@ impl Watch {
         let usage = page.call("Runtime.getHeapUsage", json!({})).await?;
         let heap = usage["usedSize"].as_f64().context("the heap's size")?;
         let wasm = page.evaluate("benchWasmBytes()").await?;
-        let wasm = wasm.as_f64().context("the size of the memories")?;
+        let wasm: Vec<f64> = serde_json::from_value(wasm)?;
+        if self.curve.is_empty() {
+            self.modules = wasm.len();
+        }
+        // What comes with the receipt is not of the import.
+        let (wasm, later) = wasm.split_at(self.modules.min(wasm.len()));
+        let (wasm, later): (f64, f64) = (wasm.iter().sum(), later.iter().sum());
         let mut resident = 0;
         for renderer in process::renderers(self.browser)? {
             // One that is busy with Chromium's own things is smaller, and may end at any time.
@@ -211,6 +223,7 @@ impl Watch {
             seconds,
             heap,
             wasm,
+            later,
             resident: resident as f64 * 1_024.0,
         };
         eprintln!(
@@ -233,6 +246,7 @@ pub(crate) fn note(curve: &[Sample], soak: Soak, run: &mut BTreeMap<String, f64>
         note("s", sample.seconds);
         note("heap_mib", sample.heap / curve::MIB);
         note("wasm_mib", sample.wasm / curve::MIB);
+        note("later_mib", sample.later / curve::MIB);
         note("resident_mib", sample.resident / curve::MIB);
     }
     if let Some((bytes, records)) = curve::growth(curve, soak.flat_from) {
@@ -240,20 +254,26 @@ pub(crate) fn note(curve: &[Sample], soak: Soak, run: &mut BTreeMap<String, f64>
     }
 }
 
-/// Fails unless the page tells the right sum.
-pub(crate) async fn expect_sum(page: &Page, records: usize) -> Result<()> {
+/// Fails unless the page tells the right sums.
+pub(crate) async fn expect_sums(page: &Page, records: usize) -> Result<()> {
     let told = page
         .evaluate("document.querySelector('[data-jhe-connect]').innerText")
         .await?;
     let Value::String(told) = told else {
         anyhow::bail!("the page tells nothing");
     };
-    let line = format!("Labs: {}", crate::report::grouped(records as f64));
-    ensure!(
-        told.lines().any(|it| it.trim() == line),
-        "the page does not tell {line:?}, but: {}",
-        told.replace('\n', " | ")
-    );
+    let records = crate::report::grouped(records as f64);
+    for line in [
+        format!("{records} records are now at the study."),
+        format!("Labs: {records} records"),
+    ] {
+        let begin: String = told.chars().take(300).collect();
+        ensure!(
+            told.lines().any(|it| it.trim() == line),
+            "the page does not tell {line:?}, but: {}",
+            begin.replace('\n', " | ")
+        );
+    }
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::report::{aligned, grouped};
-use crate::soak::curve::{BYTES_PER_RECORD, MIB, PLAY};
+use crate::soak::curve::{DIGEST, MIB, PLAY};
 use crate::soak::mishap::{Mishap, Place};
 use crate::soak::{STEP, Soak, asked_measure, met_measure, sample_measure};
 
@@ -12,15 +12,22 @@ type Measures = BTreeMap<String, f64>;
 
 /// A table of what happened, one of the memory, and the rule that it kept.
 pub(crate) fn text(soak: Soak, records: usize, runs: &[Measures]) -> String {
+    let tables = match runs {
+        [] => String::new(),
+        _ => format!(
+            "{}\n{}\n",
+            aligned(&happened(records, runs)),
+            aligned(&curve(runs))
+        ),
+    };
     format!(
-        "{}\n{}\nA run counts only if each of the {} labs is in JHE once and says what it said at the hospital, if none was sent again \
+        "{tables}A run counts only if each of the {} labs is in JHE once and says what it said at the hospital, if none was sent again \
          without a lost answer, if the page tells their number, and if heap and WebAssembly memory, from {} % of the records on, are \
-         never higher than at that look by more than {BYTES_PER_RECORD:.0} bytes for each record since, and {:.0} MiB.\n",
-        aligned(&happened(records, runs)),
-        aligned(&curve(runs)),
+         never higher than at that look by more than the tables that the ids have moved into since ({DIGEST} bytes a place, 2^n places, of \
+         which 7/8 are taken at most), and {:.0} MiB.\n",
         grouped(records as f64),
         soak.flat_from,
-        PLAY / MIB
+        (PLAY + soak.longest as f64) / MIB
     )
 }
 
@@ -81,12 +88,14 @@ fn happened(records: usize, runs: &[Measures]) -> Vec<Vec<String>> {
     lines.push(row("records that were written again", &|run| {
         grouped(of(run, "again"))
     }));
+    let told = |value: Option<&f64>| value.map_or_else(String::new, |it| format!("{it:.1}"));
     lines.push(row(
         "growth of heap and WebAssembly, bytes a record",
-        &|run| {
-            run.get("growth_bytes")
-                .map_or_else(String::new, |bytes| format!("{bytes:.1}"))
-        },
+        &|run| told(run.get("growth_bytes")),
+    ));
+    lines.push(row(
+        "WebAssembly that is loaded for the receipt at the end, MiB",
+        &|run| told(run.get(&sample_measure(100, "later_mib"))),
     ));
     lines
 }
@@ -128,6 +137,7 @@ mod tests {
         per_mille: 20,
         outages: &[],
         flat_from: 40,
+        longest: 4 << 20,
         limit: Duration::ZERO,
     };
 
