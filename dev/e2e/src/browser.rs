@@ -649,8 +649,8 @@ impl Browser {
                 return Ok(Glance::NotYet);
             };
             match found.click().await {
-                // The click has begun a navigation before the driver could answer.
-                Ok(()) | Err(CmdError::NotW3C(_)) => Ok(Glance::Seen(())),
+                Ok(()) => Ok(Glance::Seen(())),
+                Err(error) if is_answer_of_a_page_that_goes(&error) => Ok(Glance::Seen(())),
                 Err(error) => Err(error.into()),
             }
         })
@@ -738,8 +738,7 @@ impl Browser {
             actions = actions.then(KeyAction::Up { value });
         }
         match self.client().perform_actions(actions).await {
-            // A key has begun a navigation before the driver could answer.
-            Err(CmdError::NotW3C(_)) => Ok(()),
+            Err(error) if is_answer_of_a_page_that_goes(&error) => Ok(()),
             pressed => Ok(pressed?),
         }
     }
@@ -911,8 +910,7 @@ impl Browser {
     /// Clicks an element, as soon as it is there.
     pub async fn click(&self, selector: &str) -> Result<()> {
         match self.element(selector).await?.click().await {
-            // The click has begun a navigation before the driver could answer.
-            Err(CmdError::NotW3C(_)) => Ok(()),
+            Err(error) if is_answer_of_a_page_that_goes(&error) => Ok(()),
             clicked => Ok(clicked?),
         }
     }
@@ -1158,6 +1156,17 @@ pub enum Glance<T> {
     Never(String),
 }
 
+/// Has a click or a key begun a navigation before the driver could answer?
+fn is_answer_of_a_page_that_goes(error: &CmdError) -> bool {
+    match error {
+        // chromedriver: "aborted by navigation".
+        CmdError::NotW3C(_) => true,
+        // WebKitWebDriver: "Callback was not called before the unload event."
+        CmdError::Standard(told) => told.message.contains("before the unload event"),
+        _ => false,
+    }
+}
+
 /// Is this an answer that a browser gives only while it goes from one page to the next?
 fn is_passing(error: &anyhow::Error) -> bool {
     error.downcast_ref::<CmdError>().is_some_and(|error| {
@@ -1167,8 +1176,7 @@ fn is_passing(error: &anyhow::Error) -> bool {
             || error.is_unknown_error()
             // Firefox, when the next page has another process.
             || error.is_no_such_window()
-            // chromedriver: "aborted by navigation".
-            || matches!(error, CmdError::NotW3C(_))
+            || is_answer_of_a_page_that_goes(error)
     })
 }
 

@@ -199,6 +199,12 @@ pub(crate) fn note_made(took: Duration) {
     note(&format!("{} made in {:.1} s", test(), took.as_secs_f32()));
 }
 
+/// This test has failed, which is told at the end only: who watches a long run wants to know why at once.
+pub(crate) fn note_failed(why: &str) {
+    let first = why.lines().next().unwrap_or_default();
+    note(&format!("{} failed: {first}", test()));
+}
+
 fn test() -> String {
     thread::current().name().unwrap_or("main").to_owned()
 }

@@ -21,7 +21,7 @@ use tokio::time::timeout;
 
 use crate::browser::{Browser, ConsoleLine, Engine, Glance, Habits, PATIENCE, Screen, State};
 use crate::bundle::bundle;
-use crate::engine::note_made;
+use crate::engine::{note_failed, note_made};
 use crate::records::is_in_category;
 use crate::watch;
 
@@ -121,6 +121,7 @@ pub fn run_with(layout: Layout, habits: Habits, journey: impl AsyncFnOnce(&Journ
         Err(error) => Err(error.into()),
     };
     if let Err(error) = arrived {
+        note_failed(&format!("{error:#}"));
         // Not `{:?}`, which adds a backtrace of this crate.
         panic!("{error:#}");
     }
