@@ -336,7 +336,7 @@ fn nothing_is_read_back_before_an_earlier_write_of_this_browser_has_come_to_rest
     let Action::Perform(_, request) = run.next_action(until) else {
         panic!("nothing is read back")
     };
-    assert_eq!(request.url.query(), "?_count=1000&_page=1");
+    assert_eq!(request.url.query(), "?_count=200&_page=1");
 }
 
 #[test]
