@@ -193,8 +193,8 @@ pub(crate) const JOBS: &[Job] = &[
                 per_mille: 20,
                 outages: &[25, 45, 65, 85],
                 flat_from: 40,
-                // A page of 1,000 rows, 3.3 MB, in a buffer that doubles.
-                longest: 4 << 20,
+                // A page of 200 rows, 660 kB, in a buffer that doubles.
+                longest: 1 << 20,
                 limit: Duration::from_secs(900),
             },
         ),
