@@ -74,7 +74,7 @@ pub(crate) fn expect_flat(curve: &[Sample], from_percent: usize, longest: usize)
     let from = curve.iter().position(|it| it.percent >= from_percent);
     let part = from.map_or(&[][..], |from| &curve[from..]);
     ensure!(
-        part.len() >= 10,
+        part.len() >= 9,
         "memory was looked at {} times from {from_percent} % on",
         part.len()
     );
