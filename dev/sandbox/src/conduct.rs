@@ -4,7 +4,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -18,7 +18,7 @@ use axum::response::Response;
 use http_body_util::BodyExt;
 use hyper::body::{Body as HttpBody, Frame};
 use tokio::sync::Semaphore;
-use tokio::time::sleep;
+use tokio::time::{Sleep, sleep};
 
 use crate::Shared;
 use crate::ehr::cors;
@@ -300,7 +300,8 @@ async fn cut_off(response: Response) -> Response {
     )
 }
 
-/// A body that is made while it is sent: nobody has it as a whole.
+/// A body that is made while it is sent: nobody has it as a whole. It comes as fast as over a good network and not as fast as
+/// within one machine: WebKit takes all that is sent, however slowly the page reads, and would keep gigabytes.
 struct Long {
     start: Option<Bytes>,
     /// As many of what is repeated as make up a piece,
@@ -308,10 +309,17 @@ struct Long {
     /// and so many pieces.
     pieces: u64,
     rest: Option<Bytes>,
+    /// How much was sent without a break,
+    without_break: usize,
+    /// and the break.
+    pause: Option<Pin<Box<Sleep>>>,
 }
 
 impl Long {
     const PIECE: usize = 64 * 1024;
+    /// With the break after it: 50 megabytes in a second.
+    const BEFORE_BREAK: usize = 1_000_000;
+    const BREAK: Duration = Duration::from_millis(20);
 
     fn new(start: &str, repeated: &str, times: u64, end: &str) -> Self {
         let in_a_piece = (Self::PIECE / repeated.len().max(1)).max(1);
@@ -322,6 +330,8 @@ impl Long {
             piece: repeated.repeat(in_a_piece).into(),
             pieces,
             rest: Some(rest.into()),
+            without_break: 0,
+            pause: None,
         }
     }
 }
@@ -332,8 +342,12 @@ impl HttpBody for Long {
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        context: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        if let Some(pause) = &mut self.pause {
+            ready!(pause.as_mut().poll(context));
+            self.pause = None;
+        }
         let next = if let Some(start) = self.start.take() {
             Some(start)
         } else if self.pieces > 0 {
@@ -342,6 +356,11 @@ impl HttpBody for Long {
         } else {
             self.rest.take()
         };
+        self.without_break += next.as_ref().map_or(0, Bytes::len);
+        if self.without_break >= Self::BEFORE_BREAK {
+            self.without_break = 0;
+            self.pause = Some(Box::pin(sleep(Self::BREAK)));
+        }
         Poll::Ready(next.map(|data| Ok(Frame::data(data))))
     }
 }

@@ -103,7 +103,8 @@ pub enum Fault {
         #[serde(default)]
         headers: BTreeMap<String, String>,
     },
-    /// A success as long as anybody wants, sent piece by piece and without its length. The request is not processed.
+    /// A success as long as anybody wants, sent piece by piece, without its length, at 50 megabytes a second. The request is not
+    /// processed.
     Long {
         /// `Content-Type` of the body.
         #[serde(default = "plain_text")]
