@@ -66,6 +66,9 @@ async fn carry(request: HttpRequest) -> Answer {
     })
 }
 
+/// Most answers are shorter.
+const USUAL_OCTETS: u32 = 64 * 1024;
+
 /// Reads a body piece by piece, and not beyond `limit_octets`: what is announced of its length counts for nothing, since a
 /// megabyte may become a gigabyte when it is unpacked.
 pub(crate) async fn read(
@@ -73,12 +76,14 @@ pub(crate) async fn read(
     limit_octets: u32,
     limit: &Limit,
 ) -> Result<Vec<u8>, TransportError> {
-    let mut body = Vec::new();
     // An answer that can't have a body has no stream.
     let Some(stream) = response.body() else {
-        return Ok(body);
+        return Ok(Vec::new());
     };
     let reader: ReadableStreamDefaultReader = stream.get_reader().unchecked_into();
+    // Put together out there: our own memory never shrinks, and a body that grew in it would leave holes behind.
+    let mut body = Uint8Array::new_with_length(USUAL_OCTETS);
+    let mut length = 0;
     loop {
         let read = JsFuture::from(reader.read()).await;
         let read = read.map_err(|_| limit.failure(TransportError::CutOff))?;
@@ -87,13 +92,21 @@ pub(crate) async fn read(
             .unchecked_into::<ReadableStreamReadResult>()
             .get_value();
         if piece.is_undefined() {
-            return Ok(body);
+            return Ok(body.subarray(0, length).to_vec());
         }
-        body.extend_from_slice(&piece.unchecked_into::<Uint8Array>().to_vec());
-        if body.len() > limit_octets as usize {
+        let piece: Uint8Array = piece.unchecked_into();
+        let end = length.saturating_add(piece.length());
+        if end > limit_octets {
             // The limit, when it is dropped, ends the request.
             return Err(TransportError::TooLong);
         }
+        if end > body.length() {
+            let larger = Uint8Array::new_with_length(end.max(2 * length));
+            larger.set(&body.subarray(0, length), 0);
+            body = larger;
+        }
+        body.set(&piece, length);
+        length = end;
     }
 }
 

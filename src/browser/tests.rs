@@ -2,6 +2,7 @@
 
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
+use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -136,6 +137,17 @@ async fn an_answer_is_read_up_to_its_limit_and_not_beyond() {
         let read = fetch::read(&response.into(), octets, &limit).await;
         assert_eq!(read.as_deref(), expected.as_ref().map(|octets| *octets));
     }
+}
+
+#[wasm_bindgen_test]
+async fn an_answer_that_comes_in_many_pieces_is_read_as_a_whole() {
+    let text: String = (0..100_000_u32)
+        .map(|number| format!("{number} "))
+        .collect();
+    let limit = fetch::Limit::new(60_000).unwrap();
+    let response = web_sys::Response::new_with_opt_str(Some(&text)).unwrap();
+    let read = fetch::read(&response.into(), 1_000_000, &limit).await;
+    assert!(read.is_ok_and(|read| read == text.as_bytes()));
 }
 
 #[wasm_bindgen_test]
