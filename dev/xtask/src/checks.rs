@@ -398,32 +398,24 @@ fn cargo_test(workspace: &Workspace, package: &str) -> Result<Counts> {
 }
 
 fn browser(workspace: &Workspace) -> Result<Counts> {
-    let driver = workspace
-        .find_program("chromedriver")
-        .ok_or("chromedriver is not installed")?;
-    let driver = driver.to_str().ok_or("chromedriver's path is not text")?;
-    let mut command = workspace.command(
-        "wasm-pack",
-        &["test", "--headless", "--chrome", "--chromedriver", driver],
-    );
-    if std::env::var_os("WASM_BINDGEN_TEST_TIMEOUT").is_none() {
-        // Seconds for the whole run; the runner's own 20 are few for a busy machine.
-        command.env("WASM_BINDGEN_TEST_TIMEOUT", "180");
-    }
-    counted(&mut command)
+    wasm_pack(workspace, "chrome", "chromedriver")
 }
 
-/// wasm-bindgen's runner drives Firefox, too.
 fn firefox(workspace: &Workspace) -> Result<Counts> {
-    let driver = workspace
-        .find_program("geckodriver")
-        .ok_or("geckodriver is not installed")?;
-    let driver = driver.to_str().ok_or("geckodriver's path is not text")?;
-    let mut command = workspace.command(
-        "wasm-pack",
-        &["test", "--headless", "--firefox", "--geckodriver", driver],
-    );
+    wasm_pack(workspace, "firefox", "geckodriver")
+}
+
+/// The tests of the crate in a browser that wasm-bindgen's runner drives.
+fn wasm_pack(workspace: &Workspace, browser: &str, driver: &str) -> Result<Counts> {
+    let program = workspace
+        .find_program(driver)
+        .ok_or_else(|| format!("{driver} is not installed"))?;
+    let mut command = workspace.command("wasm-pack", &["test", "--headless"]);
+    command
+        .args([format!("--{browser}"), format!("--{driver}")])
+        .arg(program);
     if std::env::var_os("WASM_BINDGEN_TEST_TIMEOUT").is_none() {
+        // Seconds for the whole run; the runner's own 20 are few for a busy machine.
         command.env("WASM_BINDGEN_TEST_TIMEOUT", "180");
     }
     counted(&mut command)

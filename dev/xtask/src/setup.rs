@@ -6,15 +6,62 @@ use crate::version::{Version, locked_version};
 use crate::wasm_target;
 use crate::workspace::{Result, Workspace, output_of, run};
 
-/// The first version that is known to work. Newer ones are taken if they are installed already.
-const WASM_PACK: Version = Version(0, 15, 1);
-const CARGO_FUZZ: Version = Version(0, 13, 2);
-const CARGO_DENY: Version = Version(0, 20, 2);
-/// 0.22 wants a newer Rust than this project.
-const TRUNK: Version = Version(0, 21, 14);
 const NODE: Version = Version(20, 18, 0);
-/// The version that drives Debian's Firefox of today.
-const GECKODRIVER: Version = Version(0, 37, 1);
+
+/// A tool that cargo compiles, and that need not have one exact version: newer ones are taken if they are installed already.
+struct Compiled {
+    /// The package, and the program.
+    name: &'static str,
+    /// The first version that is known to work.
+    first: Version,
+    options: &'static [&'static str],
+    /// How long it takes.
+    duration: &'static str,
+}
+
+const WASM_PACK: Compiled = Compiled {
+    name: "wasm-pack",
+    first: Version(0, 15, 1),
+    options: &[],
+    duration: "about 2 minutes of compiling on two cores",
+};
+const CARGO_FUZZ: Compiled = Compiled {
+    name: "cargo-fuzz",
+    first: Version(0, 13, 2),
+    options: &["--locked"],
+    duration: "about 2 minutes of compiling on two cores",
+};
+const CARGO_DENY: Compiled = Compiled {
+    name: "cargo-deny",
+    first: Version(0, 20, 2),
+    options: &["--locked"],
+    duration: "about 3 minutes of compiling on two cores",
+};
+const TRUNK: Compiled = Compiled {
+    name: "trunk",
+    // 0.22 wants a newer Rust than this project.
+    first: Version(0, 21, 14),
+    // Newer versions of its dependencies do not compile together.
+    options: &["--locked"],
+    duration: "about 7 minutes of compiling on two cores",
+};
+const GECKODRIVER: Compiled = Compiled {
+    name: "geckodriver",
+    // The version that drives Debian's Firefox of today.
+    first: Version(0, 37, 1),
+    options: &[],
+    duration: "about 4 minutes of compiling on two cores",
+};
+
+/// The package with wasm-bindgen's programs, which has to be of the library's version.
+const WASM_BINDGEN: &str = "wasm-bindgen-cli";
+
+/// The packages that `cargo install` brings.
+pub(crate) fn compiled_packages() -> Vec<&'static str> {
+    let others = [WASM_PACK, CARGO_FUZZ, CARGO_DENY, TRUNK, GECKODRIVER];
+    let names = others.map(|tool| tool.name);
+    [&[WASM_BINDGEN], &names[..]].concat()
+}
 
 /// Something that a task cannot do without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,14 +114,14 @@ pub(crate) fn install_missing(workspace: &Workspace, needs: &[Need]) -> Result {
             Need::WasmTarget => wasm_target::install_missing(workspace)?,
             Need::WasmBindgen => wasm_bindgen(workspace)?,
             Need::NodeTools => node_tools(workspace)?,
-            Need::Trunk => trunk(workspace)?,
+            Need::Trunk => compiled(workspace, &TRUNK)?,
             Need::Browser => browser(workspace)?,
             Need::Firefox => firefox(workspace)?,
             Need::WebKit => webkit(workspace)?,
-            Need::WasmPack => wasm_pack(workspace)?,
+            Need::WasmPack => compiled(workspace, &WASM_PACK)?,
             Need::Interop => interop(workspace)?,
             Need::Fuzzer => cargo_fuzz(workspace)?,
-            Need::Supply => cargo_deny(workspace)?,
+            Need::Supply => compiled(workspace, &CARGO_DENY)?,
             Need::Peer => peer(workspace)?,
         }
     }
@@ -116,24 +163,10 @@ fn wasm_bindgen(workspace: &Workspace) -> Result {
     // Without --locked: its own lock file names a version of a dependency that was withdrawn.
     cargo_install(
         workspace,
-        "wasm-bindgen-cli",
+        WASM_BINDGEN,
         wanted,
-        &["--force"],
+        &[],
         "about 3 minutes of compiling on two cores",
-    )
-}
-
-fn wasm_pack(workspace: &Workspace) -> Result {
-    if let Some(found) = installed_version(workspace, "wasm-pack").filter(|it| *it >= WASM_PACK) {
-        present(&format!("wasm-pack {found}"));
-        return Ok(());
-    }
-    cargo_install(
-        workspace,
-        "wasm-pack",
-        WASM_PACK,
-        &["--force"],
-        "about 2 minutes of compiling on two cores",
     )
 }
 
@@ -145,31 +178,7 @@ fn cargo_fuzz(workspace: &Workspace) -> Result {
         );
         return Ok(());
     }
-    if let Some(found) = installed_version(workspace, "cargo-fuzz").filter(|it| *it >= CARGO_FUZZ) {
-        present(&format!("cargo-fuzz {found}"));
-        return Ok(());
-    }
-    cargo_install(
-        workspace,
-        "cargo-fuzz",
-        CARGO_FUZZ,
-        &["--force", "--locked"],
-        "about 2 minutes of compiling on two cores",
-    )
-}
-
-fn cargo_deny(workspace: &Workspace) -> Result {
-    if let Some(found) = installed_version(workspace, "cargo-deny").filter(|it| *it >= CARGO_DENY) {
-        present(&format!("cargo-deny {found}"));
-        return Ok(());
-    }
-    cargo_install(
-        workspace,
-        "cargo-deny",
-        CARGO_DENY,
-        &["--force", "--locked"],
-        "about 3 minutes of compiling on two cores",
-    )
+    compiled(workspace, &CARGO_FUZZ)
 }
 
 /// Is there a nightly compiler?
@@ -187,70 +196,38 @@ pub(crate) fn host(workspace: &Workspace) -> Result<String> {
     Ok(host.ok_or("the compiler does not say its host")?.to_owned())
 }
 
-fn trunk(workspace: &Workspace) -> Result {
-    if let Some(found) = installed_version(workspace, "trunk").filter(|it| *it >= TRUNK) {
-        present(&format!("trunk {found}"));
-        return Ok(());
-    }
-    // With --locked: newer versions of its dependencies do not compile together.
-    cargo_install(
-        workspace,
-        "trunk",
-        TRUNK,
-        &["--force", "--locked"],
-        "about 7 minutes of compiling on two cores",
-    )
-}
-
 fn firefox(workspace: &Workspace) -> Result {
-    let is_there = ["firefox-esr"].map(|name| workspace.find_program(name).is_some());
-    packages(workspace, "Firefox", &["firefox-esr"], &is_there)?;
-    if let Some(found) = installed_version(workspace, "geckodriver").filter(|it| *it >= GECKODRIVER)
-    {
-        present(&format!("geckodriver {found}"));
-        return Ok(());
-    }
-    cargo_install(
-        workspace,
-        "geckodriver",
-        GECKODRIVER,
-        &["--force"],
-        "about 4 minutes of compiling on two cores",
-    )
+    packages_for(workspace, "Firefox", &["firefox-esr"], &["firefox-esr"])?;
+    compiled(workspace, &GECKODRIVER)
 }
 
 fn webkit(workspace: &Workspace) -> Result {
-    let is_there = ["WebKitWebDriver", "Xvfb"].map(|name| workspace.find_program(name).is_some());
-    packages(
+    packages_for(
         workspace,
         "WebKit's browser and driver, and Xvfb",
         &["webkit2gtk-driver", "xvfb"],
-        &is_there,
+        &["WebKitWebDriver", "Xvfb"],
     )
 }
 
-/// Packages of Debian and its kin, unless all that they bring is there.
-fn packages(workspace: &Workspace, what: &str, names: &[&str], is_there: &[bool]) -> Result {
-    if is_there.iter().all(|it| *it) {
+/// Packages that a browser beside Chromium needs, unless the programs that they bring are there.
+fn packages_for(workspace: &Workspace, what: &str, packages: &[&str], programs: &[&str]) -> Result {
+    let mut programs = programs.iter();
+    if programs.all(|name| workspace.find_program(name).is_some()) {
         present(what);
         return Ok(());
     }
-    let by_hand = format!("apt-get update && apt-get install -y {}", names.join(" "));
-    if workspace.find_program("apt-get").is_none() {
-        return Err(format!(
-            "{what} of a Debian system are needed for the tests in all browsers: {}. `cargo xtask test` does without.",
-            names.join(", ")
-        )
-        .into());
+    let elsewhere = "Only the tests in all browsers need it: `cargo xtask test` does without.";
+    apt_packages(workspace, what, packages, elsewhere)
+}
+
+fn compiled(workspace: &Workspace, tool: &Compiled) -> Result {
+    let name = tool.name;
+    if let Some(found) = installed_version(workspace, name).filter(|it| *it >= tool.first) {
+        present(&format!("{name} {found}"));
+        return Ok(());
     }
-    let Some(as_root) = rights_of_root(workspace) else {
-        return Err(format!(
-            "{what} are needed, and root rights to install them. Please run:\n\n    sudo sh -c '{by_hand}'\n"
-        )
-        .into());
-    };
-    installing(what, "about a minute");
-    apt_install(workspace, as_root, names)
+    cargo_install(workspace, name, tool.first, tool.options, tool.duration)
 }
 
 fn cargo_install(
@@ -262,7 +239,8 @@ fn cargo_install(
 ) -> Result {
     installing(&format!("{package} {version}"), duration);
     let exactly = format!("={version}");
-    let mut arguments = vec!["install", package, "--version", &exactly];
+    // Also in the place of another version.
+    let mut arguments = vec!["install", package, "--version", &exactly, "--force"];
     arguments.extend(options);
     run(&mut workspace.command("cargo", &arguments))
 }
@@ -363,22 +341,11 @@ fn python_install(workspace: &Workspace) -> Result {
         .into());
     }
     // Debian leaves it out of python3; another system does not know the name, and needs nothing.
-    let has_venv = |workspace: &Workspace| {
-        output_of(&mut workspace.command("python3", &["-c", "import ensurepip, venv"])).is_some()
-    };
-    if !has_venv(workspace) {
-        let by_hand = "apt-get update && apt-get install -y python3-venv";
-        let as_root =
-            rights_of_root(workspace).filter(|_| workspace.find_program("apt-get").is_some());
-        let Some(as_root) = as_root else {
-            return Err(format!(
-                "Python's module venv is needed, and root rights to install it. On Debian, please run:\n\n    \
-                 sudo sh -c '{by_hand}'\n"
-            )
-            .into());
-        };
-        installing("python3-venv", "a few seconds");
-        apt_install(workspace, as_root, &["python3-venv"])?;
+    let has_venv = ["-c", "import ensurepip, venv"];
+    if output_of(&mut workspace.command("python3", &has_venv)).is_none() {
+        let elsewhere = "Please install it with your system's package manager.";
+        let what = "Python's module venv";
+        apt_packages(workspace, what, &["python3-venv"], elsewhere)?;
     }
     installing(what, "about a minute");
     let venv = workspace.path(INTEROP).join("venv");
@@ -516,28 +483,32 @@ fn chromium(workspace: &Workspace) -> Result {
     if browser_and_driver(workspace)? {
         return Ok(());
     }
-    if workspace.find_program("apt-get").is_none() {
-        return Err(
-            "Chromium (or Chrome) and a chromedriver of the same version are needed. Please install \
-             them, for instance `brew install --cask chromium chromedriver` or `dnf install chromium chromedriver`."
-                .into(),
-        );
-    }
-    let by_hand = "apt-get update && apt-get install -y chromium chromium-driver";
-    let Some(as_root) = rights_of_root(workspace) else {
-        return Err(format!(
-                "Chromium and chromedriver are needed, and root rights to install them. Please run:\n\n    \
-                 sudo sh -c '{by_hand}'\n"
-            )
-            .into());
-    };
-    installing("chromium and chromedriver", "about a minute");
-    apt_install(workspace, as_root, &["chromium", "chromium-driver"])?;
+    let elsewhere = "Please install Chromium (or Chrome) and a chromedriver of the same version, for instance \
+                     `brew install --cask chromium chromedriver` or `dnf install chromium chromedriver`.";
+    let packages = ["chromium", "chromium-driver"];
+    apt_packages(workspace, "Chromium and its driver", &packages, elsewhere)?;
     if browser_and_driver(workspace)? {
         Ok(())
     } else {
         Err("chromium and chromedriver were installed but cannot be found on the PATH".into())
     }
+}
+
+/// Packages of Debian and its kin; or what somebody can do who has another system, or may not install them.
+fn apt_packages(workspace: &Workspace, what: &str, packages: &[&str], elsewhere: &str) -> Result {
+    if workspace.find_program("apt-get").is_none() {
+        return Err(format!("Needed: {what}. {elsewhere}").into());
+    }
+    let Some(as_root) = rights_of_root(workspace) else {
+        return Err(format!(
+            "Needed: {what}, and root rights to install it. Please run:\n\n    \
+             sudo sh -c 'apt-get update && apt-get install -y {}'\n",
+            packages.join(" ")
+        )
+        .into());
+    };
+    installing(what, "about a minute");
+    apt_install(workspace, as_root, packages)
 }
 
 /// Installs packages of the newest lists: those that a machine came with may name what is no longer served.

@@ -14,6 +14,7 @@ use serde_json::Value;
 use crate::counts::Counts;
 use crate::dist;
 use crate::markdown::code_spans;
+use crate::setup;
 use crate::workspace::{Result, Workspace, output_of, run};
 
 /// The workspace, and the one of the fuzzer's programs.
@@ -268,8 +269,8 @@ fn named(workspace: &Workspace) -> Result<BTreeSet<(String, String)>> {
     for name in of_python(&workspace.read(PYTHON)?) {
         all.insert(("dev/interop".to_owned(), name));
     }
-    for name in of_setup(include_str!("setup.rs")) {
-        all.insert(("setup".to_owned(), name));
+    for name in setup::compiled_packages() {
+        all.insert(("setup".to_owned(), name.to_owned()));
     }
     Ok(all)
 }
@@ -300,13 +301,6 @@ fn of_python(requirements: &str) -> Vec<String> {
         }
     }
     names
-}
-
-/// Programs that `cargo install` brings.
-fn of_setup(source: &str) -> Vec<String> {
-    let calls = source.split("cargo_install(\n        workspace,\n        \"");
-    let names = calls.skip(1).filter_map(|call| call.split('"').next());
-    names.map(str::to_owned).collect()
 }
 
 /// What `ARCHITECTURE.md` says no word about, and what it still speaks of: in the tables below this heading, each row with where,
