@@ -86,6 +86,8 @@ mod sign_in;
     feature = "demo"
 ))]
 mod storage;
+#[cfg(any(feature = "identity", feature = "demo"))]
+mod subtle;
 #[cfg(test)]
 mod tests;
 #[cfg(any(

@@ -80,9 +80,8 @@ fn visit_of_several(error: &Error) -> Option<TabStore> {
 /// Asks the page's script for the module that copies.
 const IMPORT: &str = "jhe-connect-import";
 
-/// The module that checks who signed in, and the event of its answer.
+/// The module that checks who signed in.
 const IDENTITY: &str = "jhe-connect-identity";
-const CHECKED: &str = "jhe-connect-checked";
 
 /// The callback page: from the hospital's answer, or from where a reload found the run, to the copying.
 async fn callback(view: &View, config: &str) -> Result<(), Failure> {
@@ -158,7 +157,7 @@ async fn identify(view: &View, ehr: &mut LaunchContext) -> Result<(), Failure> {
         let late = tell.clone();
         let answered = Listener::on(
             Some(view.hub()),
-            CHECKED,
+            Verdict::EVENT,
             Box::new(move |event| {
                 let verdict = event.dyn_into::<CustomEvent>();
                 let verdict = verdict.map(|event| event.detail()).unwrap_or_default();

@@ -7,7 +7,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use js_sys::{Array, Function, JSON, Object, Promise, Reflect, Uint8Array};
+use js_sys::{Function, Object, Promise, Reflect, Uint8Array};
 use wasm_bindgen::closure::Closure;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
@@ -19,6 +19,7 @@ use web_sys::{
 
 use crate::browser::platform::{self, Listener};
 use crate::browser::storage::TabStore;
+use crate::browser::subtle;
 use crate::browser::view::{View, set};
 use crate::browser::{location, platform::now};
 use crate::demo::{
@@ -393,15 +394,6 @@ async fn answered(page: &Url, input: &JsValue, init: &JsValue) -> Result<JsValue
 
 #[wasm_bindgen]
 extern "C" {
-    #[wasm_bindgen(js_namespace = ["crypto", "subtle"], js_name = importKey, catch)]
-    fn import_key(
-        format: &str,
-        key: &JsValue,
-        algorithm: &JsValue,
-        is_extractable: bool,
-        usages: &Array,
-    ) -> Result<Promise, JsValue>;
-
     // Copies the text before it returns.
     #[wasm_bindgen(js_namespace = ["crypto", "subtle"], js_name = sign, catch)]
     fn sign(algorithm: &JsValue, key: &JsValue, text: &[u8]) -> Result<Promise, JsValue>;
@@ -409,10 +401,7 @@ extern "C" {
 
 /// Signs as the pretended hospitals do.
 async fn signature(text: &str) -> Result<Vec<u8>, JsValue> {
-    let algorithm = JSON::parse(Algorithm::Es256.for_subtle_crypto())?;
-    let key = JSON::parse(SIGNING_KEY)?;
-    let usages = Array::of1(&"sign".into());
-    let key = JsFuture::from(import_key("jwk", &key, &algorithm, false, &usages)?).await?;
+    let (key, algorithm) = subtle::key(SIGNING_KEY, Algorithm::Es256, "sign").await?;
     let signature = JsFuture::from(sign(&algorithm, &key, text.as_bytes())?).await?;
     Ok(Uint8Array::new(&signature).to_vec())
 }

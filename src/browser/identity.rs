@@ -4,28 +4,19 @@
 use alloc::boxed::Box;
 use alloc::string::String;
 
-use js_sys::{Array, JSON, Promise};
+use js_sys::Promise;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{CustomEvent, CustomEventInit, Element};
 
 use crate::browser::fetch::converse;
-use crate::browser::{location, platform};
+use crate::browser::{location, platform, subtle};
 use crate::oauth::jws::Verification;
 use crate::smart::identity::{IdentityCheck, Inquiry, Outcome, Verdict};
 
 #[wasm_bindgen]
 extern "C" {
-    #[wasm_bindgen(js_namespace = ["crypto", "subtle"], js_name = importKey, catch)]
-    fn import_key(
-        format: &str,
-        key: &JsValue,
-        algorithm: &JsValue,
-        is_extractable: bool,
-        usages: &Array,
-    ) -> Result<Promise, JsValue>;
-
     // Copies both texts before it returns.
     #[wasm_bindgen(js_namespace = ["crypto", "subtle"], js_name = verify, catch)]
     fn verify(
@@ -36,9 +27,6 @@ extern "C" {
     ) -> Result<Promise, JsValue>;
 }
 
-/// The event with the verdict.
-const CHECKED: &str = "jhe-connect-checked";
-
 /// Answers what a callback page asks, with an event at its element `out`.
 pub(crate) fn answer(out: Element, question: String) {
     platform::spawn(Box::pin(async move {
@@ -46,7 +34,7 @@ pub(crate) fn answer(out: Element, question: String) {
         let options = CustomEventInit::new();
         options.set_detail(&verdict.into());
         // Neither fails for an event of this kind.
-        if let Ok(event) = CustomEvent::new_with_event_init_dict(CHECKED, &options) {
+        if let Ok(event) = CustomEvent::new_with_event_init_dict(Verdict::EVENT, &options) {
             let _ = out.dispatch_event(&event);
         }
     }));
@@ -72,11 +60,8 @@ async fn judged(question: &str) -> Verdict {
 
 /// Is the signature good? `None` where the browser can't tell: it does not know the algorithm, or does not take the key.
 pub(crate) async fn is_verified(verification: &Verification) -> Option<bool> {
-    let algorithm = JSON::parse(verification.algorithm().for_subtle_crypto()).ok()?;
-    let key = JSON::parse(verification.key()).ok()?;
-    let usages = Array::of1(&"verify".into());
-    let key = import_key("jwk", &key, &algorithm, false, &usages).ok()?;
-    let key = JsFuture::from(key).await.ok()?;
+    let (jwk, algorithm) = (verification.key(), verification.algorithm());
+    let (key, algorithm) = subtle::key(jwk, algorithm, "verify").await.ok()?;
     let (signature, signed) = (verification.signature(), verification.signed());
     let is_good = verify(&algorithm, &key, signature, signed).ok()?;
     JsFuture::from(is_good).await.ok()?.as_bool()

@@ -113,6 +113,9 @@ const UNVERIFIED: &str = "unverified";
 const FORGED: &str = "forged";
 
 impl Verdict {
+    /// The event with which the module that checks answers the page that asked.
+    pub const EVENT: &'static str = "jhe-connect-checked";
+
     /// For who asked, in another module of the page.
     pub fn to_text(&self) -> String {
         let (word, rest) = match self {
