@@ -401,8 +401,9 @@ extern "C" {
 
 /// Signs as the pretended hospitals do.
 async fn signature(text: &str) -> Result<Vec<u8>, JsValue> {
-    let (key, algorithm) = subtle::key(SIGNING_KEY, Algorithm::Es256, "sign").await?;
-    let signature = JsFuture::from(sign(&algorithm, &key, text.as_bytes())?).await?;
+    let (key, algorithm) = subtle::key(SIGNING_KEY, Algorithm::Es256, "sign")?;
+    let signed = sign(&algorithm, &key.await?, text.as_bytes())?;
+    let signature = JsFuture::from(signed).await?;
     Ok(Uint8Array::new(&signature).to_vec())
 }
 

@@ -61,7 +61,8 @@ async fn judged(question: &str) -> Verdict {
 /// Is the signature good? `None` where the browser can't tell: it does not know the algorithm, or does not take the key.
 pub(crate) async fn is_verified(verification: &Verification) -> Option<bool> {
     let (jwk, algorithm) = (verification.key(), verification.algorithm());
-    let (key, algorithm) = subtle::key(jwk, algorithm, "verify").await.ok()?;
+    let (key, algorithm) = subtle::key(jwk, algorithm, "verify").ok()?;
+    let key = key.await.ok()?;
     let (signature, signed) = (verification.signature(), verification.signed());
     let is_good = verify(&algorithm, &key, signature, signed).ok()?;
     JsFuture::from(is_good).await.ok()?.as_bool()

@@ -19,18 +19,19 @@ extern "C" {
     ) -> Result<Promise, JsValue>;
 }
 
-/// The key of a JWK, for one use: `sign` or `verify`. With it comes the algorithm, which that use wants to be told again.
+/// The key of a JWK, as soon as the browser has read it, for one use: `sign` or `verify`. With it comes the algorithm, which
+/// that use wants to be told again.
 ///
 /// # Errors
-/// What the browser throws: it does not know the algorithm, or does not take the key.
-pub(crate) async fn key(
+/// What the browser throws, or rejects the promise with: it does not know the algorithm, or does not take the key.
+pub(crate) fn key(
     jwk: &str,
     algorithm: Algorithm,
     usage: &str,
-) -> Result<(JsValue, JsValue), JsValue> {
+) -> Result<(JsFuture, JsValue), JsValue> {
     let algorithm = JSON::parse(algorithm.for_subtle_crypto())?;
     let jwk = JSON::parse(jwk)?;
     let usages = Array::of1(&usage.into());
-    let key = JsFuture::from(import_key("jwk", &jwk, &algorithm, false, &usages)?).await?;
-    Ok((key, algorithm))
+    let key = import_key("jwk", &jwk, &algorithm, false, &usages)?;
+    Ok((key.into(), algorithm))
 }
