@@ -39,7 +39,7 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 const SESSION: Duration = Duration::from_secs(40);
 
 /// How often a condition is looked at.
-const GLANCE: Duration = Duration::from_millis(40);
+pub(crate) const GLANCE: Duration = Duration::from_millis(40);
 
 /// Browsers that run at the same time: more only slow each other down on a machine with two cores.
 static SEATS: Semaphore = Semaphore::const_new(2);

@@ -4,12 +4,14 @@
 use std::fs;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use fantoccini::Client;
 use serde_json::json;
+use tokio::time::sleep;
 
-use crate::browser::{Browser, Habits, Storage, Text, connect, end};
+use crate::browser::{Browser, GLANCE, Habits, PATIENCE, Storage, Text, connect, end};
 use crate::driver::Driver;
 use crate::emulation::{Circumstances, Colors, Contrast, Language, Motion, Scheme};
 use crate::engine::{Capability, Engine};
@@ -124,26 +126,31 @@ pub(crate) async fn emulate(browser: &Browser, circumstances: Circumstances) -> 
     resize(browser, device.width, device.height).await
 }
 
-/// The page's own size counts, and there is a bar above it.
+/// The page's own size counts, and there is a bar above it. A window that is new takes its size when it is ready to.
 async fn resize(browser: &Browser, width: u32, height: u32) -> Result<()> {
+    let mut bar = 0;
     let client = browser.client();
-    // Around the pointer, which stands in the middle of the display: only there a window has the keyboard.
-    let place = async |height: u32| {
-        let (x, y) = ((1400 - width) / 2, 1100_u32.saturating_sub(height) / 2);
-        client.set_window_rect(x, y, width, height).await
-    };
-    place(height).await?;
-    let inner = "return [innerWidth, innerHeight]";
-    let (page_width, page_height): (u32, u32) =
-        serde_json::from_value(client.execute(inner, Vec::new()).await?)?;
-    if page_height < height {
-        place(height + height - page_height).await?;
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        // Around the pointer, which stands in the middle of the display: only there a window has the keyboard.
+        let (x, y) = (
+            (1400 - width) / 2,
+            1100_u32.saturating_sub(height + bar) / 2,
+        );
+        client.set_window_rect(x, y, width, height + bar).await?;
+        let inner = "return [innerWidth, innerHeight]";
+        let (page_width, page_height): (u32, u32) =
+            serde_json::from_value(client.execute(inner, Vec::new()).await?)?;
+        if (page_width, page_height) == (width, height) {
+            return Ok(());
+        }
+        ensure!(
+            Instant::now() < deadline,
+            "a page is {page_width} by {page_height} and not {width} by {height}"
+        );
+        bar = (height + bar).saturating_sub(page_height);
+        sleep(GLANCE).await;
     }
-    ensure!(
-        page_width == width,
-        "a page is {page_width} wide and not {width}"
-    );
-    Ok(())
 }
 
 /// Breaks all connections, and tells the page so.

@@ -22,6 +22,15 @@ const DECISIONS: usize = 14;
 /// And so often after that: more would be a journey that does not come to rest.
 const MOST: usize = 45;
 
+/// What tells one screen from the next one. A page at rest still adds what can be pressed to its last screen.
+const SCREEN: &str = "const root = document.querySelector('[data-jhe-connect]');
+    return [performance.timeOrigin, root?.dataset.jheConnectScreen, root?.dataset.jheConnectCode].join();";
+
+/// What tells one look at the page from the next one.
+const LOOK: &str = "const root = document.querySelector('[data-jhe-connect]');
+    const acts = [...document.querySelectorAll('[data-jc-action]')].map((it) => it.dataset.jcAction);
+    return [performance.timeOrigin, root?.dataset.jheConnectScreen, root?.dataset.jheConnectCode, root?.ariaBusy, ...acts].join();";
+
 #[test]
 fn random_journeys_end_each_session_once_1_to_10() {
     ten();
@@ -360,14 +369,15 @@ impl Patient<'_> {
             _ if offered.is_empty() => bail!("nothing is offered: {screen}"),
             _ => offered[self.dice.below(offered.len())].clone(),
         };
-        self.press(&act).await
+        self.press(&act, LOOK).await
     }
 
-    /// Presses a button, and returns when the page has taken notice. The page may have gone on without it.
-    async fn press(&mut self, act: &str) -> Result<()> {
+    /// Presses a button, and returns when the page has taken notice: what this script tells of it is another. The page may have
+    /// gone on without it.
+    async fn press(&mut self, act: &str, sign: &str) -> Result<()> {
         self.note(act);
         let browser = &self.journey.browser;
-        let before = self.sign().await?;
+        let before: String = browser.evaluate(sign).await?;
         let is_there: bool = browser
             .evaluate(&format!(
                 "const button = document.querySelector('[data-jc-action=\"{act}\"]');
@@ -380,23 +390,12 @@ impl Patient<'_> {
         }
         browser
             .until("the page to take notice", async || {
-                Ok(match self.sign().await? != before {
+                let now: String = browser.evaluate(sign).await?;
+                Ok(match now != before {
                     true => Glance::Seen(()),
                     false => Glance::NotYet,
                 })
             })
-            .await
-    }
-
-    /// What tells one look at the page from the next one.
-    async fn sign(&self) -> Result<String> {
-        self.journey
-            .browser
-            .evaluate(
-                "const root = document.querySelector('[data-jhe-connect]');
-                 const acts = [...document.querySelectorAll('[data-jc-action]')].map((it) => it.dataset.jcAction);
-                 return [performance.timeOrigin, root?.dataset.jheConnectScreen, root?.dataset.jheConnectCode, root?.ariaBusy, ...acts].join();",
-            )
             .await
     }
 
@@ -420,14 +419,15 @@ impl Patient<'_> {
             return self.make_trouble().await;
         }
         let browser = &self.journey.browser;
-        let before = self.sign().await?;
+        let before: String = browser.evaluate(LOOK).await?;
         browser
             .until("our page to come farther", async || {
                 // It may have come farther before it was looked at.
                 let screen = browser.screen_now().await?;
                 let is_busy = screen
                     .is_some_and(|it| matches!(it.state, State::Working | State::Redirecting));
-                Ok(match !is_busy || self.sign().await? != before {
+                let now: String = browser.evaluate(LOOK).await?;
+                Ok(match !is_busy || now != before {
                     true => Glance::Seen(()),
                     false => Glance::NotYet,
                 })
@@ -538,7 +538,7 @@ impl Patient<'_> {
             && self.one_in(2)
         {
             self.journey.world().clear_faults();
-            self.press(way).await?;
+            self.press(way, SCREEN).await?;
             return Ok(false);
         }
         if self.one_in(5) {

@@ -255,7 +255,7 @@ async fn signs_in_and_reads(journey: &Journey, project: &Project) -> Result<()> 
         .until("all observations in the console", async || {
             let lines = browser.console().await?;
             let lines = lines.into_iter().map(|line| line.message);
-            let said: Vec<String> = lines.filter(|it| it.contains("back.js")).collect();
+            let said: Vec<String> = lines.filter(|it| it.contains("/back.")).collect();
             let read: usize = said.iter().filter_map(|line| observations(line)).sum();
             Ok(match read {
                 read if read >= labs => Glance::Seen(said),
@@ -280,9 +280,11 @@ async fn signs_in_and_reads(journey: &Journey, project: &Project) -> Result<()> 
     Ok(())
 }
 
-/// The count of a line such as `http://…/back.js 9:16 10 "observations," 0 "left out"`.
+/// The count of a line such as `http://…/back.js 9:16 10 "observations," 0 "left out"`; other engines than Chromium tell the page
+/// and not the script, and quote nothing.
 fn observations(line: &str) -> Option<usize> {
-    let (before, _) = line.split_once(" \"observations,\"")?;
+    let (before, _) = line.split_once("observations,")?;
+    let before = before.trim_end_matches([' ', '"']);
     before.rsplit(' ').next()?.parse().ok()
 }
 

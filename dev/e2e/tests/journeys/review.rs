@@ -89,7 +89,7 @@ async fn a_kind_that_is_unticked_is_not_sent_and_not_told_as_lost(journey: &Jour
     reach_review(journey).await?;
     let browser = &journey.browser;
     let untick = "const boxes = [...document.querySelectorAll('label.jc-boxes')];
-        boxes.find((it) => it.innerText.startsWith('Goals:')).click();
+        boxes.find((it) => it.textContent.trim().startsWith('Goals:')).click();
         return boxes.filter((it) => it.querySelector('input').checked).length";
     let ticked: usize = browser.evaluate(untick).await?;
     ensure!(ticked == 17, "expected all kinds but one, found {ticked}");
