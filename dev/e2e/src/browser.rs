@@ -41,8 +41,9 @@ const SESSION: Duration = Duration::from_secs(40);
 /// How often a condition is looked at.
 pub(crate) const GLANCE: Duration = Duration::from_millis(40);
 
-/// Browsers that run at the same time: more only slow each other down on a machine with two cores.
-static SEATS: Semaphore = Semaphore::const_new(2);
+/// Browsers that run at the same time: more only slow each other down, and their journeys wait for a page no longer than
+/// [`PATIENCE`].
+static SEATS: Semaphore = Semaphore::const_new(3);
 
 /// Reads what the view has rendered, and says whether it has come to rest.
 const READ_SCREEN: &str = "
@@ -837,6 +838,24 @@ impl Browser {
             Ok(match self.screen_now().await? {
                 Some(screen) if screen.text.contains(text) => Glance::Seen(screen),
                 Some(screen) if screen.state.is_final() => {
+                    Glance::Never(format!("our page came to rest: {screen}"))
+                }
+                _ => Glance::NotYet,
+            })
+        })
+        .await
+    }
+
+    /// Our page counts seconds down behind these words, and there are fewer than `below`. Gives how many, which depends on how
+    /// fast the browser is.
+    pub async fn wait_for_countdown(&self, words: &str, below: u64) -> Result<(u64, Screen)> {
+        self.until(&format!("{words:?}, and seconds"), async || {
+            let screen = self.screen_now().await?;
+            let behind = screen.as_ref().and_then(|it| it.text.split_once(words));
+            let seconds = behind.and_then(|(_, it)| it.split_whitespace().next()?.parse().ok());
+            Ok(match (screen, seconds) {
+                (Some(screen), Some(seconds)) if seconds < below => Glance::Seen((seconds, screen)),
+                (Some(screen), None) if screen.state.is_final() => {
                     Glance::Never(format!("our page came to rest: {screen}"))
                 }
                 _ => Glance::NotYet,

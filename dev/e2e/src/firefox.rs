@@ -198,9 +198,17 @@ pub(crate) async fn emulate(browser: &Browser, circumstances: Circumstances) -> 
             Language::Spanish => "es-US",
         }),
     ];
-    privileged(&browser.client(), EMULATE, arguments)
-        .await
-        .map(drop)
+    privileged(&browser.client(), EMULATE, arguments).await?;
+    // The page has a process of its own, and hears of it a moment later.
+    let expected = format!("a page {} pixels wide", device.width);
+    let look = async || {
+        let width: u32 = browser.evaluate("return innerWidth").await?;
+        Ok(match width == device.width {
+            true => Glance::Seen(()),
+            false => Glance::NotYet,
+        })
+    };
+    browser.until(&expected, look).await
 }
 
 pub(crate) async fn history(browser: &Browser) -> Result<Vec<String>> {

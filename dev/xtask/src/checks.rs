@@ -344,7 +344,7 @@ fn hostile_input(workspace: &Workspace) -> Result<Counts> {
 }
 
 fn journeys(workspace: &Workspace) -> Result<Counts> {
-    journeys_in(workspace, "chromium", &[])
+    journeys_in(workspace, "chromium", &[], 3)
 }
 
 fn interop(workspace: &Workspace) -> Result<Counts> {
@@ -353,18 +353,24 @@ fn interop(workspace: &Workspace) -> Result<Counts> {
 }
 
 fn journeys_in_firefox(workspace: &Workspace) -> Result<Counts> {
-    journeys_in(workspace, "firefox", WITH_BROWSER)
+    journeys_in(workspace, "firefox", WITH_BROWSER, 3)
 }
 
 fn journeys_in_webkit(workspace: &Workspace) -> Result<Counts> {
-    journeys_in(workspace, "webkit", WITH_BROWSER)
+    journeys_in(workspace, "webkit", WITH_BROWSER, 2)
 }
 
 /// What needs no browser is tested once, with Chromium's journeys.
 const WITH_BROWSER: &[&str] = &["--test", "journeys", "--test", "harness"];
 
-/// A journey that is not made in this engine does not count as passed.
-fn journeys_in(workspace: &Workspace, engine: &str, programs: &[&str]) -> Result<Counts> {
+/// So many browsers at a time as keep two cores busy: pages wait, too. A journey that is not made in this engine does not count
+/// as passed.
+fn journeys_in(
+    workspace: &Workspace,
+    engine: &str,
+    programs: &[&str],
+    browsers: u32,
+) -> Result<Counts> {
     build_dist_if_missing(workspace)?;
     // Of the bundle that the journeys are made with: one of them installs the package.
     package::make(workspace)?;
@@ -374,6 +380,7 @@ fn journeys_in(workspace: &Workspace, engine: &str, programs: &[&str]) -> Result
     let mut command = workspace.command("cargo", &arguments);
     command
         .args(programs)
+        .env("RUST_TEST_THREADS", browsers.to_string())
         .env("JHE_CONNECT_ENGINE", engine)
         .env("JHE_CONNECT_TALLY", &tally);
     let mut counts = counted(&mut command)?;

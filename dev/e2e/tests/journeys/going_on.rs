@@ -260,7 +260,10 @@ async fn a_lost_answer_is_settled_and_told_of_meanwhile(journey: &Journey) -> Re
     journey.agree_as(CAMILA).await?;
     journey
         .browser
-        .wait_for_text("We are making sure that nothing is lost or sent twice. We go on in 5 s.")
+        .wait_for_countdown(
+            "We are making sure that nothing is lost or sent twice. We go on in",
+            6,
+        )
         .await?;
     let screen = journey.browser.wait_until_settled().await?;
     every_lab_arrived_once(journey, &screen)?;
@@ -275,7 +278,7 @@ async fn a_wait_for_the_hospital_is_told(journey: &Journey) -> Result<()> {
     journey.agree_as(CAMILA).await?;
     journey
         .browser
-        .wait_for_text("MyChart does not answer right now. We try again in 3 s.")
+        .wait_for_countdown("MyChart does not answer right now. We try again in", 7)
         .await?;
     let screen = journey.browser.wait_until_settled().await?;
     every_lab_arrived_once(journey, &screen)
@@ -287,7 +290,7 @@ async fn a_wait_for_jhe_is_told(journey: &Journey) -> Result<()> {
     journey.agree_as(CAMILA).await?;
     journey
         .browser
-        .wait_for_text("The study's server is busy right now. We try again in 3 s.")
+        .wait_for_countdown("The study's server is busy right now. We try again in", 7)
         .await?;
     let screen = journey.browser.wait_until_settled().await?;
     every_lab_arrived_once(journey, &screen)?;
@@ -300,10 +303,10 @@ async fn a_wait_for_jhe_is_told(journey: &Journey) -> Result<()> {
     Ok(())
 }
 
-/// The server asks to be left alone for three seconds, in a header that it lets every page read.
+/// The server asks to be left alone for six seconds, in a header that it lets every page read.
 fn busy(status: u16) -> Fault {
     Fault::status(status, "text/plain", "too busy")
-        .with_header("retry-after", "3")
+        .with_header("retry-after", "6")
         .with_header("access-control-expose-headers", "Retry-After")
 }
 

@@ -239,19 +239,19 @@ async fn a_wait_is_told_in_words(journey: &Journey) -> Result<()> {
     only_labs(journey, 20);
     let busy = |status| {
         Fault::status(status, "text/plain", "too busy")
-            .with_header("retry-after", "3")
+            .with_header("retry-after", "6")
             .with_header("access-control-expose-headers", "Retry-After")
     };
     journey.fail(pages().after(1).once(), busy(503));
     reach_import(journey).await?;
-    let expected = format!(
-        "{} does not answer right now. We try again in 3 s.",
+    let words = format!(
+        "{} does not answer right now. We try again in",
         journey.portal()
     );
-    let screen = journey.browser.wait_for_text(&expected).await?;
+    let (seconds, screen) = journey.browser.wait_for_countdown(&words, 7).await?;
     screen.expect_screen("importing")?;
     // It is counted down, and gone when it goes on.
-    journey.browser.wait_for_text("in 2 s.").await?;
+    journey.browser.wait_for_countdown(&words, seconds).await?;
     journey
         .browser
         .until("the wait to be over", async || {
