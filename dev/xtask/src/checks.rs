@@ -151,14 +151,14 @@ const PARTS: &[Part] = &[
     },
     Part {
         name: "e2e-firefox",
-        about: "the same in Firefox",
+        about: "journeys through the bundle in Firefox",
         is_of_all_browsers: true,
         needs: &[Need::Firefox, Need::NodeTools],
         check: journeys_in_firefox,
     },
     Part {
         name: "e2e-webkit",
-        about: "the same in WebKit",
+        about: "journeys through the bundle in WebKit",
         is_of_all_browsers: true,
         needs: &[Need::WebKit, Need::NodeTools],
         check: journeys_in_webkit,
@@ -344,7 +344,7 @@ fn hostile_input(workspace: &Workspace) -> Result<Counts> {
 }
 
 fn journeys(workspace: &Workspace) -> Result<Counts> {
-    journeys_in(workspace, "chromium", &[], 3)
+    journeys_in(workspace, "chromium", &[])
 }
 
 fn interop(workspace: &Workspace) -> Result<Counts> {
@@ -353,24 +353,21 @@ fn interop(workspace: &Workspace) -> Result<Counts> {
 }
 
 fn journeys_in_firefox(workspace: &Workspace) -> Result<Counts> {
-    journeys_in(workspace, "firefox", WITH_BROWSER, 3)
+    journeys_in(workspace, "firefox", WITH_BROWSER)
 }
 
 fn journeys_in_webkit(workspace: &Workspace) -> Result<Counts> {
-    journeys_in(workspace, "webkit", WITH_BROWSER, 2)
+    journeys_in(workspace, "webkit", WITH_BROWSER)
 }
 
 /// What needs no browser is tested once, with Chromium's journeys.
 const WITH_BROWSER: &[&str] = &["--test", "journeys", "--test", "harness"];
 
-/// So many browsers at a time as keep two cores busy: pages wait, too. A journey that is not made in this engine does not count
-/// as passed.
-fn journeys_in(
-    workspace: &Workspace,
-    engine: &str,
-    programs: &[&str],
-    browsers: u32,
-) -> Result<Counts> {
+/// Browsers at a time: two cores are not busy with two, since pages wait, too.
+const BROWSERS: &str = "3";
+
+/// A journey that is not made in this engine does not count as passed.
+fn journeys_in(workspace: &Workspace, engine: &str, programs: &[&str]) -> Result<Counts> {
     build_dist_if_missing(workspace)?;
     // Of the bundle that the journeys are made with: one of them installs the package.
     package::make(workspace)?;
@@ -380,7 +377,7 @@ fn journeys_in(
     let mut command = workspace.command("cargo", &arguments);
     command
         .args(programs)
-        .env("RUST_TEST_THREADS", browsers.to_string())
+        .env("RUST_TEST_THREADS", BROWSERS)
         .env("JHE_CONNECT_ENGINE", engine)
         .env("JHE_CONNECT_TALLY", &tally);
     let mut counts = counted(&mut command)?;
