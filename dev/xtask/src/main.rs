@@ -47,7 +47,7 @@ cargo xtask <command>
   demo --headless   that journey in headless Chromium; prints the page's text and the stored records
   test              everything that must be right, from formatting to the journeys in Chromium
   test --all-browsers
-                    the same, and the tests of the crate and the journeys in Firefox and WebKit, too
+                    the same, and the tests of the crate and the journeys in Firefox and WebKit, too: what CI runs
   test --part NAME  one part of it: {parts}
   dist              the bundle as it is deployed, in dist/, and its size against the budget
   package           the release in target/package: an archive for JHE, a package for npm, checksums, bills of materials
