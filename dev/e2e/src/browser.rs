@@ -39,7 +39,7 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 const SESSION: Duration = Duration::from_secs(40);
 
 /// How often a condition is looked at.
-pub(crate) const GLANCE: Duration = Duration::from_millis(40);
+const GLANCE: Duration = Duration::from_millis(40);
 
 /// Browsers that run at the same time: more only slow each other down, and their journeys wait for a page no longer than
 /// [`PATIENCE`].
@@ -859,7 +859,7 @@ impl Browser {
         self.until(&format!("{words:?}, and seconds"), async || {
             let screen = self.screen_now().await?;
             let behind = screen.as_ref().and_then(|it| it.text.split_once(words));
-            let seconds = behind.and_then(|(_, it)| it.split_whitespace().next()?.parse().ok());
+            let seconds = behind.and_then(|(_, it)| it.split_once(" s.")?.0.trim().parse().ok());
             Ok(match (screen, seconds) {
                 (Some(screen), Some(seconds)) if seconds < below => Glance::Seen((seconds, screen)),
                 (Some(screen), None) if screen.state.is_final() => {

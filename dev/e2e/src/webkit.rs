@@ -1,17 +1,16 @@
 //! WebKit: MiniBrowser of WebKitGTK, on a display that nobody sees. There is WebDriver and nothing else, so that the rest is
 //! done by the scripts of [`crate::instrument`], by the settings that MiniBrowser begins with, and by the sandbox.
 
+use std::cell::Cell;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use fantoccini::Client;
 use serde_json::json;
-use tokio::time::sleep;
 
-use crate::browser::{Browser, GLANCE, Habits, PATIENCE, Storage, Text, connect, end};
+use crate::browser::{Browser, Glance, Habits, Storage, Text, connect, end};
 use crate::driver::Driver;
 use crate::emulation::{Circumstances, Colors, Contrast, Language, Motion, Scheme};
 use crate::engine::{Capability, Engine};
@@ -128,29 +127,24 @@ pub(crate) async fn emulate(browser: &Browser, circumstances: Circumstances) -> 
 
 /// The page's own size counts, and there is a bar above it. A window that is new takes its size when it is ready to.
 async fn resize(browser: &Browser, width: u32, height: u32) -> Result<()> {
-    let mut bar = 0;
     let client = browser.client();
-    let deadline = Instant::now() + PATIENCE;
-    loop {
+    let bar = Cell::new(0);
+    let look = async || {
+        let whole = height + bar.get();
         // Around the pointer, which stands in the middle of the display: only there a window has the keyboard.
-        let (x, y) = (
-            (1400 - width) / 2,
-            1100_u32.saturating_sub(height + bar) / 2,
-        );
-        client.set_window_rect(x, y, width, height + bar).await?;
+        let (x, y) = ((1400 - width) / 2, 1100_u32.saturating_sub(whole) / 2);
+        client.set_window_rect(x, y, width, whole).await?;
         let inner = "return [innerWidth, innerHeight]";
         let (page_width, page_height): (u32, u32) =
             serde_json::from_value(client.execute(inner, Vec::new()).await?)?;
-        if (page_width, page_height) == (width, height) {
-            return Ok(());
-        }
-        ensure!(
-            Instant::now() < deadline,
-            "a page is {page_width} by {page_height} and not {width} by {height}"
-        );
-        bar = (height + bar).saturating_sub(page_height);
-        sleep(GLANCE).await;
-    }
+        bar.set(whole.saturating_sub(page_height));
+        Ok(match (page_width, page_height) == (width, height) {
+            true => Glance::Seen(()),
+            false => Glance::NotYet,
+        })
+    };
+    let expected = format!("a page {width} pixels wide and {height} high");
+    browser.until(&expected, look).await
 }
 
 /// Breaks all connections, and tells the page so.

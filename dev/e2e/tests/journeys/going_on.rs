@@ -304,7 +304,7 @@ async fn a_wait_for_jhe_is_told(journey: &Journey) -> Result<()> {
 }
 
 /// The server asks to be left alone for six seconds, in a header that it lets every page read.
-fn busy(status: u16) -> Fault {
+pub(crate) fn busy(status: u16) -> Fault {
     Fault::status(status, "text/plain", "too busy")
         .with_header("retry-after", "6")
         .with_header("access-control-expose-headers", "Retry-After")

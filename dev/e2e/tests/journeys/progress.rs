@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
+use crate::going_on::busy;
 use crate::person::reach_person;
 
 access_journeys!(
@@ -237,11 +238,6 @@ async fn who_stops_keeps_what_arrived_and_may_go_on(journey: &Journey) -> Result
 
 async fn a_wait_is_told_in_words(journey: &Journey) -> Result<()> {
     only_labs(journey, 20);
-    let busy = |status| {
-        Fault::status(status, "text/plain", "too busy")
-            .with_header("retry-after", "6")
-            .with_header("access-control-expose-headers", "Retry-After")
-    };
     journey.fail(pages().after(1).once(), busy(503));
     reach_import(journey).await?;
     let words = format!(
