@@ -15,27 +15,27 @@ struct Compiled {
     /// The first version that is known to work.
     first: Version,
     options: &'static [&'static str],
-    /// How long it takes.
-    duration: &'static str,
+    /// How long that takes on two cores.
+    minutes: u32,
 }
 
 const WASM_PACK: Compiled = Compiled {
     name: "wasm-pack",
     first: Version(0, 15, 1),
     options: &[],
-    duration: "about 2 minutes of compiling on two cores",
+    minutes: 2,
 };
 const CARGO_FUZZ: Compiled = Compiled {
     name: "cargo-fuzz",
     first: Version(0, 13, 2),
     options: &["--locked"],
-    duration: "about 2 minutes of compiling on two cores",
+    minutes: 2,
 };
 const CARGO_DENY: Compiled = Compiled {
     name: "cargo-deny",
     first: Version(0, 20, 2),
     options: &["--locked"],
-    duration: "about 3 minutes of compiling on two cores",
+    minutes: 3,
 };
 const TRUNK: Compiled = Compiled {
     name: "trunk",
@@ -43,14 +43,14 @@ const TRUNK: Compiled = Compiled {
     first: Version(0, 21, 14),
     // Newer versions of its dependencies do not compile together.
     options: &["--locked"],
-    duration: "about 7 minutes of compiling on two cores",
+    minutes: 7,
 };
 const GECKODRIVER: Compiled = Compiled {
     name: "geckodriver",
     // The version that drives Debian's Firefox of today.
     first: Version(0, 37, 1),
     options: &[],
-    duration: "about 4 minutes of compiling on two cores",
+    minutes: 4,
 };
 
 /// The package with wasm-bindgen's programs, which has to be of the library's version.
@@ -161,13 +161,7 @@ fn wasm_bindgen(workspace: &Workspace) -> Result {
         return Ok(());
     }
     // Without --locked: its own lock file names a version of a dependency that was withdrawn.
-    cargo_install(
-        workspace,
-        WASM_BINDGEN,
-        wanted,
-        &[],
-        "about 3 minutes of compiling on two cores",
-    )
+    cargo_install(workspace, WASM_BINDGEN, wanted, &[], 3)
 }
 
 /// Only a nightly compiler can build what it runs: where there is none, the known inputs are replayed, and no others tried.
@@ -227,7 +221,7 @@ fn compiled(workspace: &Workspace, tool: &Compiled) -> Result {
         present(&format!("{name} {found}"));
         return Ok(());
     }
-    cargo_install(workspace, name, tool.first, tool.options, tool.duration)
+    cargo_install(workspace, name, tool.first, tool.options, tool.minutes)
 }
 
 fn cargo_install(
@@ -235,9 +229,10 @@ fn cargo_install(
     package: &str,
     version: Version,
     options: &[&str],
-    duration: &str,
+    minutes: u32,
 ) -> Result {
-    installing(&format!("{package} {version}"), duration);
+    let duration = format!("about {minutes} minutes of compiling on two cores");
+    installing(&format!("{package} {version}"), &duration);
     let exactly = format!("={version}");
     // Also in the place of another version.
     let mut arguments = vec!["install", package, "--version", &exactly, "--force"];
