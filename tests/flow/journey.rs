@@ -137,6 +137,7 @@ impl Journey {
 
     /// Opens the invitation link; gives the address of the hospital's sign-in.
     pub(crate) fn open_link(&self) -> Result<String, Error> {
+        self.tab.reopen();
         self.tell(pages::connect(
             &self.tab,
             &self.config(),
@@ -196,7 +197,11 @@ impl Journey {
 
     /// From the invitation link to the callback page's end.
     pub(crate) fn travel(&self, login: Login, decision: Decision) -> Result<Landed, Error> {
-        let sign_in = self.open_link()?;
+        let sign_in = match self.open_link() {
+            // Nobody is there to be told of an error, or to sign in.
+            _ if self.tab.is_gone() => return Ok(Landed::LeftBeforeSignIn),
+            sign_in => sign_in?,
+        };
         let back = self.sign_in(&sign_in, login, decision);
         self.open_callback(&self.tab, &back)
     }

@@ -41,6 +41,8 @@ pub(crate) enum Landed {
     Recalled(RunRecord),
     /// The patient is to sign in once more, at this address.
     SentToSignIn(String),
+    /// The patient left the connect page: they begin at the link again.
+    LeftBeforeSignIn,
     /// The patient left in the middle.
     Left,
 }

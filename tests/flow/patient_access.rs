@@ -194,7 +194,7 @@ fn a_reload_at_any_request_doubles_nothing_and_counts_the_new_ones() {
     for passing in 0..8 {
         let journey = with(110);
         // The first ones lead to both tokens.
-        journey.tab.before("/", 4 + passing, Tab::leave);
+        journey.tab.before("/", 6 + passing, Tab::leave);
         let import = match journey.travel(CAMILA, Decision::Allow) {
             Ok(Landed::Imported(import)) => *import,
             _ => journey.go_on(),

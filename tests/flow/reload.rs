@@ -57,6 +57,21 @@ fn a_reload_at_any_request_loses_nothing_and_doubles_nothing() {
 }
 
 #[test]
+fn a_patient_who_leaves_the_connect_page_at_any_request_begins_at_the_link_again() {
+    for leave in [Tab::close, Tab::leave] {
+        // The invitation, JHE's token, the patient's sources, and two looks at the hospital.
+        for passing in 0..5 {
+            let journey = Journey::begin();
+            journey.tab.before("/", passing, leave);
+            let landed = journey.travel(CAMILA, Decision::Allow);
+            assert!(matches!(landed, Ok(Landed::LeftBeforeSignIn)), "{landed:?}");
+            assert_eq!(journey.exchanges().len(), 0);
+            journey.has_brought_all(&journey.connect());
+        }
+    }
+}
+
+#[test]
 fn several_reloads_count_each_record_once() {
     for leave in [Tab::close, Tab::leave] {
         let journey = Journey::begin();
