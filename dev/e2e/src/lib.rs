@@ -23,6 +23,7 @@ pub mod picker;
 pub mod pictures;
 pub mod portal;
 pub mod records;
+pub mod seed;
 pub mod told;
 pub mod watch;
 mod webkit;

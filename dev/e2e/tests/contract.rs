@@ -1,31 +1,22 @@
 //! The contract with pages that embed the journey, where no browser is needed: the sessions of the script against a model, and
 //! the types against the frozen form of the events.
 
-use std::env;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
 use e2e::bundle::{bundle, workspace};
 use e2e::portal;
+use e2e::seed::{self, SEED};
 use e2e::told::Schema;
 
-/// Names the seed of the sequences.
-const SEED: &str = "JHE_CONNECT_SEED";
 const SEQUENCES: usize = 20_000;
 
 #[test]
 fn sessions_are_as_the_model_says_whatever_happens() -> Result<()> {
-    let seed = match env::var(SEED) {
-        Ok(seed) => seed,
-        Err(_) => SystemTime::now()
-            .duration_since(UNIX_EPOCH)?
-            .as_micros()
-            .to_string(),
-    };
+    let seed = seed::of_environment()?.to_string();
     let model = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/contract/sessions.mjs");
     let sessions = workspace().join("www/session.js");
     let told = node(&[

@@ -11,6 +11,7 @@ use crate::documents;
 use crate::failures;
 use crate::fuzz;
 use crate::package;
+use crate::seed::Seed;
 use crate::setup::{self, Need};
 use crate::size;
 use crate::supply;
@@ -204,6 +205,10 @@ fn run_parts(workspace: &Workspace, parts: &[&Part]) -> ExitCode {
     let mut all = Counts::default();
     let mut failure = None;
     let started = Instant::now();
+    eprintln!(
+        "What is random follows from {}",
+        Seed::of_run(workspace).told()
+    );
     for (number, part) in parts.iter().enumerate() {
         eprintln!(
             "\n== {}/{} {}: {}",
@@ -380,7 +385,7 @@ fn journeys_in(workspace: &Workspace, engine: &str, programs: &[&str]) -> Result
         .env("RUST_TEST_THREADS", BROWSERS)
         .env("JHE_CONNECT_ENGINE", engine)
         .env("JHE_CONNECT_TALLY", &tally);
-    let mut counts = counted(&mut command)?;
+    let mut counts = counted(workspace, &mut command)?;
     let tally = Tally::read(&std::fs::read_to_string(&tally)?);
     eprint!("{}", tally.told(engine));
     counts.passed = counts.passed.saturating_sub(tally.not_made.len() as u64);
@@ -398,7 +403,7 @@ fn build_dist_if_missing(workspace: &Workspace) -> Result {
 fn cargo_test(workspace: &Workspace, package: &str) -> Result<Counts> {
     // --no-fail-fast: one failing test program does not hide what the others found.
     let arguments = ["test", "--no-fail-fast", "--package", package];
-    counted(&mut workspace.command("cargo", &arguments))
+    counted(workspace, &mut workspace.command("cargo", &arguments))
 }
 
 fn browser(workspace: &Workspace) -> Result<Counts> {
@@ -422,7 +427,7 @@ fn wasm_pack(workspace: &Workspace, browser: &str, driver: &str) -> Result<Count
         // Seconds for the whole run; the runner's own 20 are few for a busy machine.
         command.env("WASM_BINDGEN_TEST_TIMEOUT", "180");
     }
-    counted(&mut command)
+    counted(workspace, &mut command)
 }
 
 /// WebKit it does not know: the browser of the journeys opens what it serves.
@@ -441,7 +446,7 @@ fn webkit(workspace: &Workspace) -> Result<Counts> {
         .args(["--bin", "wasm-tests", "--"])
         .args(programs)
         .env("JHE_CONNECT_ENGINE", "webkit");
-    counted(&mut command)
+    counted(workspace, &mut command)
 }
 
 /// The file of a test program that cargo tells of.
@@ -499,7 +504,8 @@ fn doc(workspace: &Workspace) -> Result<Counts> {
 }
 
 /// Runs a command that runs tests, and counts them.
-fn counted(command: &mut Command) -> Result<Counts> {
+fn counted(workspace: &Workspace, command: &mut Command) -> Result<Counts> {
+    Seed::of_run(workspace).give(command);
     let mut counts = Counts::default();
     let mut failed = failures::Reader::default();
     let succeeded = run_reading(command, |line| {

@@ -26,6 +26,7 @@ mod package;
 mod panics;
 mod renaming;
 mod screenshots;
+mod seed;
 mod setup;
 mod shrinking;
 mod size;

@@ -3,18 +3,16 @@
 //! What goes wrong, and when, follows from a seed, which is printed. `JHE_CONNECT_SEED` makes the same journey again, as far
 //! as the order of requests that are under way at once is the same.
 
-use std::env;
 use std::fmt;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use e2e::browser::{Capability, Glance, counted};
 use e2e::journey::{CAMILA, Journey, Page, pages, read_backs, run, writes};
 use e2e::records::expect_arrival;
+use e2e::seed::{self, SEED};
 use sandbox::{Fault, Layout, Match, Server};
 
-/// Names the seed of the journeys in this file.
-pub(crate) const SEED: &str = "JHE_CONNECT_SEED";
 const LABS: usize = 1_000;
 const PAGE: usize = 50;
 /// Longer than this no journey may take, whatever goes wrong in it.
@@ -43,7 +41,7 @@ enum Mishap {
 }
 
 async fn travel(journey: &Journey, mishaps: &[Mishap]) -> Result<()> {
-    let mut dice = Dice::of_environment()?;
+    let mut dice = Dice::seeded(seed::of_environment()?);
     eprintln!("{SEED}={dice}");
     let travelled = travel_by(&mut dice, journey, mishaps).await;
     travelled.with_context(|| format!("{SEED}={dice}"))
@@ -211,17 +209,6 @@ pub(crate) struct Dice {
 }
 
 impl Dice {
-    /// With the seed that the environment names, or with another one each time.
-    pub(crate) fn of_environment() -> Result<Self> {
-        let seed = match env::var(SEED) {
-            Ok(seed) => seed
-                .parse()
-                .with_context(|| format!("{SEED} is no number"))?,
-            Err(_) => SystemTime::now().duration_since(UNIX_EPOCH)?.as_micros() as u64,
-        };
-        Ok(Self::seeded(seed))
-    }
-
     /// With this seed.
     pub(crate) fn seeded(seed: u64) -> Self {
         // Neighbours among the seeds are to give different journeys; 0 would give none.
