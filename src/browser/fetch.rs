@@ -102,7 +102,7 @@ pub(crate) async fn read(
         }
         if end > body.length() {
             let larger = Uint8Array::new_with_length(end.max(2 * length));
-            larger.set(&body.subarray(0, length), 0);
+            larger.set(&body, 0);
             body = larger;
         }
         body.set(&piece, length);

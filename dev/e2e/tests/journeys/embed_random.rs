@@ -32,6 +32,11 @@ const LOOK: &str = "const root = document.querySelector('[data-jhe-connect]');
     const acts = [...document.querySelectorAll('[data-jc-action]')].map((it) => it.dataset.jcAction);
     return [performance.timeOrigin, root?.dataset.jheConnectScreen, root?.dataset.jheConnectCode, root?.ariaBusy, ...acts].join();";
 
+/// An element that has come to rest makes room for one that has not: a second one begins in earnest where the first has ended.
+const MAKE_ROOM: &str = "const elements = [...document.querySelectorAll('jhe-connect')];
+    const isAtRest = (it) => it.querySelector('[data-jhe-connect=done], [data-jhe-connect=partly], [data-jhe-connect=failed]');
+    if (!elements.every(isAtRest)) elements.filter(isAtRest).forEach((it) => it.remove());";
+
 #[test]
 fn random_journeys_end_each_session_once_1_to_10() {
     ten(1);
@@ -285,6 +290,7 @@ impl Patient<'_> {
                         None => Glance::NotYet,
                     });
                 }
+                let () = browser.evaluate(MAKE_ROOM).await?;
                 Ok(match browser.screen_now().await? {
                     Some(screen) if screen.state.is_final() => Glance::Seen(Place::AtRest(screen)),
                     Some(screen) if matches!(screen.state, State::Asking | State::Choosing) => {
@@ -508,13 +514,26 @@ impl Patient<'_> {
                 let back = if self.is_away {
                     ""
                 } else {
-                    "setTimeout(() => document.body.append(element), 50);"
+                    "window.isAwaited = true;
+                     setTimeout(() => { document.body.append(element); window.isAwaited = false; }, 50);"
                 };
-                browser
+                let () = browser
                     .evaluate(&format!(
                         "const element = document.querySelector('jhe-connect');
-                         element?.remove(); {back}"
+                         if (element === null) return;
+                         element.remove();
+                         {back}"
                     ))
+                    .await?;
+                browser
+                    .until("the element to be back", async || {
+                        let is_awaited: bool =
+                            browser.evaluate("return !!window.isAwaited").await?;
+                        Ok(match is_awaited {
+                            true => Glance::NotYet,
+                            false => Glance::Seen(()),
+                        })
+                    })
                     .await
             }
         }
