@@ -181,7 +181,7 @@ pub(crate) fn run_all(workspace: &Workspace) -> Result<ExitCode> {
     eprintln!("Tools");
     setup::install_missing(workspace, Need::ALL)?;
     let parts = PARTS.iter().filter(|part| !part.is_of_all_browsers);
-    Ok(run_parts(workspace, &parts.collect::<Vec<_>>()))
+    run_parts(workspace, &parts.collect::<Vec<_>>())
 }
 
 /// All parts in order, up to the first that fails.
@@ -189,7 +189,7 @@ pub(crate) fn run_all_in_each_browser(workspace: &Workspace) -> Result<ExitCode>
     eprintln!("Tools");
     setup::install_missing(workspace, Need::ALL)?;
     setup::install_missing(workspace, Need::OTHER_BROWSERS)?;
-    Ok(run_parts(workspace, &PARTS.iter().collect::<Vec<_>>()))
+    run_parts(workspace, &PARTS.iter().collect::<Vec<_>>())
 }
 
 pub(crate) fn run_one(workspace: &Workspace, name: &str) -> Result<ExitCode> {
@@ -198,17 +198,15 @@ pub(crate) fn run_one(workspace: &Workspace, name: &str) -> Result<ExitCode> {
         .position(|part| part.name == name)
         .ok_or_else(|| format!("no such part: {name}. There are: {}", part_names()))?;
     setup::install_missing(workspace, PARTS[at].needs)?;
-    Ok(run_parts(workspace, &[&PARTS[at]]))
+    run_parts(workspace, &[&PARTS[at]])
 }
 
-fn run_parts(workspace: &Workspace, parts: &[&Part]) -> ExitCode {
+fn run_parts(workspace: &Workspace, parts: &[&Part]) -> Result<ExitCode> {
     let mut all = Counts::default();
     let mut failure = None;
     let started = Instant::now();
-    eprintln!(
-        "What is random follows from {}",
-        Seed::of_run(workspace).told()
-    );
+    let seed = Seed::of_run(workspace)?.told();
+    eprintln!("What is random follows from {seed}");
     for (number, part) in parts.iter().enumerate() {
         eprintln!(
             "\n== {}/{} {}: {}",
@@ -250,15 +248,17 @@ fn run_parts(workspace: &Workspace, parts: &[&Part]) -> ExitCode {
         eprintln!("{failure}\n");
     }
     if let Some(name) = failure {
-        eprintln!("Stopped: {name} failed. `cargo xtask test --part {name}` repeats it alone.");
+        eprintln!(
+            "Stopped: {name} failed. `{seed} cargo xtask test --part {name}` repeats it alone."
+        );
     }
     eprintln!("{} s", started.elapsed().as_secs());
     println!("{} passed, {} failed", all.passed, all.failed);
-    if all.failed == 0 {
+    Ok(if all.failed == 0 {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
-    }
+    })
 }
 
 fn verdict(counts: &Counts) -> String {
@@ -505,7 +505,7 @@ fn doc(workspace: &Workspace) -> Result<Counts> {
 
 /// Runs a command that runs tests, and counts them.
 fn counted(workspace: &Workspace, command: &mut Command) -> Result<Counts> {
-    Seed::of_run(workspace).give(command);
+    Seed::of_run(workspace)?.give(command);
     let mut counts = Counts::default();
     let mut failed = failures::Reader::default();
     let succeeded = run_reading(command, |line| {

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::workspace::{Workspace, output_of};
+use crate::workspace::{Result, Workspace, output_of};
 
 /// Names the seed for whoever repeats one of another run. The journeys read it.
 const SEED: &str = "JHE_CONNECT_SEED";
@@ -21,15 +21,17 @@ pub(crate) struct Seed(u64);
 
 impl Seed {
     /// That of the environment or else of the committed files; outside a repository, another one each time.
-    pub(crate) fn of_run(workspace: &Workspace) -> Seed {
+    pub(crate) fn of_run(workspace: &Workspace) -> Result<Seed> {
         static OF_RUN: OnceLock<Seed> = OnceLock::new();
-        *OF_RUN.get_or_init(|| {
-            let named = env::var(SEED).ok().and_then(|seed| seed.parse().ok());
+        if let Ok(named) = env::var(SEED) {
+            let seed = named.parse().map_err(|_| format!("{SEED} is no number"))?;
+            return Ok(Seed(seed));
+        }
+        Ok(*OF_RUN.get_or_init(|| {
             let files = &["rev-parse", "HEAD^{tree}"];
-            let files = || output_of(&mut workspace.command("git", files));
-            let seed = named.or_else(|| of_files(&files()?));
-            Seed(seed.unwrap_or_else(of_clock))
-        })
+            let files = output_of(&mut workspace.command("git", files));
+            Seed(files.and_then(|it| of_files(&it)).unwrap_or_else(of_clock))
+        }))
     }
 
     /// Tests that `command` runs follow from this seed.
