@@ -157,7 +157,11 @@ fn go_on_until_all_is_there(journey: &Journey) -> Option<Attempt> {
     for _ in 0..ATTEMPTS {
         let way_on = match landed {
             Ok(Landed::Left) => WayOn::TryAgain,
-            Ok(Landed::LeftBeforeSignIn) => WayOn::None,
+            // Nothing was begun: the link is opened as for the first time.
+            Ok(Landed::LeftBeforeSignIn) => {
+                landed = journey.travel(CAMILA, Decision::Allow);
+                continue;
+            }
             Ok(Landed::Imported(import)) => {
                 accounts_for_everything(&import.ending);
                 let ending = import.ending;
@@ -175,7 +179,7 @@ fn go_on_until_all_is_there(journey: &Journey) -> Option<Attempt> {
         landed = match way_on {
             WayOn::TryAgain => journey.reload(),
             WayOn::SignIn => journey.sign_in_again(CAMILA),
-            // JHE failed three times at one record, or nothing was begun: the patient opens the link again.
+            // JHE failed three times at one record: the patient opens the link again.
             WayOn::None => {
                 is_first_run = false;
                 journey.travel(CAMILA, Decision::Allow)
