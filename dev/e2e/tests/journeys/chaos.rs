@@ -3,7 +3,6 @@
 //! What goes wrong, and when, follows from a seed, which is printed. `JHE_CONNECT_SEED` makes the same journey again, as far
 //! as the order of requests that are under way at once is the same.
 
-use std::fmt;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -41,10 +40,10 @@ enum Mishap {
 }
 
 async fn travel(journey: &Journey, mishaps: &[Mishap]) -> Result<()> {
-    let mut dice = Dice::seeded(seed::of_environment()?);
-    eprintln!("{SEED}={dice}");
-    let travelled = travel_by(&mut dice, journey, mishaps).await;
-    travelled.with_context(|| format!("{SEED}={dice}"))
+    let seed = seed::of_environment()?;
+    eprintln!("{SEED}={seed}");
+    let travelled = travel_by(&mut Dice::seeded(seed), journey, mishaps).await;
+    travelled.with_context(|| format!("{SEED}={seed}"))
 }
 
 async fn travel_by(dice: &mut Dice, journey: &Journey, mishaps: &[Mishap]) -> Result<()> {
@@ -204,7 +203,6 @@ enum Progress {
 
 /// Random numbers that follow from a seed: xorshift, which is good enough for mishaps.
 pub(crate) struct Dice {
-    pub(crate) seed: u64,
     state: u64,
 }
 
@@ -213,7 +211,7 @@ impl Dice {
     pub(crate) fn seeded(seed: u64) -> Self {
         // Neighbours among the seeds are to give different journeys; 0 would give none.
         let state = (seed | 1 << 63).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-        Self { seed, state }
+        Self { state }
     }
 
     pub(crate) fn below(&mut self, end: usize) -> usize {
@@ -224,11 +222,5 @@ impl Dice {
             };
         }
         (self.state >> 16) as usize % end
-    }
-}
-
-impl fmt::Display for Dice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.seed)
     }
 }

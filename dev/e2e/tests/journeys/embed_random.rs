@@ -511,29 +511,18 @@ impl Patient<'_> {
                 } else {
                     "take it away and bring it back"
                 });
-                let back = if self.is_away {
-                    ""
-                } else {
-                    "window.isAwaited = true;
-                     setTimeout(() => { document.body.append(element); window.isAwaited = false; }, 50);"
-                };
                 let () = browser
-                    .evaluate(&format!(
-                        "const element = document.querySelector('jhe-connect');
-                         if (element === null) return;
-                         element.remove();
-                         {back}"
-                    ))
+                    .evaluate(
+                        "window.takenAway = document.querySelector('jhe-connect');
+                         window.takenAway?.remove();",
+                    )
                     .await?;
+                if self.is_away {
+                    return Ok(());
+                }
+                // The page may be another one by now.
                 browser
-                    .until("the element to be back", async || {
-                        let is_awaited: bool =
-                            browser.evaluate("return !!window.isAwaited").await?;
-                        Ok(match is_awaited {
-                            true => Glance::NotYet,
-                            false => Glance::Seen(()),
-                        })
-                    })
+                    .evaluate("if (window.takenAway) document.body.append(window.takenAway);")
                     .await
             }
         }
